@@ -1,0 +1,5 @@
+"""Corpora: prepared footage of one speaker, on disk and in memory."""
+
+from talkers.corpus.store import Corpus, PoseSeries
+
+__all__ = ["Corpus", "PoseSeries"]

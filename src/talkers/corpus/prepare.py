@@ -1,0 +1,280 @@
+"""Footage -> corpus: resumable, idempotent, parallel over files; what fails is reported and the rest is done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from fractions import Fraction
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import talkers
+from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, frames_table, write_json
+from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, TalkersError
+from talkers.face.analysis import Analysis, analyse, file_digest
+from talkers.face.crop import Crop, choose_crop
+from talkers.media import AUDIO_RATE, VideoWriter, decode_frames, read_audio, write_flac
+from talkers.media.encode import atomic
+from talkers.speech.activity import speech_activity
+
+VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpv", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp", ".mxf"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Outcome of `prepare`: the corpus, sources that failed with their reasons, and remarks."""
+
+    corpus: Corpus
+    added: int
+    failures: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+
+def footage_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Files as given; folders are searched for videos (sorted by name).
+
+    Raises:
+        MediaError: a folder holds no video.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+            if not found:
+                raise MediaError("there is no video in this folder", where=path, todo="Name the video files themselves")
+            files += found
+        else:
+            files.append(path)
+    return list(dict.fromkeys(files))
+
+
+def gaps_of(analysis: Analysis, least: int = 1) -> tuple[tuple[int, int], ...]:
+    """Runs of frames without a face: (first, one past last)."""
+    missing = np.concatenate([[False], ~analysis.found, [False]])
+    edges = np.flatnonzero(missing[1:] != missing[:-1]).reshape(-1, 2)
+    return tuple((int(a), int(b)) for a, b in edges if b - a >= least)
+
+
+def parallel(work: Callable[..., Any], tasks: dict[Any, tuple[Any, ...]], jobs: int, done: Callable[[Any, Any], None]) -> None:
+    """Run work(*arguments) for each task in child processes; `done(key, result or TalkersError)` as they finish.
+
+    A child killed by a damaged file (decoders can crash) fails only the task it was working on: the rest is run again,
+    one process a task.
+    """
+    if not tasks:
+        return
+    left = dict(tasks)
+    context = get_context("spawn")
+    for workers, isolated in ((min(jobs, len(left)), False), (1, True)):
+        groups = [left] if not isolated else [{key: arguments} for key, arguments in left.items()]
+        for group in groups:
+            with ProcessPoolExecutor(workers, mp_context=context) as pool:
+                futures: dict[Future[Any], Any] = {pool.submit(work, *arguments): key for key, arguments in group.items()}
+                try:
+                    for future in as_completed(futures):
+                        key = futures[future]
+                        error = future.exception()
+                        if error is None or isinstance(error, TalkersError):
+                            left = {k: v for k, v in left.items() if k != key}
+                            done(key, error or future.result())
+                        elif isolated or not type(error).__name__.startswith("BrokenProcess"):
+                            left = {k: v for k, v in left.items() if k != key}
+                            done(key, MediaError("this file could not be processed", where=key, why=f"{type(error).__name__}: {error}", todo="Convert it to mp4 and try again"))  # fmt: skip
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    for process in (getattr(pool, "_processes", None) or {}).values():
+                        process.terminate()
+                    raise
+        if not left:
+            return
+
+
+def _analyse_to(path: str, rate: str, target: str) -> str:
+    if not Path(target).exists():
+        analysis = analyse(path, Fraction(rate))
+        if not analysis.found.any():
+            raise FaceError("no face is seen in any frame", where=path, todo="Use footage that shows one face from the front")
+        if not analysis.audio_seconds:
+            raise MediaError("there is no sound in this file", where=path, todo="Use footage with the speaker's voice")
+        analysis.save(Path(target))
+    return target
+
+
+def _render(analysis_file: str, crop: Crop, rate: str, name: str, clips: str) -> ClipRecord:
+    """Write the frames, the sound and the rows of one clip."""
+    analysis = Analysis.load(Path(analysis_file))
+    folder, count = Path(clips), len(analysis.faces)
+    video, sound, rows = (folder / f"{name}{suffix}" for suffix in (".mp4", ".flac", ".parquet"))
+    if not rows.exists():  # written last: its presence says that the clip is complete
+        with VideoWriter(video, Fraction(rate), crf=16, preset="medium") as writer:
+            for frame in decode_frames(analysis.source, Fraction(rate)):
+                writer.write(crop.cut(frame))
+        samples = read_audio(analysis.source)
+        wanted = round(count * AUDIO_RATE / Fraction(rate))
+        samples = np.pad(samples[:wanted], (0, max(0, wanted - len(samples))))
+        write_flac(sound, samples, AUDIO_RATE)
+        table = frames_table(name, analysis.angles, crop.to_crop(analysis.landmarks), analysis.blendshapes, analysis.faces,
+                             speech_activity(analysis.levels), crop.size, Fraction(rate))  # fmt: skip
+        with atomic(rows) as temporary:
+            pq.write_table(table, temporary)
+    return ClipRecord(name, count, Path(analysis.source).name, analysis.sha256, crop, gaps_of(analysis))
+
+
+def _unique_names(files: Sequence[Path], taken: set[str]) -> dict[Path, str]:
+    names: dict[Path, str] = {}
+    for path in files:
+        stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in path.stem)[:80] or "clip"
+        name, k = stem, 2
+        while name in taken:
+            name, k = f"{stem}-{k}", k + 1
+        taken.add(name)
+        names[path] = name
+    return names
+
+
+def prepare(
+    paths: Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    size: int = 256,
+    rate: Fraction = Fraction(25),
+    jobs: int | None = None,
+    consent: str | None = None,
+    licence: str | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Prepared:
+    """Turn footage into a corpus, or add footage to one.
+
+    Sources already in the corpus are recognised by their digest and skipped; an interrupted preparation goes on
+    where it was. The crop is chosen once for each picture size in the footage.
+
+    Args:
+        paths: video files, or folders of them.
+        out: the corpus folder.
+        size: side of the frames in pixels, a multiple of 32.
+        rate: frames a second of the corpus.
+        jobs: child processes (default: one a core).
+        consent, licence: statements kept with the corpus and handed on to the avatars made of it.
+        progress: called with stage, done and total.
+
+    Returns:
+        the corpus, and which sources failed and why.
+
+    Raises:
+        TalkersError: nothing at all could be prepared, or `out` holds something else.
+    """
+    folder = Path(out)
+    if size % 32 or size < 32:
+        raise TalkersError(f"the frame size {size} is not a multiple of 32", todo="Use for example 128, 256 or 512")
+    if folder.exists() and not folder.is_dir():
+        raise ArtefactError("this is a file, not a folder for a corpus", where=folder, todo="Name a folder")
+    existing = Corpus(folder) if (folder / "corpus.json").exists() else None
+    if existing and (existing.size, existing.rate) != (size, rate):
+        raise ArtefactError(f"this corpus has {existing.size} px at {existing.rate} fps, not {size} px at {rate} fps", where=folder, todo="Choose another folder")
+    if existing is None and folder.is_dir() and any(p.name not in (".work", "clips") for p in folder.iterdir()):
+        raise ArtefactError("this folder is not empty and is no corpus", where=folder, todo="Choose a new folder")
+    files, failures, remarks = footage_files(paths), {}, []
+    known = {clip.sha256: clip for clip in existing.clips} if existing else {}
+    fresh: dict[str, Path] = {}
+    for path in files:
+        try:
+            digest = file_digest(path)
+        except OSError as error:
+            failures[str(path)] = str(MediaError("the file cannot be read", where=path, why=error.strerror, todo="Check the path"))
+            continue
+        if digest not in known and fresh.setdefault(digest, path) != path:
+            remarks.append(f"{path}: the same content as {fresh[digest]}; taken once.")
+    work, clips = folder / ".work", folder / "clips"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        clips.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ResourceError("the corpus folder cannot be made", where=folder, why=error.strerror, todo="Choose a folder that can be written") from error
+    workers = jobs or os.cpu_count() or 1
+
+    analysed: dict[str, str] = {}
+
+    def note(results: dict[str, Any], stage: str, total: int) -> Callable[[str, Any], None]:
+        def done(digest: str, result: Any) -> None:
+            if isinstance(result, ResourceError):
+                raise result
+            if isinstance(result, TalkersError):
+                failures[str(fresh[digest])] = str(result)
+                nonlocal_failed[0] += 1
+            else:
+                results[digest] = result
+            progress(stage, len(results) + nonlocal_failed[0], total)
+
+        nonlocal_failed = [0]
+        return done
+
+    tasks = {d: (str(p), str(rate), str(work / f"{d}-{rate.numerator}-{rate.denominator}.npz")) for d, p in fresh.items()}
+    parallel(_analyse_to, tasks, workers, note(analysed, "finding faces", len(tasks)))
+
+    by_size: dict[tuple[int, int], list[str]] = defaultdict(list)
+    loaded = {d: Analysis.load(Path(analysed[d])) for d in fresh if d in analysed}
+    for digest, analysis in loaded.items():
+        by_size[analysis.width, analysis.height].append(digest)
+        many = int((analysis.faces > 1).sum())
+        if many:
+            remarks.append(f"{analysis.source}: {many} frames show several faces; the tracked one was kept.")
+        remarks += analysis.notes
+    crops: dict[str, Crop] = {f"{k}": Crop(**v) for k, v in (existing.about["crops"] if existing else {}).items()}
+    for (width, height), digests in by_size.items():
+        key = f"{width}x{height}"
+        if key not in crops:
+            seen = np.concatenate([loaded[d].landmarks[loaded[d].found] for d in digests])
+            crops[key] = choose_crop(seen, width, height, size)
+    names = _unique_names([fresh[d] for d in loaded], {c.name for c in known.values()})
+    rendered: dict[str, ClipRecord] = {}
+    tasks = {d: (analysed[d], crops[f"{a.width}x{a.height}"], str(rate), names[fresh[d]], str(clips)) for d, a in loaded.items()}
+    parallel(_render, tasks, workers, note(rendered, "writing clips", len(tasks)))
+
+    if not rendered and not existing:
+        shutil.rmtree(work, ignore_errors=True)
+        for leftover in (clips, folder):
+            if leftover.is_dir() and not any(leftover.iterdir()):
+                leftover.rmdir()
+        reason = next(iter(failures.values()), "no files were given.")
+        raise FaceError("none of the footage could be prepared", why=f"of {len(files)} files, {len(failures)} failed, the first: {reason.rstrip('.')}", todo="See `talkers check`")
+    if rendered:
+        _finish(folder, existing, [rendered[d] for d in fresh if d in rendered], crops, size, rate, consent, licence)
+    shutil.rmtree(work, ignore_errors=True)
+    return Prepared(Corpus(folder), len(rendered), failures, remarks)
+
+
+def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], crops: dict[str, Crop], size: int, rate: Fraction,
+            consent: str | None, licence: str | None) -> None:  # fmt: skip
+    """Join the clips' rows into one table and write corpus.json last, which makes the corpus complete."""
+    parts = [pq.read_table(folder / "clips" / f"{clip.name}.parquet") for clip in added]
+    if existing:
+        parts.insert(0, existing.table)
+    table = pa.concat_tables(parts).unify_dictionaries()
+    with atomic(folder / "frames.parquet") as temporary:
+        pq.write_table(table, temporary, compression="zstd", compression_level=9)
+    clips = [*(existing.clips if existing else []), *added]
+    about = {
+        "format_version": FORMAT_VERSION,
+        "talkers": talkers.__version__,
+        "size": size,
+        "rate": str(rate),
+        "frames": sum(clip.frames for clip in clips),
+        "seconds": round(float(sum(clip.frames for clip in clips) / rate), 3),
+        "consent": consent or (existing.about.get("consent") if existing else None),
+        "licence": licence or (existing.about.get("licence") if existing else None),
+        "crops": {key: crop.as_dict() for key, crop in crops.items()},
+        "clips": [
+            {"name": c.name, "frames": c.frames, "source": c.source, "sha256": c.sha256, "crop": c.crop.as_dict(), "gaps": c.gaps} for c in clips
+        ],
+    }
+    write_json(folder / "corpus.json", about)
+    for clip in added:
+        (folder / "clips" / f"{clip.name}.parquet").unlink(missing_ok=True)

@@ -1,0 +1,176 @@
+"""The corpus on disk: corpus.json, frames.parquet, clips/NAME.mp4 (frames) and clips/NAME.flac (sound)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from talkers.errors import ArtefactError
+from talkers.face.crop import Crop
+from talkers.face.landmarks import BLENDSHAPES, BLINKS, EYE_CORNERS
+from talkers.media import read_audio
+from talkers.media.decode import decode_frames
+from talkers.media.encode import atomic
+
+FORMAT_VERSION = 1
+LANDMARK_STEP = 1 / 64  # pixels: landmarks are stored as int16 multiples of this
+POSE = ("yaw", "pitch", "roll", "x", "y", "scale")
+"""Head pose: three angles in degrees, position of the eyes' midpoint and inter-ocular distance as shares of the side."""
+
+PoseSeries = NDArray[np.float32]  # [T, 6] in the order of POSE
+
+
+def pose_of(angles: NDArray[np.float32], landmarks: NDArray[np.float32], size: int) -> PoseSeries:
+    """Angles [T, 3] in degrees and crop landmarks [T, 478, 2] -> pose [T, 6]."""
+    right, left = landmarks[:, EYE_CORNERS[0]], landmarks[:, EYE_CORNERS[1]]
+    centre = (right + left) / 2 / size
+    scale = np.linalg.norm(right - left, axis=-1, keepdims=True) / size
+    return np.concatenate([angles, centre, scale], axis=-1).astype(np.float32)
+
+
+def frames_table(clip: str, angles: NDArray[np.float32], landmarks: NDArray[np.float32], blendshapes: NDArray[np.float32],
+                 faces: NDArray[np.int8], speech: NDArray[np.bool_], size: int, rate: Fraction) -> pa.Table:  # fmt: skip
+    """The rows of one clip; landmarks [T, 478, 2] in crop pixels, NaN where there is no face."""
+    count = len(faces)
+    pose = pose_of(angles, landmarks, size)
+    stored = np.clip(np.nan_to_num(landmarks) / LANDMARK_STEP, -32768, 32767).round().astype(np.int16).reshape(count, -1)
+    columns: dict[str, Any] = {
+        "clip": pa.array([clip] * count).dictionary_encode(),
+        "frame": pa.array(np.arange(count, dtype=np.int32)),
+        "time": pa.array((np.arange(count) / float(rate)).astype(np.float32)),
+        "face": pa.array(faces > 0),
+        "faces": pa.array(faces),
+        "speech": pa.array(speech),
+        "blink": pa.array(blendshapes[:, list(BLINKS)].mean(1)),
+        **{name: pa.array(pose[:, i]) for i, name in enumerate(POSE)},
+        "landmarks": pa.FixedSizeListArray.from_arrays(pa.array(stored.ravel()), stored.shape[1]),
+        "blendshapes": pa.FixedSizeListArray.from_arrays(pa.array(blendshapes.astype(np.float16).ravel()), len(BLENDSHAPES)),
+    }
+    return pa.table(columns)
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """One clip of a corpus: its name, frames, source and where the source was cut."""
+
+    name: str
+    frames: int
+    source: str
+    sha256: str
+    crop: Crop
+    gaps: tuple[tuple[int, int], ...]  # first and one-past-last frame without a usable face
+
+
+class Corpus:
+    """A corpus on disk, opened for reading.
+
+    Raises:
+        ArtefactError: there is no corpus, it is damaged, or a newer version wrote it.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder)
+        path = self.folder / "corpus.json"
+        try:
+            self.about: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            version = self.about["format_version"]
+            if version != FORMAT_VERSION:
+                raise ArtefactError(
+                    f"this corpus has format version {version}, this talkers reads version {FORMAT_VERSION}",
+                    where=self.folder,
+                    todo="Prepare the footage again, or install the talkers that wrote it",
+                )
+            self.size, self.rate = int(self.about["size"]), Fraction(self.about["rate"])
+            self.clips = [
+                ClipRecord(c["name"], int(c["frames"]), c["source"], c["sha256"], Crop(**c["crop"]), tuple((int(a), int(b)) for a, b in c["gaps"]))
+                for c in self.about["clips"]
+            ]
+        except FileNotFoundError as error:
+            raise ArtefactError("there is no corpus here", where=self.folder, why="corpus.json is missing", todo=f"Make one: `talkers prepare FOOTAGE -o {self.folder}`") from error  # fmt: skip
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtefactError("corpus.json is damaged", where=path, why=f"{type(error).__name__}: {error}", todo="Prepare the footage again") from error
+
+    @property
+    def names(self) -> list[str]:
+        return [clip.name for clip in self.clips]
+
+    def digest(self, names: Sequence[str] | None = None) -> str:
+        """SHA-256 over the sources' digests and the preparation, for the clips named (default all)."""
+        chosen = set(names if names is not None else self.names)
+        lines = [f"{c.name} {c.sha256} {sorted(c.crop.as_dict().items())}" for c in sorted(self.clips, key=lambda c: c.name) if c.name in chosen]
+        return hashlib.sha256("\n".join([f"{self.size} {self.rate}", *lines]).encode()).hexdigest()
+
+    def clip(self, name: str) -> ClipRecord:
+        for clip in self.clips:
+            if clip.name == name:
+                return clip
+        raise ArtefactError(f"there is no clip '{name}' in this corpus", where=self.folder, todo="See corpus.json for the names")
+
+    def frames(self, name: str) -> NDArray[np.uint8]:
+        """All frames of a clip: uint8 [T, size, size, 3]."""
+        return np.stack(list(decode_frames(self.folder / "clips" / f"{name}.mp4")))
+
+    def audio(self, name: str) -> NDArray[np.float32]:
+        """A clip's sound: float32 [n], 16 kHz."""
+        return read_audio(self.folder / "clips" / f"{name}.flac")
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """Every frame's measurements (see docs/reference.md for the columns)."""
+        path = self.folder / "frames.parquet"
+        try:
+            return pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise ArtefactError("frames.parquet cannot be read", where=path, why=str(error).splitlines()[0], todo="Prepare the footage again") from error
+
+    @cached_property
+    def _rows(self) -> dict[str, slice]:
+        rows, start = {}, 0
+        for clip in self.clips:  # the table holds the clips in the order of corpus.json
+            rows[clip.name] = slice(start, start + clip.frames)
+            start += clip.frames
+        if start != self.table.num_rows:
+            raise ArtefactError("frames.parquet and corpus.json disagree", where=self.folder, todo="Prepare the footage again")
+        return rows
+
+    def column(self, column: str, clip: str) -> NDArray[Any]:
+        """One column of the table for one clip: [T], or [T, k] for landmarks (478 x 2 pixels) and blendshapes."""
+        rows = self._rows[clip]
+        array = self.table.column(column).slice(rows.start, rows.stop - rows.start).combine_chunks()
+        if column == "landmarks":
+            return array.flatten().to_numpy().astype(np.float32).reshape(-1, 478, 2) * np.float32(LANDMARK_STEP)
+        if column == "blendshapes":
+            return array.flatten().to_numpy().astype(np.float32).reshape(-1, len(BLENDSHAPES))
+        return np.asarray(array.to_numpy(zero_copy_only=False))
+
+    def pose(self, clip: str) -> PoseSeries:
+        """Measured head pose of a clip: float32 [T, 6], gaps filled from their neighbours."""
+        pose = np.stack([self.column(name, clip) for name in POSE], -1).astype(np.float32)
+        return fill_gaps(pose)
+
+
+def fill_gaps(series: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace rows with NaN by linear interpolation between their neighbours: [T, k] -> [T, k]."""
+    good = np.isfinite(series).all(-1)
+    if good.all() or not good.any():
+        return np.nan_to_num(series)
+    index = np.arange(len(series))
+    return np.stack([np.interp(index, index[good], series[good, k]) for k in range(series.shape[1])], -1).astype(np.float32)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file atomically, readable by people."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")

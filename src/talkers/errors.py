@@ -1,0 +1,80 @@
+"""What can go wrong, told to the user: what, where, why, and what to do next.
+
+Exit codes of the command line (also in docs/reference.md):
+0 done · 1 an internal fault · 2 wrong usage · 3 unusable media · 4 unusable avatar, corpus or recipe
+5 a component is missing · 6 out of disk or memory · 7 partly done (some files failed) · 130 interrupted
+"""
+
+from __future__ import annotations
+
+
+class TalkersError(Exception):
+    """Base of every error that a user can cause or mend.
+
+    Args:
+        what: what happened, one clause.
+        where: the file, time code or field concerned.
+        why: the cause, where known.
+        todo: what the user should do next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: object = None, why: str | None = None, todo: str | None = None):
+        self.what, self.where, self.why, self.todo = what, where, why, todo
+        text = what if where is None else f"{where}: {what}"
+        if why:
+            text += f", because {why}"
+        text += "."
+        if todo:
+            text += f" {todo}"
+            if not text.endswith((".", "`")):
+                text += "."
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[object, ...]:  # crosses process borders with its fields
+        return (_rebuild, (type(self), self.what, self.where, self.why, self.todo))
+
+
+def _rebuild(kind: type[TalkersError], what: str, where: object, why: str | None, todo: str | None) -> TalkersError:
+    return kind(what, where=where, why=why, todo=todo)
+
+
+class UsageError(TalkersError):
+    """The command or call was put wrongly: an unknown name, a value out of range."""
+
+    exit_code = 2
+
+
+class MediaError(TalkersError):
+    """A foreign media file cannot be used."""
+
+    exit_code = 3
+
+
+class FaceError(MediaError):
+    """Footage does not show what is needed: one face, whole and large enough."""
+
+
+class ArtefactError(TalkersError):
+    """An avatar, corpus, checkpoint or recipe is missing, damaged or from another version."""
+
+    exit_code = 4
+
+
+class MissingComponent(TalkersError):
+    """An optional package or a pretrained model is not there."""
+
+    exit_code = 5
+
+
+class ResourceError(TalkersError):
+    """The disk is full, a folder cannot be written, or memory ran out."""
+
+    exit_code = 6
+
+
+class PartialFailure(TalkersError):
+    """The work was done for all but some of the files, which are listed."""
+
+    exit_code = 7

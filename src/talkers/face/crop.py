@@ -1,0 +1,95 @@
+"""One fixed square for all footage of a set-up, and its inverse for pasting back.
+
+A fixed crop keeps the background still, which the codec of DAE-Talker relies on: all motion in the picture is
+the person's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from talkers.errors import FaceError
+
+FACE_TO_CROP = 2.0  # side of the crop in heights of the face (chin to hairline): head, shoulders, background
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of the source picture: left and top corner and side, in source pixels; scaled to `size` pixels."""
+
+    left: int
+    top: int
+    side: int
+    size: int
+
+    def cut(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 [H, W, 3] -> [size, size, 3]; what lies outside the picture repeats its edge."""
+        height, width = frame.shape[:2]
+        rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
+        columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
+        square = frame[rows[:, None], columns[None]]
+        if self.side == self.size:
+            return square
+        return np.asarray(Image.fromarray(square).resize((self.size, self.size), Image.Resampling.LANCZOS))
+
+    def to_crop(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Source pixels [..., 2] -> pixels of the crop."""
+        return np.asarray((points - np.array([self.left, self.top])) * (self.size / self.side), np.float32)
+
+    def to_source(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pixels of the crop [..., 2] -> source pixels."""
+        return np.asarray(points * (self.side / self.size) + np.array([self.left, self.top]), np.float32)
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+def choose_crop(landmarks: NDArray[np.float32], width: int, height: int, size: int) -> Crop:
+    """The crop that holds head and shoulders in all frames.
+
+    Args:
+        landmarks: [N, 478, 2] source pixels of frames with a face, from all the footage of one set-up.
+        width, height: of the source picture.
+        size: side of the result in pixels.
+
+    Raises:
+        FaceError: there is no face, or it is too small.
+    """
+    if not len(landmarks):
+        raise FaceError("there is no face in this footage", todo="Use footage that shows one face from the front")
+    low, high = landmarks.min(1), landmarks.max(1)  # [N, 2]
+    face = float(np.median(high[:, 1] - low[:, 1]))
+    if face < 48:
+        raise FaceError(f"the face is only {face:.0f} pixels high", todo="Use footage in which the face is at least 48 pixels high (better 128)")
+    side = min(round(FACE_TO_CROP * face), width, height)
+    if abs(side - size) <= 0.08 * size and size <= min(width, height):
+        side = size  # native pixels: nothing is resampled
+    centre = np.median((low + high) / 2, axis=0)
+    left = int(np.clip(round(centre[0] - side / 2), 0, width - side))
+    top = int(np.clip(round(centre[1] - side / 2), 0, height - side))
+    return Crop(left, top, side, size)
+
+
+def paste_back(frame: NDArray[np.uint8], generated: NDArray[np.uint8], crop: Crop, feather: float = 0.06) -> NDArray[np.uint8]:
+    """Put a generated square back into its source frame with a soft border.
+
+    Args:
+        frame: uint8 [H, W, 3], the source.
+        generated: uint8 [size, size, 3].
+        crop: how `generated` was cut.
+        feather: width of the soft border as a share of the side.
+    """
+    square = np.asarray(Image.fromarray(generated).resize((crop.side, crop.side), Image.Resampling.LANCZOS), np.float32)
+    ramp = np.clip(np.minimum(np.arange(crop.side) + 1, crop.side - np.arange(crop.side)) / max(1.0, feather * crop.side), 0, 1)
+    mask = np.minimum(ramp[:, None], ramp[None])[..., None].astype(np.float32)
+    out = frame.astype(np.float32)
+    top, left = max(crop.top, 0), max(crop.left, 0)
+    bottom, right = min(crop.top + crop.side, frame.shape[0]), min(crop.left + crop.side, frame.shape[1])
+    inner = (slice(top - crop.top, bottom - crop.top), slice(left - crop.left, right - crop.left))
+    region = out[top:bottom, left:right]
+    out[top:bottom, left:right] = region + mask[inner] * (square[inner] - region)
+    return np.asarray(np.clip(np.rint(out), 0, 255), np.uint8)

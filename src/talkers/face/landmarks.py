@@ -1,0 +1,109 @@
+"""478 landmarks, 52 blendshapes and head pose of the tracked face (MediaPipe Face Landmarker).
+
+Frames are judged one by one: MediaPipe's video mode smooths over time and would delay the lips.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkers import pretrained
+from talkers.errors import MissingComponent
+
+# Indices into the 478 points of MediaPipe's face mesh.
+LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409, 78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415)  # fmt: skip
+RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+EYES = RIGHT_EYE + LEFT_EYE
+INNER_LIPS = (13, 14)  # upper, lower: middle of the inner lip line
+EYE_CORNERS = (33, 263)  # outer corners: their distance is the inter-ocular distance of the metrics
+BLENDSHAPES = ("_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight")  # fmt: skip
+BLINKS = (BLENDSHAPES.index("eyeBlinkLeft"), BLENDSHAPES.index("eyeBlinkRight"))
+
+
+@dataclass(frozen=True)
+class FaceReading:
+    """The tracked face in one frame.
+
+    landmarks: float32 [478, 2], pixels (x right, y down). blendshapes: float32 [52], 0..1.
+    angles: float32 [3], yaw, pitch, roll in degrees (yaw > 0: the nose points to the picture's right;
+    pitch > 0: up; roll > 0: the head leans to the picture's right). faces: how many faces were seen.
+    """
+
+    landmarks: NDArray[np.float32]
+    blendshapes: NDArray[np.float32]
+    angles: NDArray[np.float32]
+    faces: int
+
+
+def angles_of(matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Yaw, pitch, roll in degrees of a 4x4 facial transformation (camera axes: x right, y up, z to the viewer)."""
+    r = np.asarray(matrix, np.float64)[:3, :3]
+    r = r / np.linalg.norm(r, axis=0, keepdims=True)
+    yaw = np.arctan2(r[0, 2], r[2, 2])
+    pitch = np.arcsin(np.clip(r[1, 2], -1, 1))
+    roll = -np.arctan2(r[1, 0], r[1, 1])
+    return np.degrees([yaw, pitch, roll]).astype(np.float32)
+
+
+def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Gap between the inner lips divided by the inter-ocular distance: [..., 478, 2] -> [...]."""
+    gap = np.linalg.norm(landmarks[..., INNER_LIPS[0], :] - landmarks[..., INNER_LIPS[1], :], axis=-1)
+    eyes = np.linalg.norm(landmarks[..., EYE_CORNERS[0], :] - landmarks[..., EYE_CORNERS[1], :], axis=-1)
+    return np.asarray(gap / np.maximum(eyes, 1e-6), np.float32)
+
+
+class FaceTracker:
+    """Follows one face through a video: the largest at first, then the one nearest to where it was.
+
+    Use as a context manager; one tracker a process and video.
+    """
+
+    def __init__(self, max_faces: int = 2):
+        try:
+            os.environ.setdefault("GLOG_minloglevel", "3")
+            import mediapipe
+            from mediapipe.tasks.python import BaseOptions, vision
+        except ImportError as error:
+            raise MissingComponent("finding faces needs the package mediapipe", todo="Install it: `pip install 'talkers[prepare]'`") from error
+        model = pretrained.fetch("face-landmarker").read_bytes()
+        options = vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_buffer=model),
+            num_faces=max_faces,
+            output_face_blendshapes=True,
+            output_facial_transformation_matrixes=True,
+        )
+        self._mediapipe = mediapipe
+        self._landmarker = vision.FaceLandmarker.create_from_options(options)
+        self._last: NDArray[np.float32] | None = None
+
+    def __enter__(self) -> FaceTracker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._landmarker.close()
+
+    def track(self, frame: NDArray[np.uint8]) -> FaceReading | None:
+        """The tracked face in the next frame, uint8 [H, W, 3] RGB; None when no face is seen."""
+        image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(frame))
+        found = self._landmarker.detect(image)
+        if not found.face_landmarks:
+            return None
+        size = np.array([frame.shape[1], frame.shape[0]], np.float32)
+        faces = [np.array([(p.x, p.y) for p in face], np.float32) * size for face in found.face_landmarks]
+        if self._last is None:
+            chosen = int(np.argmax([np.ptp(face, axis=0).prod() for face in faces]))
+        else:
+            chosen = int(np.argmin([np.linalg.norm(face.mean(0) - self._last) for face in faces]))
+        self._last = faces[chosen].mean(0)
+        return FaceReading(
+            landmarks=faces[chosen],
+            blendshapes=np.array([shape.score for shape in found.face_blendshapes[chosen]], np.float32),
+            angles=angles_of(found.facial_transformation_matrixes[chosen]),
+            faces=len(faces),
+        )

@@ -1,0 +1,23 @@
+"""The only door for foreign bytes: probe, decode, encode, audio. Files are opened here and passed to
+FFmpeg (PyAV) as byte streams, so that no file name is ever interpreted as a protocol, option or command."""
+
+from talkers.media.audio import AUDIO_RATE, audio_blocks, audio_duration, read_audio
+from talkers.media.decode import decode_frames
+from talkers.media.encode import VideoWriter, frame_count, write_flac, write_png
+from talkers.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
+
+__all__ = [
+    "AUDIO_RATE",
+    "AudioInfo",
+    "MediaInfo",
+    "VideoInfo",
+    "VideoWriter",
+    "audio_blocks",
+    "audio_duration",
+    "decode_frames",
+    "frame_count",
+    "probe",
+    "read_audio",
+    "write_flac",
+    "write_png",
+]

@@ -1,0 +1,107 @@
+"""Foreign sound -> mono float samples at the rate the models hear (16 kHz), as a stream or whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import av
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from talkers.errors import MediaError
+from talkers.media.probe import open_media, stream_start
+
+AUDIO_RATE = 16_000  # Hz, what every speech encoder of the field hears
+
+Samples = NDArray[np.float32]  # [n] mono, -1..1
+
+
+def audio_blocks(path: str | os.PathLike[str], rate: int = AUDIO_RATE, channels: int = 1) -> Iterator[Samples]:
+    """Sound of a file in blocks of at most about a second (constant memory).
+
+    Args:
+        path: any file with sound in it.
+        rate: Hz of the result (soxr, high quality).
+        channels: 1 mixes all channels to mono; 2 keeps the first two (mono is doubled).
+
+    Yields:
+        float32 [n, channels] ([n] when mono), -1..1; sample 0 lies at the earliest sample of picture or sound.
+
+    Raises:
+        MediaError: no such file, no sound, nothing decodes.
+    """
+    resampler: soxr.ResampleStream | None = None
+    heard = 0
+    for block in _decoded(path, channels):
+        native, samples = block
+        if resampler is None:
+            resampler = soxr.ResampleStream(native, rate, channels, dtype="float32", quality="HQ")
+        heard += len(samples)
+        out = resampler.resample_chunk(np.ascontiguousarray(samples))
+        if len(out):
+            yield _shaped(out, channels)
+    if resampler is not None:
+        out = resampler.resample_chunk(np.zeros((0, channels) if channels > 1 else 0, np.float32), last=True)
+        if len(out):
+            yield _shaped(out, channels)
+    if not heard:
+        raise MediaError("no sound of this file can be decoded", where=path, why="it is empty or damaged", todo="Record or convert it again")
+
+
+def _shaped(block: NDArray[np.float32], channels: int) -> Samples:
+    return block.reshape(-1) if channels == 1 else block.reshape(-1, channels)
+
+
+def _decoded(path: str | os.PathLike[str], channels: int) -> Iterator[tuple[int, Samples]]:
+    with open_media(path) as container:
+        if not container.streams.audio:
+            raise MediaError("there is no sound in this file", where=path, todo="Give a file with speech in it")
+        stream = container.streams.audio[0]
+        start, placed, native = stream_start(container), 0, 0
+        converter: av.AudioResampler | None = None
+        packets = container.demux(stream)
+        broken = 0
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    break
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                broken += 1
+                if broken > 1000:
+                    break
+                continue
+            for frame in frames:
+                if converter is None:
+                    native = frame.sample_rate
+                    converter = av.AudioResampler(format="fltp", rate=native)
+                    lead = round((float(frame.time or 0.0) - start) * native)
+                    while placed < lead:  # sound that begins after the picture: silence before it, a second at a time
+                        n = min(native, lead - placed)
+                        placed += n
+                        yield native, np.zeros((n, channels) if channels > 1 else n, np.float32)
+                for part in converter.resample(frame):
+                    samples = np.nan_to_num(part.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0)  # [C, n]
+                    placed += samples.shape[1]
+                    if channels == 1:
+                        yield native, samples.mean(0, dtype=np.float32)
+                    else:
+                        yield native, np.repeat(samples, 2, 0)[:2].T if len(samples) == 1 else samples[:2].T
+
+
+def read_audio(path: str | os.PathLike[str], rate: int = AUDIO_RATE) -> Samples:
+    """The whole sound of a file: float32 [n] mono at `rate` Hz. Raises MediaError like `audio_blocks`."""
+    return np.concatenate(list(audio_blocks(path, rate)))
+
+
+def audio_duration(path: str | os.PathLike[str]) -> float:
+    """Exact length of a file's sound in seconds, by decoding it (constant memory)."""
+    count = native = 0
+    for native, samples in _decoded(path, 1):
+        count += len(samples)
+    if not count:
+        raise MediaError("no sound of this file can be decoded", where=path, why="it is empty or damaged", todo="Record or convert it again")
+    return count / native

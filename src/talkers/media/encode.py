@@ -1,0 +1,140 @@
+"""Frames and sound -> files that play everywhere. A file appears under its name only when it is complete."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from PIL import Image
+
+from talkers.errors import ResourceError, UsageError
+
+
+def frame_count(duration: float, rate: Fraction) -> int:
+    """How many frames show `duration` seconds: the nearest count, at least one (|video - audio| <= half a frame)."""
+    return max(1, round(Fraction(duration).limit_denominator(1_000_000) * rate))
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary name beside `path`, renamed to it on success and removed on any failure or interrupt."""
+    path = Path(path)
+    temporary = path.with_name(f".{secrets.token_hex(4)}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise UsageError("this is a folder, not a file to write", where=path, todo=f"Name a file in it, for example {path / 'out.mp4'}")
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ResourceError("the file cannot be written", where=path, why=error.strerror or str(error), todo="Free some room or choose another folder") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+class VideoWriter:
+    """Writes an H.264 + AAC mp4 frame by frame with constant memory; the file appears when `close` succeeds.
+
+    Args:
+        path: where to write; the parent folder is made.
+        rate: frames a second.
+        audio: blocks of sound, float32 [n] or [n, channels], drawn as the picture advances.
+        audio_rate: Hz of `audio`.
+        channels: of `audio`, 1 or 2.
+        crf: constant quality of x264 (lower is better; 18 looks lossless).
+        preset: x264's effort.
+
+    Use as a context manager; an exception or interrupt inside it leaves no file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], rate: Fraction, audio: Iterable[NDArray[np.float32]] | None = None,
+                 audio_rate: int = 48_000, channels: int = 1, crf: float = 18, preset: str = "fast"):  # fmt: skip
+        self.path, self.rate = Path(path), Fraction(rate)
+        if self.path.suffix.lower() not in {".mp4", ".m4v", ".mov", ".mkv"}:
+            raise UsageError(f"videos are not written as '{self.path.suffix}'", where=self.path, todo="Use a name ending in .mp4, .mov or .mkv")
+        self._options = {"crf": str(crf), "preset": preset}
+        self._audio_blocks = iter(audio) if audio is not None else None
+        self._audio_rate, self._channels = audio_rate, channels
+        self._audio_samples = self._frames = 0
+        self._video: Any = None
+        self._sound: Any = None
+
+    def __enter__(self) -> Self:
+        self._atomic = atomic(self.path)
+        temporary = self._atomic.__enter__()
+        try:
+            self._container = av.open(str(temporary.absolute()), mode="w", options={"movflags": "+faststart"})
+        except (OSError, av.error.FFmpegError) as error:
+            self._atomic.__exit__(OSError, OSError(*error.args), None)
+            raise
+        return self
+
+    def _open(self, height: int, width: int) -> None:
+        video: Any = self._container.add_stream("libx264", rate=self.rate, options=self._options)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.codec_context.time_base = 1 / self.rate
+        self._video = video
+        if self._audio_blocks is not None:
+            layout = "mono" if self._channels == 1 else "stereo"
+            self._sound = self._container.add_stream("aac", rate=self._audio_rate, layout=layout)
+            self._sound.bit_rate = 96_000 * self._channels
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Append one frame, uint8 [H, W, 3] RGB, even H and W."""
+        if self._video is None:
+            self._open(*frame.shape[:2])
+        self._pull_audio(float((self._frames + 1) / self.rate))
+        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        picture.pts, picture.time_base = self._frames, 1 / self.rate
+        self._frames += 1
+        self._container.mux(self._video.encode(picture))
+
+    def _pull_audio(self, until: float) -> None:
+        while self._audio_blocks is not None and self._audio_samples < until * self._audio_rate:
+            block = next(self._audio_blocks, None)
+            if block is None:
+                self._audio_blocks = None
+                return
+            packed = np.ascontiguousarray(block, np.float32).reshape(1, -1)  # interleaved, as "flt" wants it
+            sound = av.AudioFrame.from_ndarray(packed, format="flt", layout="mono" if self._channels == 1 else "stereo")
+            sound.sample_rate, sound.pts, sound.time_base = self._audio_rate, self._audio_samples, Fraction(1, self._audio_rate)
+            self._audio_samples += len(block)
+            self._container.mux(self._sound.encode(sound))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if kind is None and self._video is not None:
+                self._pull_audio(float("inf"))
+                self._container.mux(self._video.encode(None))
+                if self._sound is not None:
+                    self._container.mux(self._sound.encode(None))
+            self._container.close()
+        except (OSError, av.error.FFmpegError) as late:
+            kind, error, trace = OSError, OSError(*late.args), late.__traceback__
+        if kind is None and self._video is None:
+            kind, error = OSError, OSError("no frame was written")
+        if not self._atomic.__exit__(kind, error, trace) and kind is OSError and error is not None:
+            raise error
+
+
+def write_flac(path: str | os.PathLike[str], samples: NDArray[np.float32], rate: int) -> None:
+    """Write mono sound, float32 [n] in -1..1, as 16-bit FLAC."""
+    with atomic(path) as temporary:
+        soundfile.write(temporary, np.clip(samples, -1, 1), rate, format="FLAC", subtype="PCM_16")
+
+
+def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
+    """Write a picture, uint8 [H, W, 3] RGB."""
+    with atomic(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG", optimize=True)

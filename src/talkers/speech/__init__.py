@@ -1,0 +1,1 @@
+"""Speech: waveform -> features at a known rate, and where it is silent."""

@@ -1,0 +1,29 @@
+"""Where there is speech and where there is silence: energy above the recording's own noise floor."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLOOR_DB = -60.0  # quieter than this is silence in any recording
+ABOVE_NOISE_DB = 12.0
+BELOW_SPEECH_DB = 30.0
+
+
+def loudness(samples: NDArray[np.float32], sample_rate: int, frame_rate: float, frames: int) -> NDArray[np.float32]:
+    """Level of each frame's sound in dB below full scale: [n] -> [frames]."""
+    edges = np.minimum((np.arange(frames + 1) * sample_rate / frame_rate).astype(int), len(samples))
+    power = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    mean = (power[edges[1:]] - power[edges[:-1]]) / np.maximum(edges[1:] - edges[:-1], 1)
+    return (10 * np.log10(np.maximum(mean, 1e-10))).astype(np.float32)
+
+
+def speech_activity(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which frames hold speech, from their levels in dB: [T] -> bool [T]; short gaps within words are filled."""
+    if not len(levels):
+        return np.zeros(0, bool)
+    quiet, loud = np.percentile(levels, [10, 95])
+    threshold = max(FLOOR_DB, min(quiet + ABOVE_NOISE_DB, loud - 6), loud - BELOW_SPEECH_DB)
+    active = levels > threshold
+    spread = np.convolve(active, np.ones(5), mode="same") > 0  # closing: dilate by two frames ...
+    return np.asarray(np.convolve(spread, np.ones(5), mode="same") >= 5, bool) | active  # ... and erode again
