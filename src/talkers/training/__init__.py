@@ -1,0 +1,1 @@
+"""Training: corpus -> avatar, one module a stage."""

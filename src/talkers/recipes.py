@@ -1,0 +1,193 @@
+"""Complete configurations of a training, each a function that returns a frozen typed dataclass.
+
+A recipe is saved as JSON with what it made; reading one back refuses unknown keys and names the nearest valid one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from talkers.codec import CodecConfig
+from talkers.codec.unet import EncoderConfig, UNetConfig
+from talkers.errors import ArtefactError, UsageError
+from talkers.motion import MotionConfig
+from talkers.speech import SpeechConfig
+from talkers.training.settings import CodecTraining, MotionTraining
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The complete typed configuration of a training."""
+
+    name: str
+    rate: int = 25  # frames a second of the corpus
+    steps: int = 20  # network passes a frame when speaking, unless asked otherwise
+    seed: int = 0
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    codec_training: CodecTraining = field(default_factory=CodecTraining)
+    speech: SpeechConfig = field(default_factory=SpeechConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    motion_training: MotionTraining = field(default_factory=MotionTraining)
+
+
+def dae_talker() -> Recipe:
+    """The paper: 256 px, 138 M + 30 M parameters, 277 GMAC a pass, 100 DDIM steps, wav2vec 2.0, 4 + 4 Conformers."""
+    return Recipe(
+        name="dae_talker",
+        steps=100,
+        codec_training=CodecTraining(frames=90_000_000),
+        speech=SpeechConfig(encoder="facebook/wav2vec2-base-960h", layers=(-1,)),
+        motion=MotionConfig(width=512, encoder_blocks=4, decoder_blocks=4, heads=8, dropout=0.2, pose_hidden=128),
+    )
+
+
+def dae_talker_128() -> Recipe:
+    """The paper's codec at 128 px: 104 M parameters, 74 GMAC a pass."""
+    base = dae_talker()
+    unet, encoder = UNetConfig(multipliers=(1, 1, 2, 3, 4)), EncoderConfig(multipliers=(1, 1, 2, 3, 4, 4))
+    return dataclasses.replace(
+        base,
+        name="dae_talker_128",
+        codec=CodecConfig(size=128, unet=unet, encoder=encoder),
+        codec_training=CodecTraining(frames=72_000_000, batch=128),
+    )
+
+
+def compact() -> Recipe:
+    """The default: 256 px, trains on two CPU cores, speaks in real time with one pass a frame.
+
+    A diffusion autoencoder like the paper's, with x0 prediction, on pixel-unshuffled pictures; see docs/method.md for
+    what differs and why.
+    """
+    unet = UNetConfig(
+        channels=48, multipliers=(1, 2, 4, 16 / 3), blocks=1, attention=(), middle_blocks=1, resample_blocks=False,
+        dropout=0.0, time_width=256, unshuffle=4, positional=16, latent_map=96, mean_picture=True,
+    )  # fmt: skip
+    encoder = EncoderConfig(
+        channels=64, multipliers=(1, 1.5, 2, 3), blocks=1, attention=(), resample_blocks=False, dropout=0.0,
+        unshuffle=8, positional=8, pool=4, normalise=True,
+    )  # fmt: skip
+    return Recipe(
+        name="compact",
+        steps=1,
+        codec=CodecConfig(prediction="x0", unet=unet, encoder=encoder),
+        codec_training=CodecTraining(
+            frames=120_000, batch=8, learning_rate=8e-4, warmup=0.03, decay=True, ema=0.998, mouth_weight=12, eye_weight=6,
+            blink_boost=4, noisiest_share=0.5, latent_noise=0.1, validate_every=12_000,
+        ),
+        speech=SpeechConfig(encoder="whisper-base", layers=(3, 6)),
+        motion=MotionConfig(),
+    )  # fmt: skip
+
+
+def tiny() -> Recipe:
+    """For tests and for trying things out: 64 px, log-mel speech features, trained in under a minute on a CPU."""
+    unet = UNetConfig(
+        channels=32, multipliers=(1, 2), blocks=1, attention=(), middle_blocks=1, resample_blocks=False, dropout=0.0,
+        time_width=64, unshuffle=4, positional=4, latent_map=16, mean_picture=True,
+    )  # fmt: skip
+    encoder = EncoderConfig(channels=32, multipliers=(1, 2), blocks=1, attention=(), resample_blocks=False, dropout=0.0, unshuffle=4, pool=4, normalise=True)
+    return Recipe(
+        name="tiny",
+        steps=1,
+        codec=CodecConfig(size=64, latent=64, prediction="x0", unet=unet, encoder=encoder),
+        codec_training=CodecTraining(
+            frames=6_000, batch=16, learning_rate=2e-3, warmup=0.05, decay=True, ema=0.98, mouth_weight=8, eye_weight=4,
+            noisiest_share=0.5, validate_every=3_000, save_every=1_000,
+        ),
+        speech=SpeechConfig(encoder="log-mel", layers=()),
+        motion=MotionConfig(width=64, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.0, pose_hidden=16),
+        motion_training=MotionTraining(frames=60_000, batch=8, window=50, learning_rate=2e-3, validate_every=60_000, save_every=20_000),
+    )  # fmt: skip
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {r.__name__: r for r in (compact, dae_talker, dae_talker_128, tiny)}
+
+
+def recipe_named(name: str) -> Recipe:
+    """A recipe by its name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"there is no recipe '{name}'", todo=f"Choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]()
+
+
+def _closed(kind: Any) -> None:
+    """Make pydantic refuse unknown keys in a dataclass and those inside it."""
+    if dataclasses.is_dataclass(kind) and not hasattr(kind, "__pydantic_config__"):
+        kind.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+        for part in dataclasses.fields(kind):
+            if callable(part.default_factory):
+                _closed(part.default_factory)
+
+
+_closed(Recipe)
+_ADAPTER = TypeAdapter(Recipe)
+
+
+def to_dict(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain JSON values."""
+    plain: dict[str, Any] = json.loads(_ADAPTER.dump_json(recipe))
+    return plain
+
+
+def _valid_keys(where: tuple[Any, ...]) -> list[str]:
+    value: Any = Recipe(name="")
+    for key in where:
+        value = getattr(value, str(key), None)
+    return [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
+
+
+def from_dict(values: object, where: object = "recipe") -> Recipe:
+    """Read a recipe back.
+
+    Raises:
+        ArtefactError: an unknown key (with the nearest valid one), a missing one, or a value of the wrong kind.
+    """
+    try:
+        return _ADAPTER.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "unexpected_keyword_argument":
+            near = difflib.get_close_matches(str(first["loc"][-1]), _valid_keys(first["loc"][:-1]), 1, 0.4)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Valid here: {', '.join(_valid_keys(first['loc'][:-1]))}"
+            raise ArtefactError(f"there is no setting '{key}'", where=where, todo=hint) from error
+        raise ArtefactError(f"the setting '{key}' is wrong", where=where, why=f"{first['msg'].lower()}, got {first['input']!r:.60}", todo="Correct it") from error
+
+
+def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
+    """A recipe with 'key.inner=value' changes; values are JSON, or text as it stands.
+
+    Raises:
+        UsageError: not of the form key=value. ArtefactError: as `from_dict`.
+    """
+    values = to_dict(recipe)
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals or not path:
+            raise UsageError(f"'{setting}' is not a setting", todo="Write it as key=value, for example codec_training.batch=16")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        inner = values
+        *parents, last = path.split(".")
+        for parent in parents:
+            step = inner.get(parent)
+            if not isinstance(step, dict):
+                near = difflib.get_close_matches(parent, list(inner), 1, 0.4)
+                raise UsageError(f"there is no setting '{path}'", todo=f"Did you mean '{near[0]}'?" if near else f"Valid: {', '.join(inner)}")
+            inner = step
+        inner[last] = value
+    return from_dict(values, "--set")

@@ -1,0 +1,13 @@
+"""Which speech features an avatar listens to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SpeechConfig:
+    """Which speech features an avatar listens to."""
+
+    encoder: str = "whisper-base"  # "log-mel", a name of the table of pretrained models, or a Hugging Face name
+    layers: tuple[int, ...] = (3, 6)  # hidden layers whose outputs are joined; negative counts from the last

@@ -1,0 +1,71 @@
+"""Checkpoints without pickle: Lightning's state as tensors (safetensors) and a JSON tree that refers to them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins import CheckpointIO
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from talkers.errors import ArtefactError
+from talkers.media.encode import atomic
+
+_TENSOR, _DICT, _TUPLE = "__tensor__", "__items__", "__tuple__"
+
+
+def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, torch.Tensor):
+        key = str(len(tensors))
+        tensors[key] = value.detach().to("cpu").contiguous().clone()
+        return {_TENSOR: key}
+    if isinstance(value, dict):
+        return {_DICT: [[_pack(k, tensors), _pack(v, tensors)] for k, v in value.items()]}
+    if isinstance(value, tuple):
+        return {_TUPLE: [_pack(v, tensors) for v in value]}
+    if isinstance(value, list):
+        return [_pack(v, tensors) for v in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a checkpoint cannot hold a {type(value).__name__}")
+
+
+def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    if isinstance(value, dict):
+        if _TENSOR in value:
+            return tensors[value[_TENSOR]]
+        if _TUPLE in value:
+            return tuple(_unpack(v, tensors) for v in value[_TUPLE])
+        return {_unpack(k, tensors): _unpack(v, tensors) for k, v in value[_DICT]}
+    if isinstance(value, list):
+        return [_unpack(v, tensors) for v in value]
+    return value
+
+
+class SafetensorsCheckpointIO(CheckpointIO):
+    """Lightning's door to checkpoints: a whole file or none, and nothing in it can run."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
+        tensors: dict[str, torch.Tensor] = {}
+        tree = json.dumps(_pack(checkpoint, tensors))
+        with atomic(path) as temporary:
+            save_file(tensors, temporary, metadata={"tree": tree})
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+
+    def load_checkpoint(self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        try:
+            with safe_open(path, framework="pt") as file:
+                tree = json.loads(file.metadata()["tree"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+            loaded: dict[str, Any] = _unpack(tree, tensors)
+            return loaded
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise ArtefactError("the checkpoint cannot be read", where=path, why=str(error), todo="Remove it and resume from an older one") from error
+
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        Path(path).unlink(missing_ok=True)

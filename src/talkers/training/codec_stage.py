@@ -1,0 +1,179 @@
+"""Stage 1: train the diffusion autoencoder on single frames of a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from talkers.codec import CodecConfig, DiffusionAutoencoder, from_frames, shared_noise, to_frames
+from talkers.codec.schedule import TIMESTEPS, diffuse, target_of
+from talkers.corpus import Corpus
+from talkers.errors import ArtefactError
+from talkers.media import write_png
+from talkers.recipes import Recipe
+from talkers.training.frames import FrameDataset, FrameStore, PositionSampler, held_out
+from talkers.training.progress import Pace, learning_rate
+from talkers.training.run import fit
+from talkers.training.settings import CodecTraining
+
+
+def region_weights(boxes: Tensor, size: int, mouth: float, eye: float) -> Tensor:
+    """Loss weights of mean 1: boxes [B, 3, 4] -> [B, 1, S, S]."""
+    line = torch.arange(size, device=boxes.device)
+    left, top, right, bottom = boxes.long().unbind(-1)  # [B, 3] each
+    across = (line >= left[..., None]) & (line < right[..., None])  # [B, 3, S]
+    down = (line >= top[..., None]) & (line < bottom[..., None])
+    inside = (down[..., :, None] & across[..., None, :]).float()  # [B, 3, S, S]
+    gains = torch.tensor([mouth, eye, eye], device=boxes.device) - 1
+    weights = 1 + (inside * gains[:, None, None]).amax(1, keepdim=True)
+    return weights / weights.mean((1, 2, 3), keepdim=True)
+
+
+class CodecModule(pl.LightningModule):
+    """Training step of the diffusion autoencoder (DAE, equation 6, with region weights)."""
+
+    def __init__(self, config: CodecConfig, training: CodecTraining, pace: Pace, seed: int, montages: Path | None = None):
+        super().__init__()
+        self.codec = DiffusionAutoencoder(config)
+        self.training_config, self.config, self.seed, self.montages = training, config, seed, montages
+        self.frames_per_step = training.batch
+        self._pace = [pace]  # in a list: not a submodule, and shared by the averaged copy
+        self._clips: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        config = self.training_config
+        return torch.optim.AdamW(self.codec.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99) if config.decay else (0.9, 0.999))
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)  # resuming is exact
+        config = self.training_config
+        rate = learning_rate(self._pace[0].fraction, config.learning_rate, config.warmup, config.decay)
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    def loss(self, frames: Tensor, boxes: Tensor) -> Tensor:
+        """Weighted squared error of the prediction for frames uint8 [B, S, S, 3] at random noise levels."""
+        config, codec = self.training_config, self.codec
+        x0 = from_frames(frames).contiguous(memory_format=torch.channels_last)
+        eps = torch.randn_like(x0)
+        t = torch.randint(0, TIMESTEPS, (len(x0),), device=x0.device)
+        t = torch.where(torch.rand(len(x0), device=x0.device) < config.noisiest_share, TIMESTEPS - 1, t)
+        level = codec.levels[t]
+        latents = codec.encode(x0)
+        if config.latent_noise:
+            latents = latents + config.latent_noise * torch.randn_like(latents)
+        out = codec.output(diffuse(x0, eps, level), t, latents).float()
+        error = (out - target_of(codec.config.prediction, x0, eps, level)).square()
+        return (error * region_weights(boxes, codec.size, config.mouth_weight, config.eye_weight)).mean()
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        loss = self.loss(batch["frame"], batch["boxes"])
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """One batch is one held-out clip, reconstructed by one pass from shared noise."""
+        frames, boxes = batch["frame"], batch["boxes"]
+        noise = shared_noise(self.codec.size, 0).to(frames.device)
+        outs = []
+        for part in frames.split(self.training_config.batch):
+            outs.append(to_frames(self.codec.decode(self.codec.encode(from_frames(part)), noise, 1)))
+        made = torch.cat(outs)
+        figures = region_figures(made.cpu().numpy(), frames.cpu().numpy(), boxes.cpu().numpy())
+        for name, value in figures.items():
+            self.log(f"val/{name}", value, prog_bar=name in ("psnr", "mouth_r2"), batch_size=1, sync_dist=True)
+        if self.montages and self.global_rank == 0 and batch_idx == 0:
+            write_png(self.montages / f"codec-{self._pace[0].seen:09d}.png", montage([frames.cpu().numpy(), made.cpu().numpy()]))
+
+
+def region_figures(made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDArray[np.int16]) -> dict[str, float]:
+    """Fidelity of a clip, whole and where it matters.
+
+    Args:
+        made, real: uint8 [T, S, S, 3].
+        boxes: [T, 3, 4] mouth and eyes of each frame.
+
+    Returns:
+        psnr and psnr_mouth in dB; mouth_r2 and eye_r2: the share of the region's variation about the clip's mean
+        frame that is explained (0: a still picture does as well; 1: perfect).
+    """
+    error = np.square(made.astype(np.float32) - real).mean(-1)  # [T, S, S]
+    spread = np.square(real - real.astype(np.float32).mean(0)).mean(-1)
+    sums = {"mouth": np.zeros(3), "eye": np.zeros(3)}
+    for k, region in enumerate(("mouth", "eye", "eye")):
+        for t, (left, top, right, bottom) in enumerate(boxes[:, k]):
+            window = (t, slice(top, bottom), slice(left, right))
+            sums[region] += (error[window].sum(), spread[window].sum(), error[window].size)
+
+    def psnr(mse: float) -> float:
+        return float(10 * np.log10(255**2 / max(mse, 1e-3)))
+
+    return {
+        "psnr": psnr(float(error.mean())),
+        "psnr_mouth": psnr(sums["mouth"][0] / max(sums["mouth"][2], 1)),
+        "mouth_r2": float(1 - sums["mouth"][0] / max(sums["mouth"][1], 1e-9)),
+        "eye_r2": float(1 - sums["eye"][0] / max(sums["eye"][1], 1e-9)),
+    }
+
+
+def montage(rows: list[NDArray[np.uint8]], columns: int = 8) -> NDArray[np.uint8]:
+    """Frames of clips side by side, evenly picked: rows of uint8 [T, S, S, 3] -> one picture, a row each."""
+    picks = np.linspace(0, min(len(r) for r in rows) - 1, columns).round().astype(int)
+    return np.concatenate([np.concatenate(list(row[picks]), 1) for row in rows], 0)
+
+
+def mean_picture(frames: NDArray[np.uint8], indices: NDArray[np.int64], most: int = 1000) -> Tensor:
+    """Average of up to `most` evenly picked frames, float [1, 3, S, S] in -1..1: where a mean picture starts."""
+    picks = indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(int)]
+    total = sum(frames[i].astype(np.float64) for i in picks) / len(picks)
+    return torch.from_numpy(np.asarray(total, np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
+
+
+def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | None = None, progress: bool = True,
+                report: Callable[[str, int, int], None] = lambda stage, done, total: None, trainer_options: dict[str, Any] | None = None) -> DiffusionAutoencoder:  # fmt: skip
+    """Run stage 1 to its end, or go on with it.
+
+    Args:
+        corpus: of the recipe's size and rate; its held-out clips are only validated on.
+        folder: takes checkpoints, montages and metrics.jsonl.
+        budget: seconds of training, or None for the recipe's number of frames.
+
+    Returns:
+        the codec with its averaged weights.
+    """
+    settings = recipe.codec_training
+    store = FrameStore(corpus, report)
+    test = held_out(corpus.names)
+    train = store.indices([n for n in corpus.names if n not in test])
+    if not len(train):
+        raise ArtefactError("no frame of this corpus can be trained on", where=corpus.folder, todo="Prepare more footage")
+    pace = Pace(settings.frames, budget)
+    torch.manual_seed(recipe.seed)
+    module = CodecModule(recipe.codec, settings, pace, recipe.seed, folder)
+    if module.codec.unet.mean is not None:
+        module.codec.unet.mean.data.copy_(mean_picture(store.frames, train))
+    module.codec.to(memory_format=torch.channels_last)
+    if settings.compile:
+        module.codec.unet.compile()
+        module.codec.encoder.compile()
+    weights = 1 + settings.blink_boost * np.clip(store.blink[train] * 2 - 0.6, 0, 1)
+    data = FrameDataset(store)
+
+    def loader() -> DataLoader[Any]:
+        sampler = PositionSampler(train, weights, settings.batch, recipe.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size)
+        return DataLoader(data, batch_sampler=sampler, pin_memory=torch.cuda.is_available())
+
+    clips = [store.indices([name]) for name in test[:4]]
+    validate = DataLoader(data, batch_sampler=[[int(i) for i in clip] for clip in clips if len(clip)]) if clips else None
+    between = max(1, settings.save_every // settings.batch), max(1, settings.validate_every // settings.batch)
+    fit(module, "codec", folder, pace, loader, validate, between, settings.ema, settings.gradient_clip, progress, trainer_options)
+    return module.codec

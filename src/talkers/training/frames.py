@@ -1,0 +1,123 @@
+"""The frames of a corpus, ready for random access, and the order in which training sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from talkers.corpus import Corpus
+from talkers.errors import ArtefactError
+from talkers.face.landmarks import LEFT_EYE, LIPS, RIGHT_EYE
+from talkers.media.decode import decode_frames
+from talkers.media.encode import atomic
+
+REGIONS = ("mouth", "right eye", "left eye")
+
+
+def held_out(names: Sequence[str], share: float = 0.06) -> list[str]:
+    """The clips that training never sees, chosen by the SHA-256 of their names so that the choice never changes.
+
+    At least one of two or more clips, none of a single one.
+    """
+    ranked = sorted(names, key=lambda name: sha256(name.encode()).hexdigest())
+    limit = int(share * 2**32)
+    chosen = [n for n in ranked if int(sha256(n.encode()).hexdigest()[:8], 16) < limit]
+    return sorted(chosen or ranked[: len(ranked) > 1])
+
+
+def region_boxes(landmarks: NDArray[np.float32], size: int) -> NDArray[np.int16]:
+    """Boxes of mouth and eyes around their landmarks: [T, 478, 2] pixels -> [T, 3, 4] (left, top, right, bottom)."""
+    boxes = []
+    for points, wide, high in ((LIPS, 0.25, 0.55), (RIGHT_EYE, 0.3, 1.0), (LEFT_EYE, 0.3, 1.0)):
+        region = landmarks[:, list(points)]
+        low, high_corner = region.min(1), region.max(1)
+        width = high_corner[:, :1] - low[:, :1]
+        # margins in shares of the width: the height of an eye changes with every blink
+        margin = np.concatenate([wide * width, high * 0.5 * width], -1)
+        boxes.append(np.concatenate([np.floor(low - margin), np.ceil(high_corner + margin)], -1))
+    return np.clip(np.stack(boxes, 1), 0, size).astype(np.int16)
+
+
+class FrameStore:
+    """All frames of a corpus in one memory-mapped array (built once, in the corpus's .cache folder).
+
+    frames: uint8 [N, S, S, 3]; usable: indices of frames with a face in the clips asked for; boxes: [N, 3, 4].
+    """
+
+    def __init__(self, corpus: Corpus, progress: Callable[[str, int, int], None] = lambda stage, done, total: None):
+        self.corpus = corpus
+        self.start: dict[str, int] = {}
+        total = 0
+        for clip in corpus.clips:
+            self.start[clip.name] = total
+            total += clip.frames
+        path = corpus.folder / ".cache" / f"frames-{corpus.digest()[:16]}.npy"
+        shape = (total, corpus.size, corpus.size, 3)
+        if not path.exists():
+            with atomic(path) as temporary:
+                store = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                for done, clip in enumerate(corpus.clips):
+                    index = self.start[clip.name]
+                    for frame in decode_frames(corpus.folder / "clips" / f"{clip.name}.mp4"):
+                        store[index] = frame
+                        index += 1
+                    if index != self.start[clip.name] + clip.frames:
+                        raise ArtefactError(f"clip {clip.name} does not have its {clip.frames} frames", where=corpus.folder, todo="Prepare the footage again")
+                    progress("unpacking frames", done + 1, len(corpus.clips))
+                store.flush()
+                del store
+        self.frames: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+        marks = np.concatenate([corpus.column("landmarks", c.name) for c in corpus.clips])
+        self.boxes = region_boxes(marks, corpus.size)
+        self.face = np.concatenate([corpus.column("face", c.name) for c in corpus.clips])
+        self.blink = np.nan_to_num(np.concatenate([corpus.column("blink", c.name) for c in corpus.clips]))
+
+    def indices(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Frames with a face in the named clips."""
+        rows = [np.arange(self.start[n], self.start[n] + self.corpus.clip(n).frames) for n in names]
+        joined = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        return joined[self.face[joined]]
+
+
+class FrameDataset(Dataset[dict[str, Tensor]]):
+    """Frames by index: {"frame": uint8 [S, S, 3], "boxes": int16 [3, 4]}."""
+
+    def __init__(self, store: FrameStore):
+        self.store = store
+
+    def __len__(self) -> int:
+        return len(self.store.frames)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"frame": torch.from_numpy(np.array(self.store.frames[index])), "boxes": torch.from_numpy(self.store.boxes[index])}
+
+
+class PositionSampler(Sampler[list[int]]):
+    """Endless batches whose content is a pure function of (seed, position), so that resuming is exact.
+
+    Args:
+        weights: how often each index is drawn, relative.
+        indices: what is drawn.
+        batch: indices in a batch of this process.
+        position: the batch at which iteration begins, asked for when it does.
+        rank, world: this process among those that train together.
+    """
+
+    def __init__(self, indices: NDArray[np.int64], weights: NDArray[np.floating], batch: int, seed: int,
+                 position: Callable[[], int], rank: int = 0, world: int = 1):  # fmt: skip
+        self.indices, self.batch, self.seed, self.position = indices, batch, seed, position
+        self.rank, self.world = rank, world
+        self.cumulative = np.cumsum(weights / weights.sum())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        step = self.position()
+        while True:
+            draw = np.random.default_rng((self.seed, step)).random((self.world, self.batch))[self.rank]
+            yield [int(i) for i in self.indices[np.minimum(np.searchsorted(self.cumulative, draw), len(self.indices) - 1)]]
+            step += 1
