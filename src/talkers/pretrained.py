@@ -115,7 +115,7 @@ def fetch(name: str) -> Path:
                 if not _digest_ok(temporary, entry):
                     raise OSError("its bytes do not have the expected SHA-256")
             return path
-        except Exception as error:  # noqa: BLE001 - each source may fail in its own way; the sum is told below
+        except Exception as error:
             failures.append(f"{source.__name__.removeprefix('_from_')}: {error}")
     packages = " ".join(package for package, _ in entry.parts)
     raise MissingComponent(

@@ -10,7 +10,7 @@ import difflib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -19,7 +19,47 @@ from talkers.codec.unet import EncoderConfig, UNetConfig
 from talkers.errors import ArtefactError, UsageError
 from talkers.motion import MotionConfig
 from talkers.speech import SpeechConfig
-from talkers.training.settings import CodecTraining, MotionTraining
+
+
+@dataclass(frozen=True)
+class CodecTraining:
+    """How stage 1 is trained."""
+
+    frames: int = 100_000_000  # frames seen in all
+    batch: int = 64  # frames a step and process
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    warmup: float = 0.0  # share of training with a rising learning rate
+    decay: bool = False  # let the learning rate fall to 1 % (cosine)
+    gradient_clip: float = 1.0
+    ema: float = 0.9999  # decay of the averaged weights
+    mouth_weight: float = 1.0  # loss weight of the mouth's box, relative to the rest of the picture
+    eye_weight: float = 1.0
+    blink_boost: float = 0.0  # closed eyes are seen 1 + this times as often
+    noisiest_share: float = 0.0  # share of training pictures at the very first sampling step (t = 999)
+    latent_noise: float = 0.0  # standard deviation of noise added to latents, which keeps neighbours alike
+    validate_every: int = 40_000  # frames between validations
+    save_every: int = 8_000  # frames between checkpoints
+    compile: bool = False  # fuse kernels with torch.compile (needs a C++ compiler on a CPU)
+
+
+@dataclass(frozen=True)
+class MotionTraining:
+    """How stage 2 is trained."""
+
+    frames: int = 3_000_000  # frames seen in all
+    batch: int = 16  # clips a step and process
+    window: int = 64  # frames of a training window
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+    warmup: float = 0.03  # share of training with a rising learning rate
+    gradient_clip: float = 1.0
+    ema: float = 0.998
+    pose_weight: float = 0.5  # of the pose predictor's loss, relative to that of the latents
+    velocity_weight: float = 0.5  # of the error of frame-to-frame differences of the latents
+    readout_weight: float = 1.0  # of the error of the face's shape as a linear reading of the latents tells it
+    validate_every: int = 200_000
+    save_every: int = 100_000
 
 
 @dataclass(frozen=True)
@@ -35,6 +75,7 @@ class Recipe:
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     motion_training: MotionTraining = field(default_factory=MotionTraining)
+    weights: Literal["int8", "float16"] = "float16"  # how the avatar's weights are stored
 
 
 def dae_talker() -> Recipe:
@@ -80,10 +121,10 @@ def compact() -> Recipe:
         codec=CodecConfig(prediction="x0", unet=unet, encoder=encoder),
         codec_training=CodecTraining(
             frames=120_000, batch=8, learning_rate=8e-4, warmup=0.03, decay=True, ema=0.998, mouth_weight=12, eye_weight=6,
-            blink_boost=4, noisiest_share=0.5, latent_noise=0.1, validate_every=12_000,
+            blink_boost=4, noisiest_share=0.7, latent_noise=0.1, validate_every=12_000,
         ),
         speech=SpeechConfig(encoder="whisper-base", layers=(3, 6)),
-        motion=MotionConfig(),
+        weights="int8",
     )  # fmt: skip
 
 
@@ -125,7 +166,7 @@ def recipe_named(name: str) -> Recipe:
 def _closed(kind: Any) -> None:
     """Make pydantic refuse unknown keys in a dataclass and those inside it."""
     if dataclasses.is_dataclass(kind) and not hasattr(kind, "__pydantic_config__"):
-        kind.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+        setattr(kind, "__pydantic_config__", ConfigDict(extra="forbid"))  # noqa: B010
         for part in dataclasses.fields(kind):
             if callable(part.default_factory):
                 _closed(part.default_factory)
@@ -163,7 +204,9 @@ def from_dict(values: object, where: object = "recipe") -> Recipe:
             near = difflib.get_close_matches(str(first["loc"][-1]), _valid_keys(first["loc"][:-1]), 1, 0.4)
             hint = f"Did you mean '{near[0]}'?" if near else f"Valid here: {', '.join(_valid_keys(first['loc'][:-1]))}"
             raise ArtefactError(f"there is no setting '{key}'", where=where, todo=hint) from error
-        raise ArtefactError(f"the setting '{key}' is wrong", where=where, why=f"{first['msg'].lower()}, got {first['input']!r:.60}", todo="Correct it") from error
+        raise ArtefactError(
+            f"the setting '{key}' is wrong", where=where, why=f"{first['msg'].lower()}, got {first['input']!r:.60}", todo="Correct it"
+        ) from error
 
 
 def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:

@@ -52,6 +52,12 @@ class DiffusionAutoencoder(nn.Module):
         self.unet = UNet(config.unet, config.size, config.latent)
         self.register_buffer("levels", schedule.alpha_bars(), persistent=False)
 
+    def reset_constants(self) -> None:
+        """Recompute what is not saved: after a model made on the meta device was filled, or changed its precision."""
+        device = self.unet.enter.weight.device
+        self.levels = schedule.alpha_bars().to(device)
+        self.unet.time.frequencies = self.unet.time.sinusoid().to(device)
+
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures [B, 3, S, S] in -1..1 -> latents [B, L]."""
         latents: Tensor = self.encoder(pictures)

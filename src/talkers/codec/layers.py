@@ -27,15 +27,19 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, channels: int, width: int):
         super().__init__()
-        half = channels // 2
-        self.register_buffer("frequencies", torch.exp(-math.log(10_000) * torch.arange(half) / half), persistent=False)
+        self.channels = channels
+        self.register_buffer("frequencies", self.sinusoid(), persistent=False)
         self.mlp = nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width))
 
     frequencies: Tensor
 
+    def sinusoid(self) -> Tensor:
+        """Angular frequencies, from 1 down to 1e-4: [channels / 2]."""
+        return torch.exp(-math.log(10_000) * torch.arange(self.channels // 2) / (self.channels // 2))
+
     def forward(self, t: Tensor) -> Tensor:
         angles = t.float()[:, None] * self.frequencies.float()
-        out: Tensor = self.mlp(torch.cat([angles.cos(), angles.sin()], -1).to(self.mlp[0].weight.dtype))
+        out: Tensor = self.mlp(torch.cat([angles.cos(), angles.sin()], -1).to(next(self.mlp.parameters()).dtype))
         return out
 
 

@@ -5,6 +5,7 @@ A denoiser maps (x_t [B, 3, H, W], step t [B], latents [B, 512]) to the clean pi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -58,7 +59,7 @@ def ddim_encode(denoise: Denoiser, x0: Tensor, latents: Tensor, levels: Tensor, 
     Args and shapes as in `ddim_sample`; `x0` is the picture, the result its noise [B, 3, H, W].
     """
     x, times = x0, [0, *reversed(step_times(steps))]
-    for t, following in zip(times, times[1:], strict=False):
+    for t, following in itertools.pairwise(times):
         level = levels[t].expand(len(x))
         clean = denoise(x, torch.full((len(x),), t, device=x.device), latents)
         eps = eps_of(clean, x, level)

@@ -21,7 +21,7 @@ import talkers
 from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, frames_table, write_json
 from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, TalkersError
 from talkers.face.analysis import Analysis, analyse, file_digest
-from talkers.face.crop import Crop, choose_crop
+from talkers.face.crop import Crop, choose_crop, face_height
 from talkers.media import AUDIO_RATE, VideoWriter, decode_frames, read_audio, write_flac
 from talkers.media.encode import atomic
 from talkers.speech.activity import speech_activity
@@ -154,7 +154,7 @@ def prepare(
     """Turn footage into a corpus, or add footage to one.
 
     Sources already in the corpus are recognised by their digest and skipped; an interrupted preparation goes on
-    where it was. The crop is chosen once for each picture size in the footage.
+    where it was. The scale of the crop is chosen once for each picture size in the footage, its place for each file.
 
     Args:
         paths: video files, or folders of them.
@@ -178,7 +178,9 @@ def prepare(
         raise ArtefactError("this is a file, not a folder for a corpus", where=folder, todo="Name a folder")
     existing = Corpus(folder) if (folder / "corpus.json").exists() else None
     if existing and (existing.size, existing.rate) != (size, rate):
-        raise ArtefactError(f"this corpus has {existing.size} px at {existing.rate} fps, not {size} px at {rate} fps", where=folder, todo="Choose another folder")
+        raise ArtefactError(
+            f"this corpus has {existing.size} px at {existing.rate} fps, not {size} px at {rate} fps", where=folder, todo="Choose another folder"
+        )
     if existing is None and folder.is_dir() and any(p.name not in (".work", "clips") for p in folder.iterdir()):
         raise ArtefactError("this folder is not empty and is no corpus", where=folder, todo="Choose a new folder")
     files, failures, remarks = footage_files(paths), {}, []
@@ -216,26 +218,25 @@ def prepare(
         nonlocal_failed = [0]
         return done
 
+    tasks: dict[str, tuple[Any, ...]]
     tasks = {d: (str(p), str(rate), str(work / f"{d}-{rate.numerator}-{rate.denominator}.npz")) for d, p in fresh.items()}
     parallel(_analyse_to, tasks, workers, note(analysed, "finding faces", len(tasks)))
 
-    by_size: dict[tuple[int, int], list[str]] = defaultdict(list)
+    by_size: dict[str, list[str]] = defaultdict(list)
     loaded = {d: Analysis.load(Path(analysed[d])) for d in fresh if d in analysed}
     for digest, analysis in loaded.items():
-        by_size[analysis.width, analysis.height].append(digest)
+        by_size[f"{analysis.width}x{analysis.height}"].append(digest)
         many = int((analysis.faces > 1).sum())
         if many:
             remarks.append(f"{analysis.source}: {many} frames show several faces; the tracked one was kept.")
         remarks += analysis.notes
-    crops: dict[str, Crop] = {f"{k}": Crop(**v) for k, v in (existing.about["crops"] if existing else {}).items()}
-    for (width, height), digests in by_size.items():
-        key = f"{width}x{height}"
-        if key not in crops:
-            seen = np.concatenate([loaded[d].landmarks[loaded[d].found] for d in digests])
-            crops[key] = choose_crop(seen, width, height, size)
+    faces: dict[str, float] = dict(existing.about["face_heights"]) if existing else {}
+    for key, digests in by_size.items():
+        faces.setdefault(key, float(np.median([face_height(loaded[d].landmarks) for d in digests])))
+    crops = {d: choose_crop(a.landmarks[a.found], a.width, a.height, size, faces[f"{a.width}x{a.height}"]) for d, a in loaded.items()}
     names = _unique_names([fresh[d] for d in loaded], {c.name for c in known.values()})
     rendered: dict[str, ClipRecord] = {}
-    tasks = {d: (analysed[d], crops[f"{a.width}x{a.height}"], str(rate), names[fresh[d]], str(clips)) for d, a in loaded.items()}
+    tasks = {d: (analysed[d], crops[d], str(rate), names[fresh[d]], str(clips)) for d in loaded}
     parallel(_render, tasks, workers, note(rendered, "writing clips", len(tasks)))
 
     if not rendered and not existing:
@@ -244,14 +245,18 @@ def prepare(
             if leftover.is_dir() and not any(leftover.iterdir()):
                 leftover.rmdir()
         reason = next(iter(failures.values()), "no files were given.")
-        raise FaceError("none of the footage could be prepared", why=f"of {len(files)} files, {len(failures)} failed, the first: {reason.rstrip('.')}", todo="See `talkers check`")
+        raise FaceError(
+            "none of the footage could be prepared",
+            why=f"of {len(files)} files, {len(failures)} failed, the first: {reason.rstrip('.')}",
+            todo="See `talkers check`",
+        )
     if rendered:
-        _finish(folder, existing, [rendered[d] for d in fresh if d in rendered], crops, size, rate, consent, licence)
+        _finish(folder, existing, [rendered[d] for d in fresh if d in rendered], faces, size, rate, consent, licence)
     shutil.rmtree(work, ignore_errors=True)
     return Prepared(Corpus(folder), len(rendered), failures, remarks)
 
 
-def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], crops: dict[str, Crop], size: int, rate: Fraction,
+def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], faces: dict[str, float], size: int, rate: Fraction,
             consent: str | None, licence: str | None) -> None:  # fmt: skip
     """Join the clips' rows into one table and write corpus.json last, which makes the corpus complete."""
     parts = [pq.read_table(folder / "clips" / f"{clip.name}.parquet") for clip in added]
@@ -270,10 +275,8 @@ def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], crop
         "seconds": round(float(sum(clip.frames for clip in clips) / rate), 3),
         "consent": consent or (existing.about.get("consent") if existing else None),
         "licence": licence or (existing.about.get("licence") if existing else None),
-        "crops": {key: crop.as_dict() for key, crop in crops.items()},
-        "clips": [
-            {"name": c.name, "frames": c.frames, "source": c.source, "sha256": c.sha256, "crop": c.crop.as_dict(), "gaps": c.gaps} for c in clips
-        ],
+        "face_heights": faces,
+        "clips": [{"name": c.name, "frames": c.frames, "source": c.source, "sha256": c.sha256, "crop": c.crop.as_dict(), "gaps": c.gaps} for c in clips],
     }
     write_json(folder / "corpus.json", about)
     for clip in added:

@@ -49,7 +49,7 @@ class Analysis:
         """Write as npz (arrays only)."""
         fields = {k: np.array(v) for k, v in self.__dict__.items() if k != "notes"}
         with atomic(path) as temporary, temporary.open("wb") as out:
-            np.savez_compressed(out, notes=np.array(self.notes, dtype=str), **fields)
+            np.savez_compressed(out, notes=np.array(self.notes, dtype=str), **fields)  # type: ignore[arg-type]
 
     @staticmethod
     def load(path: Path) -> Analysis:

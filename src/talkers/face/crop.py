@@ -1,7 +1,8 @@
-"""One fixed square for all footage of a set-up, and its inverse for pasting back.
+"""One fixed square for each file of footage, and its inverse for pasting back.
 
-A fixed crop keeps the background still, which the codec of DAE-Talker relies on: all motion in the picture is
-the person's own.
+Within a file the crop never moves: all motion in the picture is the person's own, which the codec of DAE-Talker relies
+on. Files of one camera share the scale; each is centred on its own face, so that takes in which the person sat
+elsewhere look alike.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from PIL import Image
 from talkers.errors import FaceError
 
 FACE_TO_CROP = 2.0  # side of the crop in heights of the face (chin to hairline): head, shoulders, background
+FACE_FROM_TOP = 0.59  # where the middle of the face lies in the crop
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,20 @@ class Crop:
         return asdict(self)
 
 
-def choose_crop(landmarks: NDArray[np.float32], width: int, height: int, size: int) -> Crop:
-    """The crop that holds head and shoulders in all frames.
+def face_height(landmarks: NDArray[np.float32]) -> float:
+    """Median height of a face in pixels: [N, 478, 2]; frames without a face (NaN) are left out."""
+    found = landmarks[np.isfinite(landmarks).all((1, 2))]
+    return float(np.median(np.ptp(found[..., 1], axis=1))) if len(found) else 0.0
+
+
+def choose_crop(landmarks: NDArray[np.float32], width: int, height: int, size: int, face: float | None = None) -> Crop:
+    """The crop that holds head and shoulders in all frames of a file.
 
     Args:
-        landmarks: [N, 478, 2] source pixels of frames with a face, from all the footage of one set-up.
+        landmarks: [N, 478, 2] source pixels of the file's frames with a face.
         width, height: of the source picture.
         size: side of the result in pixels.
+        face: height of the face in pixels by which the crop is scaled (default: this file's own).
 
     Raises:
         FaceError: there is no face, or it is too small.
@@ -62,7 +71,7 @@ def choose_crop(landmarks: NDArray[np.float32], width: int, height: int, size: i
     if not len(landmarks):
         raise FaceError("there is no face in this footage", todo="Use footage that shows one face from the front")
     low, high = landmarks.min(1), landmarks.max(1)  # [N, 2]
-    face = float(np.median(high[:, 1] - low[:, 1]))
+    face = face or face_height(landmarks)
     if face < 48:
         raise FaceError(f"the face is only {face:.0f} pixels high", todo="Use footage in which the face is at least 48 pixels high (better 128)")
     side = min(round(FACE_TO_CROP * face), width, height)
@@ -70,7 +79,7 @@ def choose_crop(landmarks: NDArray[np.float32], width: int, height: int, size: i
         side = size  # native pixels: nothing is resampled
     centre = np.median((low + high) / 2, axis=0)
     left = int(np.clip(round(centre[0] - side / 2), 0, width - side))
-    top = int(np.clip(round(centre[1] - side / 2), 0, height - side))
+    top = int(np.clip(round(centre[1] - FACE_FROM_TOP * side), 0, height - side))
     return Crop(left, top, side, size)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 
@@ -54,12 +55,40 @@ def _shaped(block: NDArray[np.float32], channels: int) -> Samples:
     return block.reshape(-1) if channels == 1 else block.reshape(-1, channels)
 
 
+EXACT_LENGTH = {"ogg", "mov,mp4,m4a,3gp,3g2,mj2"}  # containers that state the sound's length to the sample; others estimate it
+CODEC_PADDING = 0.1  # seconds by which a codec may overrun the length that its container states
+
+
 def _decoded(path: str | os.PathLike[str], channels: int) -> Iterator[tuple[int, Samples]]:
+    """(native rate, samples [n] or [n, channels]); what a codec adds at the end to fill its last block is cut off."""
+    seconds, given = math.inf, 0
+    late: list[tuple[int, Samples]] = []  # beyond the stated end: padding, unless there is more than a codec pads
+    for entry in _with_padding(path, channels):
+        if isinstance(entry, float):
+            seconds = entry
+            continue
+        rate, samples = entry
+        limit = len(samples) if math.isinf(seconds) else max(0, min(len(samples), round(seconds * rate) - given))
+        given += len(samples)
+        if limit:
+            yield rate, samples[:limit]
+        if limit < len(samples):
+            late.append((rate, samples[limit:]))
+            if given - seconds * rate > CODEC_PADDING * rate:  # the stated end was wrong
+                yield from late
+                late, seconds = [], math.inf
+
+
+def _with_padding(path: str | os.PathLike[str], channels: int) -> Iterator[float | tuple[int, Samples]]:
+    """First the stated end in seconds from the common zero (inf: unknown), then (native rate, samples)."""
     with open_media(path) as container:
         if not container.streams.audio:
             raise MediaError("there is no sound in this file", where=path, todo="Give a file with speech in it")
         stream = container.streams.audio[0]
         start, placed, native = stream_start(container), 0, 0
+        begin = (stream.start_time or 0) * float(stream.time_base or 0) - start
+        exact = container.format.name in EXACT_LENGTH and stream.duration and stream.time_base
+        yield begin + float(stream.duration * stream.time_base) if exact else math.inf
         converter: av.AudioResampler | None = None
         packets = container.demux(stream)
         broken = 0
@@ -99,9 +128,9 @@ def read_audio(path: str | os.PathLike[str], rate: int = AUDIO_RATE) -> Samples:
 
 def audio_duration(path: str | os.PathLike[str]) -> float:
     """Exact length of a file's sound in seconds, by decoding it (constant memory)."""
-    count = native = 0
+    count, rate = 0, 1
     for native, samples in _decoded(path, 1):
-        count += len(samples)
+        count, rate = count + len(samples), native
     if not count:
         raise MediaError("no sound of this file can be decoded", where=path, why="it is empty or damaged", todo="Record or convert it again")
-    return count / native
+    return count / rate

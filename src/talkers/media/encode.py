@@ -35,9 +35,11 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         if path.is_dir():
             raise UsageError("this is a folder, not a file to write", where=path, todo=f"Name a file in it, for example {path / 'out.mp4'}")
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
-        raise ResourceError("the file cannot be written", where=path, why=error.strerror or str(error), todo="Free some room or choose another folder") from error
+        raise ResourceError(
+            "the file cannot be written", where=path, why=error.strerror or str(error), todo="Free some room or choose another folder"
+        ) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -1,4 +1,19 @@
+"""speech2latent, stage 2 of DAE-Talker (its figure 2): speech features -> convolutional downsampling -> Conformer
+encoder -> pose adaptor -> Conformer decoder -> one latent a frame."""
+
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from talkers.motion.conformer import ConformerBlock
+
+HEAD = ("yaw", "pitch", "roll", "x", "y", "scale", "blink")
+"""What the pose adaptor steers: three angles in degrees, position and scale as shares of the frame's side, blink 0..1."""
 
 
 @dataclass(frozen=True)
@@ -12,3 +27,117 @@ class MotionConfig:
     kernel: int = 13  # of the Conformers' convolutions, frames
     dropout: float = 0.1
     pose_hidden: int = 64  # width of the pose predictor's and projector's LSTMs
+
+
+class Motion(NamedTuple):
+    """latents: [B, T, L]. head: [B, T, 7], what the pose predictor would do, in the order of HEAD."""
+
+    latents: Tensor
+    head: Tensor
+
+
+class MotionModel(Protocol):
+    """What every motion model does."""
+
+    def __call__(self, features: Tensor, head: Tensor | None = None, mask: Tensor | None = None) -> Motion:
+        """Speech features and, if given, head poses -> latents; see `Speech2Latent.forward`."""
+        ...
+
+
+class Speech2Latent(nn.Module):
+    """Regresses latents from frozen speech features, with a pose adaptor; see `MotionModel`.
+
+    Latents and head values are normalised inside by statistics of the corpus, kept as buffers.
+
+    Args:
+        features: width of the speech features.
+        latent: numbers in a latent.
+    """
+
+    latent_mean: Tensor
+    latent_std: Tensor
+    head_mean: Tensor
+    head_std: Tensor
+
+    def __init__(self, config: MotionConfig, features: int, latent: int):
+        super().__init__()
+        self.config, w = config, config.width
+        block = (w, config.heads, config.kernel, config.dropout)
+        self.enter = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, w), nn.SiLU(), nn.Dropout(config.dropout))
+        self.downsample = nn.Conv1d(w, w, 3, stride=2, padding=1)  # 50 Hz -> 25 Hz
+        self.encoder = nn.ModuleList([ConformerBlock(*block) for _ in range(config.encoder_blocks)])
+        self.predictor = nn.LSTM(w, config.pose_hidden, 2, batch_first=True)
+        self.predict = nn.Linear(config.pose_hidden, len(HEAD))
+        self.projector = nn.LSTM(len(HEAD), config.pose_hidden, 2, batch_first=True)
+        self.project = nn.Linear(config.pose_hidden, w)
+        self.decoder = nn.ModuleList([ConformerBlock(*block) for _ in range(config.decoder_blocks)])
+        self.leave = nn.Linear(w, latent)
+        for name, count in (("latent", latent), ("head", len(HEAD))):
+            self.register_buffer(f"{name}_mean", torch.zeros(count))
+            self.register_buffer(f"{name}_std", torch.ones(count))
+
+    def set_statistics(self, latents: Tensor, head: Tensor) -> None:
+        """Take normalisation from a corpus: latents [N, L], head [N, 7]."""
+        self.latent_mean.copy_(latents.mean(0))
+        self.latent_std.copy_(latents.std(0).clamp(min=1e-4))
+        self.head_mean.copy_(head.mean(0))
+        self.head_std.copy_(head.std(0).clamp(min=1e-4))
+
+    def forward(self, features: Tensor, head: Tensor | None = None, mask: Tensor | None = None) -> Motion:
+        """Speak.
+
+        Args:
+            features: [B, 2 T, F], two a frame.
+            head: [B, T, 7] poses to take (measured ones in training: teacher forcing); NaN asks for the predicted
+                value, None for all of them.
+            mask: bool [B, T], which frames exist (None: all).
+
+        Returns:
+            latents in the codec's units and the head poses predicted.
+        """
+        x = self.enter(features)
+        x = self.downsample(x.transpose(1, 2)).transpose(1, 2)
+        if mask is None:
+            mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        for block in self.encoder:
+            x = block(x, mask)
+        predicted = self.predict(self.predictor(x)[0])  # normalised
+        used = predicted
+        if head is not None:
+            given = (head - self.head_mean) / self.head_std
+            used = torch.where(given.isnan(), predicted, given)
+        x = x + self.project(self.projector(used)[0])
+        for block in self.decoder:
+            x = block(x, mask)
+        latents = self.leave(x)
+        return Motion(latents * self.latent_std + self.latent_mean, predicted * self.head_std + self.head_mean)
+
+
+def at_frames(features: Tensor, feature_rate: float, frame_rate: float, first: int, count: int) -> Tensor:
+    """Speech features two a frame, by linear interpolation at quarter and three-quarter of each frame.
+
+    Args:
+        features: [N, F] at feature_rate a second.
+        first, count: frames wanted; beyond the end the last feature is repeated.
+
+    Returns:
+        [2 count, F]
+    """
+    if feature_rate == 2 * frame_rate and len(features) >= 2 * (first + count):
+        return features[2 * first : 2 * (first + count)]
+    times = (first + (torch.arange(2 * count, device=features.device) + 0.5) / 2) / frame_rate
+    position = (times * feature_rate - 0.5).clamp(0, len(features) - 1)
+    low = position.floor().long()
+    high = (low + 1).clamp(max=len(features) - 1)
+    return torch.lerp(features[low], features[high], (position - low)[:, None])
+
+
+def velocity(x: Tensor) -> Tensor:
+    """Frame-to-frame differences: [B, T, C] -> [B, T - 1, C]."""
+    return x[:, 1:] - x[:, :-1]
+
+
+def masked_mse(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared difference of [B, T, C] over the frames in mask [B, T]."""
+    error = F.mse_loss(a, b, reduction="none").mean(-1)
+    return (error * mask).sum() / mask.sum().clamp(min=1)

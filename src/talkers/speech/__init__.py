@@ -1,5 +1,18 @@
 """Speech: waveform -> features at a known rate, and where it is silent."""
 
-from talkers.speech.config import SpeechConfig
+from talkers.speech.activity import loudness, speech_activity
+from talkers.speech.config import FEATURE_RATE, SpeechConfig
+from talkers.speech.encoders import load_speech_encoder
+from talkers.speech.windows import SpeechEncoder, feature_stream, features_of, speech_gain
 
-__all__ = ["SpeechConfig"]
+__all__ = [
+    "FEATURE_RATE",
+    "SpeechConfig",
+    "SpeechEncoder",
+    "feature_stream",
+    "features_of",
+    "load_speech_encoder",
+    "loudness",
+    "speech_activity",
+    "speech_gain",
+]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FEATURE_RATE = 50  # features a second, of every encoder
+
 
 @dataclass(frozen=True)
 class SpeechConfig:

@@ -18,11 +18,11 @@ from talkers.codec.schedule import TIMESTEPS, diffuse, target_of
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError
 from talkers.media import write_png
-from talkers.recipes import Recipe
+from talkers.montage import montage
+from talkers.recipes import CodecTraining, Recipe
 from talkers.training.frames import FrameDataset, FrameStore, PositionSampler, held_out
 from talkers.training.progress import Pace, learning_rate
 from talkers.training.run import fit
-from talkers.training.settings import CodecTraining
 
 
 def region_weights(boxes: Tensor, size: int, mouth: float, eye: float) -> Tensor:
@@ -50,7 +50,9 @@ class CodecModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.training_config
-        return torch.optim.AdamW(self.codec.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99) if config.decay else (0.9, 0.999))
+        return torch.optim.AdamW(
+            self.codec.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99) if config.decay else (0.9, 0.999), fused=True
+        )
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)  # resuming is exact
@@ -85,7 +87,7 @@ class CodecModule(pl.LightningModule):
         frames, boxes = batch["frame"], batch["boxes"]
         noise = shared_noise(self.codec.size, 0).to(frames.device)
         outs = []
-        for part in frames.split(self.training_config.batch):
+        for part in torch.split(frames, self.training_config.batch):
             outs.append(to_frames(self.codec.decode(self.codec.encode(from_frames(part)), noise, 1)))
         made = torch.cat(outs)
         figures = region_figures(made.cpu().numpy(), frames.cpu().numpy(), boxes.cpu().numpy())
@@ -125,12 +127,6 @@ def region_figures(made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDAr
     }
 
 
-def montage(rows: list[NDArray[np.uint8]], columns: int = 8) -> NDArray[np.uint8]:
-    """Frames of clips side by side, evenly picked: rows of uint8 [T, S, S, 3] -> one picture, a row each."""
-    picks = np.linspace(0, min(len(r) for r in rows) - 1, columns).round().astype(int)
-    return np.concatenate([np.concatenate(list(row[picks]), 1) for row in rows], 0)
-
-
 def mean_picture(frames: NDArray[np.uint8], indices: NDArray[np.int64], most: int = 1000) -> Tensor:
     """Average of up to `most` evenly picked frames, float [1, 3, S, S] in -1..1: where a mean picture starts."""
     picks = indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(int)]
@@ -161,7 +157,7 @@ def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | No
     module = CodecModule(recipe.codec, settings, pace, recipe.seed, folder)
     if module.codec.unet.mean is not None:
         module.codec.unet.mean.data.copy_(mean_picture(store.frames, train))
-    module.codec.to(memory_format=torch.channels_last)
+    module.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.compile:
         module.codec.unet.compile()
         module.codec.encoder.compile()

@@ -92,6 +92,3 @@ class _Data(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         return self._validate if self._validate is not None else []
-
-
-

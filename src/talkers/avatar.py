@@ -1,0 +1,175 @@
+"""The avatar: loads, says what it is, and speaks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from talkers.bundle import BUNDLED, avatar_folder, digest, read_about, read_weights
+from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
+from talkers.errors import ArtefactError, UsageError
+from talkers.motion import HEAD, Controls, Speech2Latent
+from talkers.recipes import Recipe, from_dict
+from talkers.speech import SpeechEncoder, load_speech_encoder
+from talkers.talk import Talk
+
+Frame = NDArray[np.uint8]  # [H, W, 3] RGB
+
+
+class Avatar:
+    """A person that can be made to speak. Make one with `Avatar.load`."""
+
+    def __init__(self, folder: Path, about: dict[str, Any], recipe: Recipe, codec: DiffusionAutoencoder, motion: Speech2Latent, device: torch.device):
+        self.folder, self.about, self.recipe, self.device = folder, about, recipe, device
+        self.motion = motion.eval()
+        self.codec = _ready(codec, device)
+        self._speech: SpeechEncoder | None = None
+
+    @classmethod
+    def load(cls, name: str | os.PathLike[str] = BUNDLED, device: str | None = None) -> Avatar:
+        """Load an avatar.
+
+        Args:
+            name: a folder made by `talkers train`, or "default" for the bundled avatar.
+            device: where frames are made ("cpu", "cuda", ...); by default a GPU if there is one.
+
+        Raises:
+            ArtefactError: no avatar there, damaged, from a newer version, or weights that do not fit its recipe.
+        """
+        folder = avatar_folder(name)
+        about = read_about(folder)
+        recipe = from_dict(about.get("recipe"), folder / "avatar.json")
+        try:
+            features = int(about["speech"]["width"])
+            for key in ("mean", "std", "low", "high"):
+                if len(about["head"][key]) != len(HEAD) or not np.isfinite(about["head"][key]).all():
+                    raise ValueError(f"head.{key} does not hold {len(HEAD)} numbers")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(
+                "avatar.json is damaged", where=folder / "avatar.json", why=f"{type(error).__name__}: {error}", todo="Copy or train the avatar again"
+            ) from error
+        with torch.device("meta"):
+            codec = DiffusionAutoencoder(recipe.codec)
+            motion = Speech2Latent(recipe.motion, features, recipe.codec.latent)
+        read_weights(folder / "codec.safetensors", codec, codec.state_dict())
+        read_weights(folder / "motion.safetensors", motion, motion.state_dict())
+        codec.reset_constants()
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return cls(folder, about, recipe, codec, motion, chosen)
+
+    @property
+    def size(self) -> int:
+        """Side of the frames it makes, pixels."""
+        return self.recipe.codec.size
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames a second at which it was trained."""
+        return Fraction(self.recipe.rate)
+
+    @property
+    def speech_encoder(self) -> SpeechEncoder:
+        """What it listens with; loaded on first use."""
+        if self._speech is None:
+            encoder = load_speech_encoder(self.recipe.speech)
+            if encoder.width != self.about["speech"]["width"]:
+                raise ArtefactError(
+                    f"its speech features have {encoder.width} numbers, the avatar expects {self.about['speech']['width']}",
+                    where=self.folder,
+                    todo="Train the avatar again",
+                )
+            self._speech = encoder
+        return self._speech
+
+    def inspect(self) -> dict[str, Any]:
+        """What avatar.json says, with the sizes and digests of its files."""
+        names = ("codec.safetensors", "motion.safetensors", "preview.png")
+        held = {n: {"bytes": (self.folder / n).stat().st_size, "sha256": digest(self.folder / n)} for n in names if (self.folder / n).exists()}
+        count = {part: sum(p.numel() for p in getattr(self, part).parameters()) for part in ("codec", "motion")}
+        return {**self.about, "folder": str(self.folder), "files": held, "parameters": count}
+
+    def speak(
+        self,
+        speech: str | os.PathLike[str] | NDArray[np.float32],
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        controls: Controls | None = None,
+        frame_rate: Fraction | float | None = None,
+        size: int | None = None,
+    ) -> Talk:
+        """Make the avatar say something.
+
+        Args:
+            speech: any file with sound in it, or float32 [n] mono samples at 16 kHz.
+            seed: of the shared noise and of the blinks; the same seed gives the same frames.
+            steps: network passes a frame (default: the recipe's).
+            controls: head poses and blinks.
+            frame_rate: frames a second of the result (default: the avatar's own).
+            size: side of the result in pixels (default: the avatar's own).
+
+        Returns:
+            an iterator over frames, uint8 [size, size, 3] RGB, with `save`. Memory does not grow with length.
+
+        Raises:
+            MediaError: the speech cannot be read. UsageError: a value out of range.
+        """
+        rate = self.frame_rate if frame_rate is None else Fraction(frame_rate).limit_denominator(1001)
+        if not 1 <= rate <= 240:
+            raise UsageError(f"{float(rate):g} frames a second were asked for", todo="Use 1 to 240")
+        if size is not None and (size % 2 or not 32 <= size <= 4096):
+            raise UsageError(f"a side of {size} pixels was asked for", todo="Use an even number from 32 to 4096")
+        about = {k: torch.tensor(self.about["head"][k]) for k in ("mean", "std", "low", "high")}
+        head = (controls or Controls()).head_curve(seed, float(self.frame_rate), **about)
+        return Talk(self, speech, seed, self.recipe.steps if steps is None else steps, head, rate, size or self.size)
+
+    @torch.inference_mode()
+    def encode(self, frames: NDArray[np.uint8]) -> Tensor:
+        """Frames uint8 [N, size, size, 3] -> latents [N, L]."""
+        pictures = from_frames(torch.from_numpy(frames)).to(self.device, next(self.codec.encoder.parameters()).dtype)
+        return self.codec.encode(pictures.contiguous(memory_format=torch.channels_last)).float()
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor, seed: int = 0, steps: int | None = None) -> NDArray[np.uint8]:
+        """Latents [N, L] -> frames uint8 [N, size, size, 3], all from the one noise of the seed."""
+        noise = shared_noise(self.size, seed).to(self.device)
+        pictures = self.codec.decode(latents.to(self.device), noise, self.recipe.steps if steps is None else steps)
+        return np.asarray(to_frames(pictures).cpu().numpy())
+
+    def reconstruct(self, frames: Iterator[Frame], seed: int = 0, steps: int | None = None, batch: int = 8) -> Iterator[Frame]:
+        """Frames -> latents -> frames: what the codec alone keeps of a video, a batch at a time."""
+        held: list[Frame] = []
+        for frame in frames:
+            held.append(frame)
+            if len(held) == batch:
+                yield from self.decode(self.encode(np.stack(held)), seed, steps)
+                held = []
+        if held:
+            yield from self.decode(self.encode(np.stack(held)), seed, steps)
+
+
+def _ready(codec: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoencoder:
+    """Put a codec where and in the precision in which it is fastest: bfloat16 where the hardware multiplies it."""
+    codec = codec.eval().requires_grad_(False)
+    mean = codec.unet.mean
+    fast = device.type == "cuda" or (device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16())
+    codec = codec.to(device=device, dtype=torch.bfloat16 if fast else torch.float32)
+    codec = codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if mean is not None:  # pictures are added up in full precision
+        codec.unet.mean = torch.nn.Parameter(mean.detach().float().to(device), requires_grad=False)
+    codec.reset_constants()
+    return codec
+
+
+def _has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 itself (AVX-512 BF16 or AMX); emulation is slower than float32."""
+    probe: Callable[[], bool] | None = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe()) if probe is not None else False

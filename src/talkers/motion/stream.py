@@ -1,0 +1,68 @@
+"""Speech of any length -> latents, window by window with overlap: memory does not grow, and the seams are blended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from talkers.motion.model import HEAD, MotionModel, at_frames
+
+WINDOW, HOP, BLEND = 100, 50, 8  # frames heard at once, moved by, and over which neighbouring windows are blended
+
+
+@torch.inference_mode()
+def latent_stream(
+    model: MotionModel,
+    features: Iterable[Tensor],
+    feature_rate: float,
+    frame_rate: float,
+    frames: int,
+    head: Callable[[int, int], Tensor] | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Latents of `frames` frames from features that come in blocks.
+
+    Args:
+        features: blocks [n, F], in all feature_rate a second; when they end early the last one is repeated.
+        frame_rate: of the latents (the rate the model was trained at).
+        head: first frame, count -> [count, 7] head poses (NaN: predicted), or None for predicted ones.
+
+    Yields:
+        latents [n, L] and head poses used [n, 7].
+    """
+    source, ended = iter(features), False
+    held: Tensor | None = None  # features from frame `start` on
+    start = 0  # first frame of the coming window
+    done = 0  # frames given
+    tail: Tensor | None = None  # the last window's opinion of frames from `done` on
+    per_frame = feature_rate / frame_rate
+    while done < frames:
+        need = round((WINDOW + 1) * per_frame)
+        while not ended and (held is None or len(held) < need):
+            block = next(source, None)
+            if block is None:
+                ended = True
+            else:
+                held = block if held is None else torch.cat([held, block])
+        if held is None or not len(held):
+            return
+        count = min(WINDOW, frames - start)
+        window = at_frames(held, feature_rate, frame_rate, 0, count)
+        asked = head(start, count) if head is not None else torch.full((count, len(HEAD)), float("nan"))
+        motion = model(window[None], asked[None])
+        joined = torch.cat([motion.latents[0], torch.where(asked.isnan(), motion.head[0], asked)], -1).float()
+        joined = joined[done - start :]
+        if tail is not None:
+            n = min(BLEND, len(tail), len(joined))
+            ramp = ((torch.arange(n) + 1) / (n + 1))[:, None]
+            joined = torch.cat([torch.lerp(tail[:n], joined[:n], ramp), joined[n:]])
+        last = start + count >= frames
+        given = len(joined) if last else start + WINDOW - (WINDOW - HOP) // 2 - done
+        out, tail = joined[:given], joined[given:]
+        done += len(out)
+        width = out.shape[1] - len(HEAD)
+        yield out[:, :width], out[:, width:]
+        step = round((start + HOP) * per_frame) - round(start * per_frame)
+        held = held[min(step, len(held) - 1) :]
+        start += HOP

@@ -1,0 +1,80 @@
+"""Reading Whisper's encoder out of a CTranslate2 model file (version 6), the form in which package indexes carry it."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from talkers.errors import ArtefactError
+
+_DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
+
+
+class _Reader:
+    """Bounds-checked little-endian reading."""
+
+    def __init__(self, data: memoryview):
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> memoryview:
+        if count < 0 or self.at + count > len(self.data):
+            raise ValueError("it ends too early")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, code: str) -> int:
+        return int(struct.unpack("<" + code, self.take(struct.calcsize(code)))[0])
+
+    def text(self) -> str:
+        return bytes(self.take(self.number("H"))).rstrip(b"\0").decode()
+
+
+def read_variables(path: Path, prefix: str = "") -> dict[str, Tensor]:
+    """All variables whose names begin with `prefix`.
+
+    Raises:
+        ArtefactError: not a CTranslate2 file of version 6, or damaged.
+    """
+    try:
+        reader = _Reader(memoryview(np.memmap(path, np.uint8, "r")))  # type: ignore[arg-type]
+        if (version := reader.number("I")) != 6:
+            raise ValueError(f"it has version {version}, not 6")
+        reader.text(), reader.number("I")
+        variables: dict[str, Tensor] = {}
+        for _ in range(reader.number("I")):
+            name = reader.text()
+            shape = [reader.number("I") for _ in range(reader.number("B"))]
+            dtype = np.dtype(_DTYPES[reader.number("B")])
+            raw = reader.take(reader.number("I"))
+            if name.startswith(prefix):
+                variables[name[len(prefix) :]] = torch.from_numpy(np.frombuffer(raw, dtype).reshape(shape).copy())
+        return variables
+    except (ValueError, KeyError, OSError, UnicodeDecodeError) as error:
+        raise ArtefactError("this is not a readable CTranslate2 model", where=path, why=str(error), todo="Remove it; it is fetched again") from error
+
+
+def whisper_encoder_weights(path: Path) -> dict[str, Tensor]:
+    """Whisper's encoder under the names of transformers' WhisperEncoder, float32."""
+    source = {name: value.float() for name, value in read_variables(path, "encoder/").items() if value.dtype != torch.int8}
+    weights = {f"{conv}.{kind}": source[f"{conv}/{kind}"] for conv in ("conv1", "conv2") for kind in ("weight", "bias")}
+    weights["embed_positions.weight"] = source["position_encodings/encodings"]
+    weights["layer_norm.weight"], weights["layer_norm.bias"] = source["layer_norm/gamma"], source["layer_norm/beta"]
+    for i in range(len({name.split("/")[0] for name in source if name.startswith("layer_") and name[6].isdigit()})):
+        old, new = f"layer_{i}", f"layers.{i}"
+        for kind in ("weight", "bias"):
+            q, k, v = source[f"{old}/self_attention/linear_0/{kind}"].chunk(3)
+            weights[f"{new}.self_attn.q_proj.{kind}"] = q
+            weights[f"{new}.self_attn.v_proj.{kind}"] = v
+            if kind == "weight":  # Whisper's keys have no bias
+                weights[f"{new}.self_attn.k_proj.{kind}"] = k
+            weights[f"{new}.self_attn.out_proj.{kind}"] = source[f"{old}/self_attention/linear_1/{kind}"]
+            weights[f"{new}.fc1.{kind}"] = source[f"{old}/ffn/linear_0/{kind}"]
+            weights[f"{new}.fc2.{kind}"] = source[f"{old}/ffn/linear_1/{kind}"]
+        for part, norm in (("self_attention", "self_attn_layer_norm"), ("ffn", "final_layer_norm")):
+            weights[f"{new}.{norm}.weight"] = source[f"{old}/{part}/layer_norm/gamma"]
+            weights[f"{new}.{norm}.bias"] = source[f"{old}/{part}/layer_norm/beta"]
+    return weights

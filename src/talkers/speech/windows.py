@@ -1,0 +1,92 @@
+"""Every encoder hears speech in the same windows, so that a clip, an hour and a live stream give the same features.
+
+A window of 4 s is moved by 2 s; of its features the middle 2 s are kept. What lies before the beginning and after
+the end is digital silence. Memory does not grow with length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from talkers.speech.config import FEATURE_RATE
+
+SAMPLE_RATE = 16_000
+WINDOW = 4 * SAMPLE_RATE  # samples heard at once
+HOP = 2 * SAMPLE_RATE
+MARGIN = (WINDOW - HOP) // 2
+ROWS = WINDOW * FEATURE_RATE // SAMPLE_RATE  # features of a window
+KEPT = slice(MARGIN * FEATURE_RATE // SAMPLE_RATE, (MARGIN + HOP) * FEATURE_RATE // SAMPLE_RATE)
+MOST_WINDOWS = 8  # heard in one pass; the first pass takes one, for a fast first frame
+
+TARGET_DB = -23.0  # level to which the loud parts of speech are brought, so that loudness does not move the lips
+
+
+class SpeechEncoder(Protocol):
+    """Waveform -> features at FEATURE_RATE a second."""
+
+    width: int
+
+    def encode(self, windows: Tensor) -> Tensor:
+        """Samples of windows, float32 [B, WINDOW] -> features [B, ROWS, width]."""
+        ...
+
+
+def speech_gain(levels: NDArray[np.float32]) -> float:
+    """Factor that brings the loud frames (95th percentile of levels in dB) to TARGET_DB; at most 40 dB either way."""
+    if not len(levels):
+        return 1.0
+    loud = float(np.percentile(levels, 95))
+    return 1.0 if loud < -75 else float(10 ** (np.clip(TARGET_DB - loud, -40, 40) / 20))
+
+
+def feature_stream(encoder: SpeechEncoder, blocks: Iterable[NDArray[np.float32]], gain: float = 1.0) -> Iterator[Tensor]:
+    """Features of sound that comes in blocks of any size: yields float32 [n, width], in all 50 a second.
+
+    Args:
+        blocks: float32 [n] mono at 16 kHz.
+        gain: see `speech_gain`.
+    """
+    held = [np.zeros(MARGIN, np.float32)]
+    available, total, given, batch = MARGIN, 0, 0, 1
+    source = iter(blocks)
+    while True:
+        block = next(source, None)
+        if block is not None:
+            held.append(np.asarray(block, np.float32))
+            available += len(block)
+            total += len(block)
+            if available < WINDOW + (batch - 1) * HOP:
+                continue
+        buffer = np.concatenate(held)
+        wanted = -(-total * FEATURE_RATE // SAMPLE_RATE)
+        while available >= WINDOW or (block is None and given < wanted):
+            if block is None and available < WINDOW + (batch - 1) * HOP:  # the end: silence follows
+                left = -(-(wanted - given) // (HOP * FEATURE_RATE // SAMPLE_RATE))
+                batch = max(1, min(batch, left))
+                buffer = np.pad(buffer, (0, max(0, WINDOW + (batch - 1) * HOP - available)))
+                available = max(available, len(buffer))
+            elif available < WINDOW + (batch - 1) * HOP:
+                break
+            windows = np.stack([buffer[k * HOP : k * HOP + WINDOW] for k in range(batch)]) * np.float32(gain)
+            rows = encoder.encode(torch.from_numpy(windows))[:, KEPT].reshape(-1, encoder.width).float()
+            if block is None:
+                rows = rows[: wanted - given]
+            given += len(rows)
+            yield rows
+            buffer = buffer[batch * HOP :]
+            available -= batch * HOP
+            batch = min(MOST_WINDOWS, batch * 2)
+        held, available = [buffer], len(buffer)
+        if block is None:
+            return
+
+
+def features_of(encoder: SpeechEncoder, samples: NDArray[np.float32], gain: float = 1.0) -> Tensor:
+    """Features of a whole recording: float32 [n] at 16 kHz -> [ceil(50 n / 16000), width]."""
+    return torch.cat([*feature_stream(encoder, [samples], gain)] or [torch.zeros(0, encoder.width)])

@@ -1,0 +1,206 @@
+"""One thing that an avatar says: an iterator over frames, and its video file."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from talkers.codec import shared_noise, to_frames
+from talkers.errors import MediaError, UsageError
+from talkers.media import AUDIO_RATE, VideoWriter, audio_blocks, frame_count, probe
+from talkers.motion import latent_stream
+from talkers.motion.controls import HeadCurve
+from talkers.speech import FEATURE_RATE, feature_stream, loudness, speech_activity, speech_gain
+
+if TYPE_CHECKING:
+    from talkers.avatar import Avatar
+
+LARGEST_BATCH = 8  # frames decoded together; the first batches are smaller, for a fast first frame
+SOUND_RATE = 48_000  # Hz of the sound in written videos
+Item = TypeVar("Item")
+
+
+class Talk:
+    """Frames of an avatar that speaks, made as they are asked for. Iterate it, or `save` it.
+
+    Attributes: frame_rate; frame_count, exact; seconds of speech; silent, whether no speech was found in it.
+    """
+
+    def __init__(self, avatar: Avatar, speech: str | os.PathLike[str] | NDArray[np.float32], seed: int, steps: int, head: HeadCurve,
+                 frame_rate: Fraction, size: int):  # fmt: skip
+        self.avatar, self.seed, self.steps, self.head, self.frame_rate, self.size = avatar, seed, steps, head, frame_rate, size
+        self._samples: NDArray[np.float32] | None = None
+        self._path: Path | None = None
+        if isinstance(speech, np.ndarray):
+            if speech.ndim != 1 or not len(speech) or not np.isfinite(speech).all():
+                raise UsageError(
+                    f"the samples are not a finite array [n], but {speech.dtype} {list(speech.shape)}", todo="Give float32 mono samples at 16 kHz, -1..1"
+                )
+            self._samples = speech.astype(np.float32)
+        else:
+            self._path = Path(speech)
+        if not 1 <= steps <= 1000:
+            raise UsageError(f"{steps} network passes a frame were asked for", todo="Use 1 to 1000")
+        levels = self._levels  # reads the sound once: what cannot be read is said now
+        self.gain = speech_gain(levels)
+        self.silent = not speech_activity(levels).any()
+        self.seconds = self._length / AUDIO_RATE
+        self.frame_count = frame_count(self.seconds, frame_rate)
+
+    def _blocks(self) -> Iterator[NDArray[np.float32]]:
+        if self._samples is not None:
+            return iter(np.array_split(self._samples, max(1, len(self._samples) // AUDIO_RATE)))
+        assert self._path is not None
+        return audio_blocks(self._path)
+
+    @cached_property
+    def _levels(self) -> NDArray[np.float32]:
+        """Level of each fortieth of a second in dB; also counts the samples."""
+        self._length, levels, rest = 0, [], np.zeros(0, np.float32)
+        for block in self._blocks():
+            self._length += len(block)
+            rest = np.concatenate([rest, block])
+            whole = len(rest) * 40 // AUDIO_RATE
+            cut = whole * AUDIO_RATE // 40
+            levels.append(loudness(rest[:cut], AUDIO_RATE, 40, whole))
+            rest = rest[cut:]
+        if not self._length:
+            raise MediaError("this file holds no sound at all", where=self._path, why="its sound is 0 s long", todo="Give a recording of speech")
+        return np.concatenate([*levels, loudness(rest, AUDIO_RATE, 40, 1)])
+
+    def latents(self) -> Iterator[Tensor]:
+        """Latents of the video's frames, in blocks [n, L]."""
+        avatar, rate = self.avatar, float(self.avatar.frame_rate)
+        features = feature_stream(avatar.speech_encoder, self._blocks(), self.gain)
+        count = frame_count(self.seconds, avatar.frame_rate) + (self.frame_rate != avatar.frame_rate)
+        stream = (latents for latents, _ in latent_stream(avatar.motion, features, FEATURE_RATE, rate, count, self.head))
+        return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
+
+    @torch.inference_mode()
+    def _batches(self) -> Iterator[NDArray[np.uint8]]:
+        """Frames in growing batches: uint8 [n, size, size, 3]."""
+        codec, device = self.avatar.codec, self.avatar.device
+        noise = shared_noise(self.avatar.size, self.seed).to(device)
+        for latents in rebatch(self.latents(), LARGEST_BATCH):
+            pictures = codec.decode(latents.to(device), noise, self.steps)
+            if self.size != self.avatar.size:
+                pictures = F.interpolate(pictures, (self.size, self.size), mode="bicubic", antialias=True)
+            yield to_frames(pictures).cpu().numpy()
+
+    def __len__(self) -> int:
+        return self.frame_count
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Frames one by one, uint8 [size, size, 3] RGB."""
+        for batch in self._batches():
+            yield from batch
+
+    def _sound(self) -> tuple[Iterator[NDArray[np.float32]], int, int]:
+        """Blocks of sound for the video, their rate and channels."""
+        if self._samples is not None:
+            return self._blocks(), AUDIO_RATE, 1
+        assert self._path is not None
+        info = probe(self._path).audio
+        channels = 2 if info is not None and info.channels > 1 else 1
+        return audio_blocks(self._path, SOUND_RATE, channels), SOUND_RATE, channels
+
+    def save(self, path: str | os.PathLike[str], progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
+        """Write the video with its sound; the file appears when it is complete.
+
+        Args:
+            path: ends in .mp4, .mov or .mkv.
+            progress: called with frames done and frames in all.
+
+        Returns:
+            the path written.
+        """
+        sound, rate, channels = self._sound()
+        with VideoWriter(path, self.frame_rate, sound, rate, channels) as writer:
+            for done, frame in enumerate(lookahead(self, 4 * LARGEST_BATCH)):
+                writer.write(frame)
+                progress(done + 1, self.frame_count)
+        return Path(path)
+
+
+def resample(blocks: Iterable[Tensor], rate_in: float, rate_out: float, count: int) -> Iterator[Tensor]:
+    """Latents at another frame rate: frames are continuous in their latents, so these are interpolated between
+    frame centres. Blocks [n, L] -> blocks [m, L], `count` rows in all."""
+    source, held, first, done = iter(blocks), None, 0, 0
+    while done < count:
+        block = next(source, None)
+        if block is not None:
+            held = block if held is None else torch.cat([held, block])
+        if held is None:
+            return
+        last = first + len(held) - 1
+        positions = ((torch.arange(done, count) + 0.5) / rate_out * rate_in - 0.5).clamp(min=0)
+        ready = positions[positions <= last] if block is not None else positions.clamp(max=last)
+        if len(ready):
+            low = ready.floor().long() - first
+            high = (low + 1).clamp(max=len(held) - 1)
+            yield torch.lerp(held[low], held[high], (ready - ready.floor())[:, None])
+            done += len(ready)
+        keep = max(0, min(len(held) - 1, int(positions[min(len(ready), len(positions) - 1)]) - first - 1))
+        held, first = held[keep:], first + keep
+
+
+def rebatch(blocks: Iterable[Tensor], largest: int) -> Iterator[Tensor]:
+    """Regroup rows into batches of 1, 2, 4, ... up to `largest`; what a block leaves over waits for the next."""
+    held: Tensor | None = None
+    size = 1
+    for block in blocks:
+        held = block if held is None else torch.cat([held, block])
+        while len(held) >= size:
+            yield held[:size]
+            held, size = held[size:], min(largest, 2 * size)
+    if held is not None and len(held):
+        yield held
+
+
+def lookahead(items: Iterable[Item], most: int) -> Iterator[Item]:
+    """The same items, made in a second thread that runs at most `most` ahead."""
+    waiting: queue.Queue[tuple[bool, object]] = queue.Queue(most)
+    stop = threading.Event()
+
+    def put(entry: tuple[bool, object]) -> None:
+        while not stop.is_set():
+            try:
+                return waiting.put(entry, timeout=0.2)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put((True, item))
+                if stop.is_set():
+                    return
+            put((False, None))
+        except BaseException as error:
+            put((False, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            more, item = waiting.get()
+            if not more:
+                if isinstance(item, BaseException):
+                    raise item
+                return
+            yield item  # type: ignore[misc]
+    finally:
+        stop.set()
+        thread.join(timeout=30)

@@ -1,0 +1,140 @@
+"""What stage 2 learns from: speech features, latents and head poses of every clip, and a linear reading of latents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from talkers.codec import DiffusionAutoencoder, from_frames
+from talkers.corpus import Corpus
+from talkers.corpus.store import fill_gaps
+from talkers.face.landmarks import EYE_CORNERS, LIPS, mouth_opening
+from talkers.media import AUDIO_RATE
+from talkers.media.encode import atomic
+from talkers.motion.model import at_frames
+from talkers.speech import FEATURE_RATE, SpeechConfig, features_of, load_speech_encoder, loudness, speech_gain
+from talkers.training.frames import FrameStore
+
+Report = Callable[[str, int, int], None]
+
+
+def speech_features(corpus: Corpus, config: SpeechConfig, report: Report) -> dict[str, Tensor]:
+    """Features of every clip, two a frame: {name: float16 [2 T, F]}; cached beside the corpus."""
+    key = sha256(f"{config} {corpus.digest()} 1".encode()).hexdigest()[:16]
+    path = corpus.folder / ".cache" / f"speech-{key}.safetensors"
+    if path.exists():
+        return load_file(path)
+    encoder, rate = load_speech_encoder(config), float(corpus.rate)
+    features: dict[str, Tensor] = {}
+    for done, clip in enumerate(corpus.clips):
+        samples = corpus.audio(clip.name)
+        gain = speech_gain(loudness(samples, AUDIO_RATE, rate, clip.frames))
+        rows = features_of(encoder, samples, gain)
+        features[clip.name] = at_frames(rows, FEATURE_RATE, rate, 0, clip.frames).half().contiguous()
+        report("hearing speech", done + 1, len(corpus.clips))
+    with atomic(path) as temporary:
+        save_file(features, temporary)
+    return features
+
+
+@torch.inference_mode()
+def frame_latents(codec: DiffusionAutoencoder, store: FrameStore, report: Report, batch: int = 32) -> dict[str, Tensor]:
+    """Latents of every frame: {name: float32 [T, L]}."""
+    codec.eval()
+    device = codec.levels.device
+    latents: dict[str, Tensor] = {}
+    for done, clip in enumerate(store.corpus.clips):
+        start = store.start[clip.name]
+        frames = torch.from_numpy(np.array(store.frames[start : start + clip.frames]))
+        latents[clip.name] = torch.cat([codec.encode(from_frames(part.to(device))).cpu() for part in torch.split(frames, batch)])
+        report("encoding frames", done + 1, len(store.corpus.clips))
+    return latents
+
+
+def head_values(corpus: Corpus, name: str) -> NDArray[np.float32]:
+    """Measured head pose and blink of a clip, in the order of HEAD: [T, 7]."""
+    blink = fill_gaps(np.asarray(corpus.column("blink", name), np.float32)[:, None])
+    return np.concatenate([corpus.pose(name), blink], -1).astype(np.float32)
+
+
+def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:
+    """What a face is doing apart from where it is: mouth opening, lips in the frame of the eyes, blendshapes: [T, 133]."""
+    marks, shapes = corpus.column("landmarks", name), np.nan_to_num(corpus.column("blendshapes", name))
+    right, left = marks[:, EYE_CORNERS[0]], marks[:, EYE_CORNERS[1]]
+    axis = left - right
+    scale = np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-3)
+    cos, sin = (axis / scale).T
+    lips = (marks[:, list(LIPS)] - ((left + right) / 2)[:, None]) / scale[:, None]
+    turned = np.stack([lips[..., 0] * cos[:, None] + lips[..., 1] * sin[:, None], -lips[..., 0] * sin[:, None] + lips[..., 1] * cos[:, None]], -1)
+    return np.concatenate([mouth_opening(marks)[:, None], turned.reshape(len(marks), -1), shapes], -1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class MotionData:
+    """All clips of a corpus for stage 2; `usable` marks frames with a face."""
+
+    features: dict[str, Tensor]  # [2 T, F]
+    latents: dict[str, Tensor]  # [T, L]
+    heads: dict[str, Tensor]  # [T, 7]
+    shapes: dict[str, Tensor]  # [T, 133]
+    usable: dict[str, Tensor]  # bool [T]
+
+    @staticmethod
+    def collect(corpus: Corpus, store: FrameStore, codec: DiffusionAutoencoder, speech: SpeechConfig, report: Report) -> MotionData:
+        names = corpus.names
+        return MotionData(
+            speech_features(corpus, speech, report),
+            frame_latents(codec, store, report),
+            {n: torch.from_numpy(head_values(corpus, n)) for n in names},
+            {n: torch.from_numpy(face_shape(corpus, n)) for n in names},
+            {n: torch.from_numpy(np.array(corpus.column("face", n), dtype=bool)) for n in names},
+        )
+
+    def joined(self, what: dict[str, Tensor], names: Sequence[str]) -> Tensor:
+        """Rows of the usable frames of the named clips."""
+        return torch.cat([what[n][self.usable[n]] for n in names])
+
+
+def fit_readout(latents: Tensor, shapes: Tensor, ridge: float = 1e-2) -> Tensor:
+    """Ridge regression from normalised latents [N, L] to standardised face shapes [N, K]: weights [L, K]."""
+    x = (latents - latents.mean(0)) / latents.std(0).clamp(min=1e-4)
+    y = (shapes - shapes.mean(0)) / shapes.std(0).clamp(min=1e-4)
+    gram = x.double().T @ x.double() / len(x) + ridge * torch.eye(x.shape[1], dtype=torch.float64)
+    return torch.linalg.solve(gram, x.double().T @ y.double() / len(x)).float()
+
+
+class WindowDataset(Dataset[dict[str, Tensor]]):
+    """Windows of clips, padded to one length: every clip at every start."""
+
+    def __init__(self, data: MotionData, names: Sequence[str], window: int):
+        self.data, self.window = data, window
+        self.rows = [(n, s) for n in names for s in range(max(1, len(data.latents[n]) - window + 1))]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        name, start = self.rows[index]
+        data, end = self.data, start + self.window
+
+        def cut(rows: Tensor, a: int, b: int) -> Tensor:
+            part = rows[a:b].float()
+            return torch.cat([part, torch.zeros(b - a - len(part), *part.shape[1:])])
+
+        mask = torch.zeros(self.window, dtype=torch.bool)
+        mask[: len(data.latents[name]) - start] = True
+        return {
+            "features": cut(data.features[name], 2 * start, 2 * end),
+            "latents": cut(data.latents[name], start, end),
+            "head": cut(data.heads[name], start, end),
+            "exists": mask,
+            "usable": cut(data.usable[name], start, end) > 0,
+        }

@@ -1,0 +1,111 @@
+"""Stage 2: train speech2latent on the latents of the frozen codec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from talkers.codec import DiffusionAutoencoder
+from talkers.corpus import Corpus
+from talkers.errors import ArtefactError
+from talkers.motion import Speech2Latent
+from talkers.motion.model import masked_mse, velocity
+from talkers.recipes import MotionTraining, Recipe
+from talkers.training.frames import FrameStore, PositionSampler, held_out
+from talkers.training.motion_data import MotionData, WindowDataset, fit_readout
+from talkers.training.progress import Pace, learning_rate
+from talkers.training.run import fit
+
+
+class MotionModule(pl.LightningModule):
+    """Training step of speech2latent: the paper's losses on latents and pose, with velocity and shape beside them."""
+
+    readout: Tensor
+
+    def __init__(self, model: Speech2Latent, training: MotionTraining, pace: Pace, seed: int, readout: Tensor):
+        super().__init__()
+        self.model, self.training_config, self.seed = model, training, seed
+        self.frames_per_step = training.batch * training.window
+        self._pace = [pace]
+        self.register_buffer("readout", readout)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        config = self.training_config
+        return torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)
+        config = self.training_config
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self._pace[0].fraction, config.learning_rate, config.warmup, True)
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Losses in normalised units, pose given (teacher forcing)."""
+        model = self.model
+        motion = model(batch["features"], batch["head"], batch["exists"])
+        usable, both = batch["usable"], batch["usable"][:, 1:] & batch["usable"][:, :-1]
+        made = (motion.latents.float() - model.latent_mean) / model.latent_std
+        real = (batch["latents"] - model.latent_mean) / model.latent_std
+        head = (motion.head.float() - model.head_mean) / model.head_std
+        real_head = (batch["head"] - model.head_mean) / model.head_std
+        return {
+            "latent": masked_mse(made, real, usable),
+            "velocity": masked_mse(velocity(made), velocity(real), both),
+            "pose": masked_mse(head[..., :6], real_head[..., :6], usable),
+            "readout": masked_mse(made @ self.readout, real @ self.readout, usable),
+        }
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        parts, config = self.losses(batch), self.training_config
+        for name, value in parts.items():
+            self.log(f"train/{name}", value, prog_bar=name == "latent")
+        return parts["latent"] + config.velocity_weight * parts["velocity"] + config.pose_weight * parts["pose"] + config.readout_weight * parts["readout"]
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        for name, value in self.losses(batch).items():
+            self.log(f"val/{name}", value, batch_size=len(batch["latents"]), sync_dist=True)
+        motion = self.model(batch["features"], batch["head"], batch["exists"])
+        model = self.model
+        opening = [((x.float() - model.latent_mean) / model.latent_std @ self.readout[:, 0])[batch["usable"]] for x in (motion.latents, batch["latents"])]
+        joint = torch.corrcoef(torch.stack(opening))
+        self.log("val/opening_correlation", joint[0, 1], prog_bar=True, batch_size=len(batch["latents"]), sync_dist=True)
+        self.log("val/articulation", opening[0].std() / opening[1].std(), prog_bar=True, batch_size=len(batch["latents"]), sync_dist=True)
+
+
+def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, folder: Path, budget: float | None = None, progress: bool = True,
+                 report: Callable[[str, int, int], None] = lambda stage, done, total: None, trainer_options: dict[str, Any] | None = None) -> Speech2Latent:  # fmt: skip
+    """Run stage 2 to its end, or go on with it; arguments as in `train_codec`."""
+    settings = recipe.motion_training
+    data = MotionData.collect(corpus, FrameStore(corpus, report), codec, recipe.speech, report)
+    test = held_out(corpus.names)
+    names = [n for n in corpus.names if n not in test and data.usable[n].any()]
+    if not names:
+        raise ArtefactError("no clip of this corpus can be trained on", where=corpus.folder, todo="Prepare more footage")
+    latents, heads, shapes = (data.joined(what, names) for what in (data.latents, data.heads, data.shapes))
+    torch.manual_seed(recipe.seed + 1)
+    model = Speech2Latent(recipe.motion, next(iter(data.features.values())).shape[1], recipe.codec.latent)
+    model.set_statistics(latents, heads)
+    pace = Pace(settings.frames, budget)
+    module = MotionModule(model, settings, pace, recipe.seed, fit_readout(latents, shapes))
+    windows = WindowDataset(data, names, settings.window)
+    indices = np.arange(len(windows))
+
+    def loader() -> DataLoader[Any]:
+        sampler = PositionSampler(
+            indices, np.ones(len(indices)), settings.batch, recipe.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size
+        )
+        return DataLoader(windows, batch_sampler=sampler, pin_memory=torch.cuda.is_available())
+
+    longest = max((len(data.latents[n]) for n in test), default=0)
+    validate = DataLoader(WindowDataset(data, test, longest), batch_size=8) if test else None
+    between = max(1, settings.save_every // module.frames_per_step), max(1, settings.validate_every // module.frames_per_step)
+    fit(module, "motion", folder, pace, loader, validate, between, settings.ema, settings.gradient_clip, progress, trainer_options)
+    return module.model
