@@ -145,7 +145,7 @@ def tiny() -> Recipe:
         ),
         speech=SpeechConfig(encoder="log-mel", layers=()),
         motion=MotionConfig(width=64, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.0, pose_hidden=16),
-        motion_training=MotionTraining(frames=60_000, batch=8, window=50, learning_rate=2e-3, validate_every=60_000, save_every=20_000),
+        motion_training=MotionTraining(frames=240_000, batch=8, window=50, learning_rate=2e-3, ema=0.98, validate_every=120_000, save_every=40_000),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def step_times(steps: int) -> list[int]:
     """
     if not 1 <= steps <= TIMESTEPS:
         raise UsageError(f"{steps} sampling steps were asked for", todo=f"Use 1 to {TIMESTEPS}")
-    return [round((TIMESTEPS - 1) * (1 - k / steps)) for k in range(steps)]
+    return [round(TIMESTEPS * (1 - k / steps)) - 1 for k in range(steps)]
 
 
 def ddim_sample(denoise: Denoiser, x_T: Tensor, latents: Tensor, levels: Tensor, steps: int) -> Tensor:

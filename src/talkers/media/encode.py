@@ -25,6 +25,12 @@ def frame_count(duration: float, rate: Fraction) -> int:
     return max(1, round(Fraction(duration).limit_denominator(1_000_000) * rate))
 
 
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
+
+
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it on success and removed on any failure or interrupt."""
@@ -35,6 +41,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         if path.is_dir():
             raise UsageError("this is a folder, not a file to write", where=path, todo=f"Name a file in it, for example {path / 'out.mp4'}")
         yield temporary
+        temporary.chmod(0o666 & ~_umask())  # some writers make private files
         temporary.replace(path)
     except OSError as error:
         raise ResourceError(

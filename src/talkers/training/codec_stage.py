@@ -54,6 +54,9 @@ class CodecModule(pl.LightningModule):
             self.codec.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99) if config.decay else (0.9, 0.999), fused=True
         )
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        torch.nn.utils.clip_grad_norm_(self.parameters(), self.training_config.gradient_clip)
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)  # resuming is exact
         config = self.training_config
@@ -171,5 +174,5 @@ def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | No
     clips = [store.indices([name]) for name in test[:4]]
     validate = DataLoader(data, batch_sampler=[[int(i) for i in clip] for clip in clips if len(clip)]) if clips else None
     between = max(1, settings.save_every // settings.batch), max(1, settings.validate_every // settings.batch)
-    fit(module, "codec", folder, pace, loader, validate, between, settings.ema, settings.gradient_clip, progress, trainer_options)
+    fit(module, "codec", folder, pace, loader, validate, between, settings.ema, progress, trainer_options)
     return module.codec

@@ -38,7 +38,10 @@ class MotionModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.training_config
-        return torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        return torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        torch.nn.utils.clip_grad_norm_(self.parameters(), self.training_config.gradient_clip)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)
@@ -107,5 +110,5 @@ def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, fo
     longest = max((len(data.latents[n]) for n in test), default=0)
     validate = DataLoader(WindowDataset(data, test, longest), batch_size=8) if test else None
     between = max(1, settings.save_every // module.frames_per_step), max(1, settings.validate_every // module.frames_per_step)
-    fit(module, "motion", folder, pace, loader, validate, between, settings.ema, settings.gradient_clip, progress, trainer_options)
+    fit(module, "motion", folder, pace, loader, validate, between, settings.ema, progress, trainer_options)
     return module.model

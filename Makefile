@@ -1,0 +1,36 @@
+# Two commands on a fresh machine: `make demo` and `make test`. They need python3 (3.11 to 3.13) and make.
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin
+PIP = $(RUN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/.speaks
+	$(RUN)/talkers demo -o demo
+
+test: $(VENV)/.tests
+	$(RUN)/python -m pytest
+
+lint: $(VENV)/.tests
+	$(RUN)/ruff check . && $(RUN)/ruff format --check . && $(RUN)/mypy && $(RUN)/lint-imports
+
+bench: $(VENV)/.tests
+	$(RUN)/python benchmarks/speed.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "talkers needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
+
+# torch comes first and by its exact version, so that nothing else chooses another build of it
+$(VENV)/.speaks: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) torch==2.13.0
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.speaks
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

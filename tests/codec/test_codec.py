@@ -1,0 +1,173 @@
+"""codec: the paper's networks to the number, the schedule's algebra, and the contract every codec keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
+from talkers.codec import schedule as s
+from talkers.codec.samplers import ddim_encode, ddim_sample, step_times
+from talkers.codec.unet import ImageEncoder, UNet
+from talkers.errors import UsageError
+from talkers.recipes import RECIPES, compact, dae_talker, dae_talker_128, tiny
+
+
+def millions(module: torch.nn.Module) -> float:
+    return sum(p.numel() for p in module.parameters()) / 1e6
+
+
+def test_dae_talker_is_the_papers_network() -> None:
+    config = dae_talker().codec
+    with torch.device("meta"):
+        unet, encoder = UNet(config.unet, 256, 512), ImageEncoder(config.encoder, 256, 512)
+        with FlopCounterMode(display=False) as count:
+            unet(torch.zeros(1, 3, 256, 256), torch.zeros(1), torch.zeros(1, 512))
+    assert millions(unet) == pytest.approx(138.34, abs=0.01)
+    assert millions(encoder) == pytest.approx(30.15, abs=0.01)
+    assert count.get_total_flops() / 2e9 == pytest.approx(277.2, abs=0.1)  # GMAC a pass
+
+
+def test_dae_talker_128_is_the_papers_network() -> None:
+    with torch.device("meta"):
+        unet = UNet(dae_talker_128().codec.unet, 128, 512)
+        with FlopCounterMode(display=False) as count:
+            unet(torch.zeros(1, 3, 128, 128), torch.zeros(1), torch.zeros(1, 512))
+    assert count.get_total_flops() / 2e9 == pytest.approx(73.9, abs=0.1)
+    assert millions(unet) == pytest.approx(103.87, abs=0.01)
+
+
+def test_a_training_step_of_the_papers_codec_lowers_its_loss() -> None:
+    """The paper's layers, with fewer channels so that a CPU does it in seconds."""
+    config = dae_talker_128().codec
+    config = dataclasses.replace(
+        config,
+        size=32,
+        unet=dataclasses.replace(config.unet, channels=32, multipliers=(1, 2), dropout=0.0),
+        encoder=dataclasses.replace(config.encoder, channels=32, multipliers=(1, 2, 2), dropout=0.0),
+    )
+    torch.manual_seed(0)
+    codec = DiffusionAutoencoder(config)
+    optimizer = torch.optim.Adam(codec.parameters(), 1e-3)
+    x0, eps = torch.rand(4, 3, 32, 32) * 2 - 1, torch.randn(4, 3, 32, 32)
+    t = torch.tensor([50, 300, 600, 999])
+    losses = []
+    for _ in range(12):
+        level = codec.levels[t]
+        out = codec.output(s.diffuse(x0, eps, level), t, codec.encode(x0))
+        loss = (out - s.target_of("eps", x0, eps, level)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert losses[0] == pytest.approx(1.0, abs=0.1)  # a zero-initialised output against unit noise
+    assert losses[-1] < 0.8 * losses[0]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in codec.parameters())
+
+
+def test_schedule_is_the_linear_one_of_ddpm() -> None:
+    levels = s.alpha_bars()
+    assert levels[0] == pytest.approx(1 - 1e-4)
+    assert levels[-1] == pytest.approx(4.04e-5, rel=0.01)
+    assert (levels.diff() < 0).all()
+
+
+@pytest.mark.parametrize("prediction", ["x0", "eps", "v"])
+def test_predictions_lead_back_to_the_picture(prediction: s.Prediction) -> None:
+    x0, eps = torch.randn(5, 3, 8, 8), torch.randn(5, 3, 8, 8)
+    level = s.alpha_bars()[torch.tensor([0, 10, 300, 700, 900])]
+    x_t = s.diffuse(x0, eps, level)
+    target = s.target_of(prediction, x0, eps, level)
+    assert torch.allclose(s.x0_of(prediction, target, x_t, level), x0, atol=2e-3)
+    assert torch.allclose(s.eps_of(x0, x_t, level), eps, atol=2e-3)
+
+
+def gaussian_denoiser(x: torch.Tensor, t: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+    """The exact denoiser of data ~ N(0, 0.5^2): its DDIM path is known in closed form."""
+    a, noise = s.signal_and_noise(s.alpha_bars()[t])
+    return a * 0.25 * x / (a**2 * 0.25 + noise**2)
+
+
+def test_ddim_carries_noise_to_data() -> None:
+    x_T = shared_noise(64, 3)
+    out = ddim_sample(gaussian_denoiser, x_T, torch.zeros(1, 4), s.alpha_bars(), 200)
+    assert out.std() == pytest.approx(0.5, abs=0.03)
+    coarse = ddim_sample(gaussian_denoiser, x_T, torch.zeros(1, 4), s.alpha_bars(), 20)
+    assert (out - coarse).abs().mean() < 0.05
+
+
+def test_stochastic_encoding_is_undone_by_sampling() -> None:
+    x0 = 0.3 * shared_noise(16, 5).clamp(-2, 2)
+    x_T = ddim_encode(gaussian_denoiser, x0, torch.zeros(1, 4), s.alpha_bars(), 250)
+    again = ddim_sample(gaussian_denoiser, x_T, torch.zeros(1, 4), s.alpha_bars(), 250)
+    assert (again - x0).abs().max() < 0.05
+    assert x_T.std() == pytest.approx(0.6, abs=0.15)  # 0.3 / 0.5 of unit noise
+
+
+def test_steps_begin_at_the_noisiest() -> None:
+    assert step_times(1) == [999]
+    assert step_times(2) == [999, 499]
+    assert len(set(step_times(1000))) == 1000
+    for wrong in (0, -1, 1001):
+        with pytest.raises(UsageError, match=str(wrong)):
+            step_times(wrong)
+
+
+def test_frames_survive_the_trip_through_floats() -> None:
+    frames = torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
+    assert torch.equal(to_frames(from_frames(frames)), frames)
+
+
+@pytest.fixture(scope="module", params=["tiny", "compact"])
+def codec(request: pytest.FixtureRequest) -> DiffusionAutoencoder:
+    torch.manual_seed(1)
+    made = DiffusionAutoencoder(RECIPES[request.param]().codec).eval()
+    with torch.no_grad():  # zero-initialised layers would hide mistakes
+        for p in made.parameters():
+            p.add_(0.02 * torch.randn_like(p))
+    return made
+
+
+class TestContract:
+    """What every codec promises (see `FaceCodec`)."""
+
+    def test_shapes_and_range(self, codec: DiffusionAutoencoder) -> None:
+        pictures = torch.rand(2, 3, codec.size, codec.size) * 2 - 1
+        with torch.no_grad():
+            latents = codec.encode(pictures)
+            out = codec.decode(latents, shared_noise(codec.size, 0), 2)
+        assert latents.shape == (2, codec.latent_width)
+        assert out.shape == pictures.shape
+        assert out.abs().max() <= 1
+
+    def test_a_batch_equals_its_parts(self, codec: DiffusionAutoencoder) -> None:
+        pictures, noise = torch.rand(3, 3, codec.size, codec.size) * 2 - 1, shared_noise(codec.size, 0)
+        with torch.no_grad():
+            latents = codec.encode(pictures)
+            single = torch.cat([codec.encode(p[None]) for p in pictures])
+            together = codec.decode(latents, noise, 1)
+            apart = torch.cat([codec.decode(c[None], noise, 1) for c in latents])
+        assert torch.allclose(latents, single, atol=1e-4)
+        assert (together - apart).abs().max() < 1 / 255
+
+    def test_the_same_noise_gives_the_same_frames(self, codec: DiffusionAutoencoder) -> None:
+        latents = torch.randn(1, codec.latent_width)
+        with torch.no_grad():
+            a, b, c = (codec.decode(latents, shared_noise(codec.size, seed), 1) for seed in (7, 7, 8))
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)
+
+    def test_latents_change_the_picture(self, codec: DiffusionAutoencoder) -> None:
+        with torch.no_grad():
+            out = codec.decode(torch.randn(2, codec.latent_width), shared_noise(codec.size, 0), 1)
+        assert (out[0] - out[1]).abs().mean() > 1e-4
+
+
+def test_compact_is_small_enough_to_ship() -> None:
+    with torch.device("meta"):
+        codec = DiffusionAutoencoder(compact().codec)
+    assert millions(codec) < 20
+    assert tiny().codec.size == 64

@@ -1,0 +1,148 @@
+"""corpus: prepared footage comes back as it was measured; preparing resumes, repeats and survives broken files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from talkers.avatar import Avatar
+from talkers.corpus import Corpus
+from talkers.corpus.prepare import footage_files, prepare
+from talkers.corpus.store import fill_gaps
+from talkers.errors import ArtefactError, FaceError, MediaError, TalkersError
+from talkers.face.landmarks import mouth_opening
+
+
+def test_what_was_measured_comes_back(corpus: Corpus) -> None:
+    import speaker
+
+    acts = speaker.perform(75, 2)
+    marks = corpus.column("landmarks", "clip2")
+    assert np.allclose(mouth_opening(marks), 0.11 * acts.opening / 0.32, atol=2e-3)
+    assert np.allclose(corpus.pose("clip2")[:, 0], acts.yaw, atol=1e-3)
+    assert np.allclose(corpus.column("blink", "clip2"), acts.blink, atol=2e-3)
+    assert corpus.frames("clip2").shape == (75, 64, 64, 3)
+    assert len(corpus.audio("clip2")) == 48_000
+    assert len(corpus.digest()) == 64
+    assert corpus.digest(["clip0"]) != corpus.digest(["clip1"])
+
+
+def test_gaps_are_filled_from_their_neighbours() -> None:
+    series = np.array([[0.0], [np.nan], [np.nan], [3.0], [np.nan]], np.float32)
+    assert fill_gaps(series)[:, 0].tolist() == [0, 1, 2, 3, 3]
+    assert fill_gaps(np.full((2, 1), np.nan, np.float32)).tolist() == [[0], [0]]
+
+
+@pytest.mark.parametrize("damage", ["missing", "not json", "newer", "no clips", "rows"])
+def test_damaged_corpora_are_refused(corpus: Corpus, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "c"
+    shutil.copytree(corpus.folder, folder)
+    about = json.loads((folder / "corpus.json").read_text())
+    if damage == "missing":
+        (folder / "corpus.json").unlink()
+    elif damage == "not json":
+        (folder / "corpus.json").write_text("{")
+    elif damage == "newer":
+        (folder / "corpus.json").write_text(json.dumps(about | {"format_version": 99}))
+    elif damage == "no clips":
+        (folder / "corpus.json").write_text(json.dumps({k: v for k, v in about.items() if k != "clips"}))
+    else:
+        about["clips"][0]["frames"] = 3
+        (folder / "corpus.json").write_text(json.dumps(about))
+    with pytest.raises(ArtefactError) as caught:
+        Corpus(folder).pose("clip1")
+    assert caught.value.todo
+
+
+def test_footage_is_found_in_folders(tmp_path: Path) -> None:
+    for name in ("b.mp4", "a.MOV", "notes.txt", "sub/c.mkv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [p.name for p in footage_files([tmp_path, tmp_path / "b.mp4"])] == ["a.MOV", "b.mp4", "c.mkv"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MediaError, match="no video"):
+        footage_files([tmp_path / "empty"])
+
+
+@pytest.fixture(scope="module")
+def footage(bundled: Avatar, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three real-looking clips of the bundled avatar, and three that are broken."""
+    folder = tmp_path_factory.mktemp("footage")
+    rng = np.random.default_rng(0)
+    try:
+        for k in range(3):
+            sound = (0.1 * rng.normal(size=19_200) * (np.sin(np.arange(19_200) / 1500) > 0)).astype(np.float32)
+            bundled.speak(sound, seed=k).save(folder / f"good{k}.mp4")
+    except TalkersError as error:
+        pytest.skip(str(error))
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("not a video")
+    import speaker
+
+    speaker.make_clip(folder / "cartoon.mp4", 20, 0)  # decodes, but shows no real face
+    return folder
+
+
+def test_preparing_does_what_can_be_done(footage: Path, tmp_path: Path) -> None:
+    done = prepare([footage], tmp_path / "c", consent="the avatar's", jobs=2)
+    assert done.added == 3
+    assert {Path(name).name for name in done.failures} == {"empty.mp4", "text.mp4", "cartoon.mp4"}
+    assert done.corpus.names == ["good0", "good1", "good2"]
+    assert done.corpus.about["consent"] == "the avatar's"
+    assert done.corpus.frames("good0").shape == (30, 256, 256, 3)
+    assert done.corpus.column("face", "good0").all()
+    assert not (tmp_path / "c" / ".work").exists()
+    before = (tmp_path / "c" / "corpus.json").read_bytes()
+    again = prepare([footage / "good0.mp4", footage / "good1.mp4"], tmp_path / "c")
+    assert again.added == 0
+    assert (tmp_path / "c" / "corpus.json").read_bytes() == before
+    with pytest.raises(ArtefactError, match="256 px"):
+        prepare([footage / "good0.mp4"], tmp_path / "c", size=128)
+
+
+def test_an_interrupted_preparation_goes_on(footage: Path, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage == "writing clips":
+            raise Stop
+
+    files = [footage / "good0.mp4", footage / "good1.mp4"]
+    with pytest.raises(Stop):
+        prepare(files, tmp_path / "c", jobs=1, progress=interrupt)
+    assert not (tmp_path / "c" / "corpus.json").exists()
+    seen = {p: p.stat().st_mtime_ns for p in (tmp_path / "c" / ".work").glob("*.npz")}
+    assert len(seen) == 2
+    stages: list[str] = []
+    done = prepare([*files, footage / "good2.mp4"], tmp_path / "c", jobs=1, progress=lambda stage, done, total: stages.append(stage))
+    assert done.added == 3
+    assert done.corpus.table.num_rows == 90
+
+
+def test_nothing_is_left_when_nothing_can_be_prepared(footage: Path, tmp_path: Path) -> None:
+    with pytest.raises(FaceError, match="none of the footage"):
+        prepare([footage / "empty.mp4", footage / "cartoon.mp4"], tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("mine")
+    with pytest.raises(ArtefactError, match="not empty"):
+        prepare([footage / "good0.mp4"], tmp_path / "other")
+
+
+def test_real_footage_is_prepared(grid: Path, tmp_path: Path) -> None:
+    clips = sorted((grid / "s1" / "video").glob("*.mpg"))[:2]
+    done = prepare(clips, tmp_path / "c", jobs=2)
+    assert done.added == 2
+    assert not done.failures
+    for name in done.corpus.names:
+        marks = done.corpus.column("landmarks", name)
+        assert np.isfinite(marks).all()
+        assert marks.min() > 0
+        assert marks.max() < 256
+        assert 0.15 < done.corpus.column("speech", name).mean() < 0.9
+        assert np.abs(done.corpus.pose(name)[:, :3]).max() < 25

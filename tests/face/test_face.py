@@ -1,0 +1,185 @@
+"""face: landmarks, pose and crop on a real face, and findings on footage with known faults."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from talkers.avatar import Avatar
+from talkers.errors import FaceError, MediaError, MissingComponent
+from talkers.face import Crop, FaceTracker, choose_crop, mouth_opening, paste_back
+from talkers.face.analysis import Analysis, analyse
+from talkers.face.check import check_footage, findings_of, lip_delay
+from talkers.face.crop import face_height
+from talkers.face.landmarks import angles_of
+from talkers.media import VideoWriter, decode_frames
+
+
+def analysis(frames: int = 100, **changes: object) -> Analysis:
+    """An analysis of faultless footage, with changes."""
+    rng = np.random.default_rng(0)
+    opening = np.clip(np.sin(np.arange(frames) * 0.55) + 0.3 * rng.normal(size=frames), 0, 1)
+    marks = np.tile(np.stack([np.linspace(100, 260, 478), np.linspace(80, 280, 478)], -1).astype(np.float32), (frames, 1, 1))
+    marks[:, 33], marks[:, 263] = (120, 150), (240, 150)
+    marks[:, 13], marks[:, 14] = (180, 230), (180, 230)
+    marks[:, 14, 1] += 30 * opening
+    speed = np.abs(np.gradient(opening))
+    values: dict[str, object] = {
+        "source": "a.mp4", "sha256": "0" * 64, "width": 640, "height": 480, "rate": 25.0, "source_rate": 25.0, "audio_seconds": frames / 25, "clipped": 0.0,
+        "landmarks": marks, "blendshapes": np.zeros((frames, 52), np.float32), "angles": np.zeros((frames, 3), np.float32),
+        "faces": np.ones(frames, np.int8), "levels": (-50 + 40 * np.convolve(speed, np.ones(3) / 3, "same")).astype(np.float32), "cuts": np.zeros(0, np.int32),
+    }  # fmt: skip
+    return Analysis(**(values | changes))  # type: ignore[arg-type]
+
+
+def kinds(a: Analysis) -> set[str]:
+    return {f.kind for f in findings_of(a)}
+
+
+def test_good_footage_has_no_findings_of_its_own() -> None:
+    assert findings_of(analysis()) == []
+
+
+def test_each_fault_is_found_where_it_is() -> None:
+    faces = np.ones(100, np.int8)
+    faces[50:60] = 0
+    gap = next(f for f in findings_of(analysis(faces=faces)) if f.kind == "no-face")
+    assert gap.at == 2.0
+    assert "0.40 s" in gap.what
+    faces[:] = 1
+    faces[25:30] = 2
+    assert next(f.at for f in findings_of(analysis(faces=faces)) if f.kind == "two-faces") == 1.0
+    assert kinds(analysis(cuts=np.array([40], np.int32))) == {"cut"}
+    assert kinds(analysis(audio_seconds=0.0)) == {"no-audio"}
+    assert kinds(analysis(audio_seconds=3.0)) == {"length"}
+    assert kinds(analysis(clipped=0.02)) == {"clipped"}
+    assert kinds(analysis(source_rate=12.0)) == {"frame-rate"}
+    assert kinds(analysis(landmarks=analysis().landmarks * 0.2)) == {"resolution"}
+    assert kinds(analysis(levels=np.full(100, -90, np.float32))) == {"no-speech"}
+    assert "too-short" in kinds(analysis(10))
+
+
+@pytest.mark.parametrize("late", [-8, -3, 0, 4, 10])
+def test_sound_out_of_step_is_measured(late: int) -> None:
+    good = analysis(400)
+    shifted = analysis(400, levels=np.roll(good.levels, late))
+    delay, sure = lip_delay([shifted])
+    assert delay == pytest.approx(late / 25, abs=0.041)
+    assert sure > 0.1
+    told = check_footage({"a.mp4": shifted})
+    assert any(f["kind"] == "sync" for f in told["findings"]) == (abs(late) >= 3)
+
+
+def test_broken_files_are_listed_and_the_rest_is_used() -> None:
+    told = check_footage({"bad.mp4": MediaError("the file is empty", where="bad.mp4", todo="Copy it again"), "a.mp4": analysis()})
+    assert told["usable"]
+    assert told["findings"][0]["kind"] == "unreadable"
+    assert told["findings"][0]["todo"] == "Copy it again"
+    assert told["seconds"] == 4.0
+
+
+def test_analyses_survive_the_disk(tmp_path: Path) -> None:
+    a = analysis(notes=["three damaged packets"])
+    a.save(tmp_path / "a.npz")
+    b = Analysis.load(tmp_path / "a.npz")
+    assert b.notes == a.notes
+    assert b.source == "a.mp4"
+    assert np.array_equal(b.landmarks, a.landmarks)
+
+
+def test_the_crop_holds_the_face_and_is_undone() -> None:
+    marks = analysis().landmarks
+    crop = choose_crop(marks, 640, 480, 256)
+    inside = crop.to_crop(marks)
+    assert inside.min() > 0
+    assert inside.max() < 256
+    assert crop.left >= 0
+    assert crop.left + crop.side <= 640
+    assert crop.top + crop.side <= 480
+    assert np.allclose(crop.to_source(inside), marks, atol=1e-2)
+    assert face_height(marks) == pytest.approx(200)
+    shared = choose_crop(marks, 640, 480, 256, face=128)
+    assert shared.side == 256  # native pixels where that is near
+
+
+def test_small_and_missing_faces_are_refused() -> None:
+    with pytest.raises(FaceError, match="no face"):
+        choose_crop(np.zeros((0, 478, 2), np.float32), 640, 480, 256)
+    with pytest.raises(FaceError, match="20 pixels"):
+        choose_crop(analysis().landmarks * 0.1, 640, 480, 256)
+
+
+def test_pasting_back_what_was_cut_changes_nothing() -> None:
+    frame = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
+    crop = Crop(50, 20, 256, 256)
+    back = paste_back(frame, crop.cut(frame), crop)
+    assert np.abs(back.astype(int) - frame).max() <= 1
+    changed = paste_back(frame, np.zeros((256, 256, 3), np.uint8), crop)
+    assert changed[148, 178].max() == 0
+    assert np.array_equal(changed[:20], frame[:20])
+    outside = Crop(-20, -10, 128, 64)
+    assert outside.cut(frame).shape == (64, 64, 3)
+    assert paste_back(frame, outside.cut(frame), outside).shape == frame.shape
+
+
+def test_angles_have_their_signs() -> None:
+    def turn(axis: int, degrees: float) -> np.ndarray:
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        m = np.eye(4)
+        i, j = [(1, 2), (2, 0), (0, 1)][axis]
+        m[i, i], m[j, j], m[i, j], m[j, i] = c, c, -s, s
+        return m
+
+    assert angles_of(turn(1, 10)) == pytest.approx([10, 0, 0], abs=1e-4)
+    assert angles_of(turn(0, -10)) == pytest.approx([0, 10, 0], abs=1e-4)
+    assert angles_of(turn(2, -10)) == pytest.approx([0, 0, 10], abs=1e-4)
+    assert angles_of(3 * turn(1, 25)) == pytest.approx([25, 0, 0], abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def portrait(bundled: Avatar) -> np.ndarray:
+    """A real face: the bundled avatar's preview."""
+    return next(decode_frames(bundled.folder / "preview.png"))
+
+
+def tracker(faces: int = 2) -> FaceTracker:
+    try:
+        return FaceTracker(faces)
+    except MissingComponent as error:
+        pytest.skip(str(error))
+
+
+def test_a_real_face_is_read(portrait: np.ndarray) -> None:
+    with tracker() as faces:
+        reading = faces.track(portrait)
+        mirrored = faces.track(portrait[:, ::-1])
+        assert faces.track(np.zeros_like(portrait)) is None
+    assert reading is not None
+    assert mirrored is not None
+    assert reading.landmarks.shape == (478, 2)
+    assert reading.blendshapes.shape == (52,)
+    assert reading.faces == 1
+    assert 0 <= mouth_opening(reading.landmarks) < 0.4
+    assert np.abs(reading.angles).max() < 20
+    assert mirrored.angles[0] == pytest.approx(-reading.angles[0], abs=2.5)
+    assert mirrored.angles[1] == pytest.approx(reading.angles[1], abs=2.5)
+
+
+def test_of_two_faces_the_tracked_one_is_kept(portrait: np.ndarray, tmp_path: Path) -> None:
+    both = np.concatenate([portrait, portrait[:, ::-1]], 1)
+    with VideoWriter(tmp_path / "two.mp4", Fraction(25), crf=10) as writer:
+        for k in range(6):
+            alone = both.copy()
+            if k == 0:
+                alone[:, 256:] = 90
+            writer.write(alone)
+    with tracker():
+        pass
+    a = analyse(tmp_path / "two.mp4")
+    assert a.found.all()
+    assert (a.faces[1:] == 2).all()
+    assert (a.landmarks[:, :, 0].mean(1) < 256).all()
+    assert "two-faces" in {f.kind for f in findings_of(a)}

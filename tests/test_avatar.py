@@ -1,0 +1,177 @@
+"""The avatar: loads or refuses, speaks any length at any rate, and says the same thing twice in the same way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import speaker
+import torch
+from safetensors.torch import load_file, save_file
+
+from talkers import Avatar, Controls
+from talkers.corpus import Corpus
+from talkers.errors import ArtefactError, MediaError, UsageError
+from talkers.media import decode_frames, probe
+
+
+def opening_of(frames: np.ndarray) -> np.ndarray:
+    """How far the drawn mouth is open: dark red pixels below the nose."""
+    mouth = frames[:, 36:54].astype(int)
+    return ((mouth[..., 0] < 110) & (mouth[..., 1] < 60)).sum((1, 2)).astype(float)
+
+
+def test_the_mouth_follows_the_speech(tiny_avatar: Avatar) -> None:
+    acts = speaker.perform(150, 77)  # never trained on
+    frames = np.stack(list(tiny_avatar.speak(speaker.voice(acts.opening, 150), controls=Controls(blinks=0))))
+    assert frames.shape == (150, 64, 64, 3)
+    assert frames.dtype == np.uint8
+    seen = opening_of(frames)
+    assert np.corrcoef(seen, acts.opening)[0, 1] > 0.8
+    offsets = [np.corrcoef(np.roll(seen, k)[10:-10], acts.opening[10:-10])[0, 1] for k in range(-5, 6)]
+    assert abs(int(np.argmax(offsets)) - 5) <= 1  # in step to a frame
+
+
+def test_the_mouth_rests_in_silence(tiny_avatar: Avatar) -> None:
+    talk = tiny_avatar.speak(np.zeros(32_000, np.float32), controls=Controls(blinks=0))
+    assert talk.silent
+    assert opening_of(np.stack(list(talk))).max() < 12
+
+
+def test_loudness_does_not_move_the_lips(tiny_avatar: Avatar) -> None:
+    sound = speaker.voice(speaker.perform(75, 5).opening, 75)
+    loud, quiet = (np.stack(list(tiny_avatar.speak(g * sound))).astype(int) for g in (1.0, 0.1))
+    assert np.abs(loud - quiet).mean() < 1.0
+
+
+def test_the_same_seed_gives_the_same_frames(tiny_avatar: Avatar) -> None:
+    sound = speaker.voice(speaker.perform(30, 1).opening, 30)
+    a, b, c = (np.stack(list(tiny_avatar.speak(sound, seed=s))) for s in (3, 3, 4))
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+@pytest.mark.parametrize("rate", ["24000/1001", "24", "25", "30", "60"])
+@pytest.mark.parametrize("seconds", [0.05, 0.4, 2.0, 7.3])
+def test_picture_and_sound_last_equally_long(tiny_avatar: Avatar, rate: str, seconds: float, tmp_path: Path) -> None:
+    talk = tiny_avatar.speak(np.zeros(int(16_000 * seconds), np.float32), frame_rate=Fraction(rate))
+    path = talk.save(tmp_path / "a.mp4")
+    shown = sum(1 for _ in decode_frames(path))
+    assert shown == talk.frame_count == max(1, round(seconds * Fraction(rate)))
+    assert probe(path).video.frame_rate == Fraction(rate)  # type: ignore[union-attr]
+
+
+def test_the_speech_is_in_the_video(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path) -> None:
+    from talkers.media import read_audio
+
+    source = corpus.folder / "clips" / "clip0.flac"
+    made = read_audio(tiny_avatar.speak(source).save(tmp_path / "a.mp4"))
+    spoken = read_audio(source)
+    assert len(made) == pytest.approx(len(spoken), abs=20)
+    assert np.corrcoef(made[: len(spoken)], spoken[: len(made)])[0, 1] > 0.98
+
+
+def test_size_and_steps_are_chosen(tiny_avatar: Avatar) -> None:
+    sound = np.zeros(4_000, np.float32)
+    assert next(iter(tiny_avatar.speak(sound, size=96))).shape == (96, 96, 3)
+    one, four = (next(iter(tiny_avatar.speak(sound, steps=n))).astype(int) for n in (1, 4))
+    assert 0 < np.abs(one - four).mean() < 12
+    for wrong in ({"steps": 0}, {"size": 33}, {"frame_rate": 0}, {"frame_rate": 1000}):
+        with pytest.raises(UsageError):
+            tiny_avatar.speak(sound, **wrong)  # type: ignore[arg-type]
+    for samples in (np.zeros(0, np.float32), np.full(100, np.nan, np.float32), np.zeros((10, 2), np.float32)):
+        with pytest.raises(UsageError):
+            tiny_avatar.speak(samples)
+    with pytest.raises(MediaError, match="no such file"):
+        tiny_avatar.speak("nothing.wav")
+
+
+def test_the_head_goes_where_it_is_told(tiny_avatar: Avatar, tmp_path: Path) -> None:
+    """In the procedural speaker a yaw of 10 degrees is a shift of 0.05 of the side: 3.2 pixels."""
+    sound = np.zeros(32_000, np.float32)
+    places = []
+    for yaw in (-8, 8):
+        path = tmp_path / f"{yaw}.csv"
+        path.write_text(f"time,yaw\n0,{yaw}\n2,{yaw}\n")
+        frames = np.stack(list(tiny_avatar.speak(sound, controls=Controls(str(path), blinks=0))))[10:40].astype(float)
+        skin = frames[:, 20:45, :, 0] - frames[:, 20:45, :, 2] > 30
+        places.append((skin * np.arange(64)).sum() / skin.sum())
+    assert places[1] - places[0] == pytest.approx(0.08 * 64, abs=2.0)
+
+
+def test_blinks_close_the_eyes(tiny_avatar: Avatar) -> None:
+    sound = np.zeros(16_000 * 8, np.float32)
+    open_eyes, blinking = (np.stack(list(tiny_avatar.speak(sound, controls=Controls("still", blinks=b)))).astype(float) for b in (0, 30))
+    whites = [(f[:, 22:29, 18:46].min(-1) > 200).sum((1, 2)) for f in (open_eyes, blinking)]
+    assert whites[0].std() < 3
+    assert whites[1].min() < 0.6 * whites[0].mean()
+
+
+def test_reconstruction_keeps_the_video(tiny_avatar: Avatar, corpus: Corpus) -> None:
+    frames = corpus.frames("clip1")
+    made = np.stack(list(tiny_avatar.reconstruct(iter(frames))))
+    assert made.shape == frames.shape
+    assert np.abs(made.astype(int) - frames).mean() < 6
+
+
+def test_saving_and_loading_keeps_the_avatar(tiny_avatar: Avatar) -> None:
+    again = Avatar.load(tiny_avatar.folder)
+    sound = speaker.voice(speaker.perform(20, 1).opening, 20)
+    assert np.array_equal(np.stack(list(again.speak(sound))), np.stack(list(tiny_avatar.speak(sound))))
+    about = again.inspect()
+    assert about["files"]["codec.safetensors"]["bytes"] > 1000
+    assert about["data"]["held_out"]
+    assert about["command"] == "pytest"
+
+
+def copy_of(avatar: Avatar, folder: Path) -> Path:
+    shutil.copytree(avatar.folder, folder, ignore=shutil.ignore_patterns("training"))
+    return folder
+
+
+def test_damaged_avatars_are_refused_with_a_sentence(tiny_avatar: Avatar, tmp_path: Path) -> None:
+    about = json.loads((tiny_avatar.folder / "avatar.json").read_text())
+    weights = load_file(tiny_avatar.folder / "codec.safetensors")
+    name = "unet.enter.weight"
+    cases: dict[str, tuple[object, dict[str, torch.Tensor]]] = {
+        "newer talkers": (about | {"format_version": 2}, weights),
+        "format_version": ({k: v for k, v in about.items() if k != "format_version"}, weights),
+        "Did you mean 'latent'": (about | {"recipe": about["recipe"] | {"codec": about["recipe"]["codec"] | {"latnt": 3}}}, weights),
+        "head": (about | {"head": {"mean": [1]}}, weights),
+        "shape": (about, weights | {name: torch.zeros(3, 3)}),
+        "missing": (about, {k: v for k, v in weights.items() if k != name}),
+        "not part of": (about, weights | {"extra": torch.zeros(1)}),
+        "not finite": (about, weights | {name: torch.full_like(weights[name], torch.nan)}),
+        "I64": (about, weights | {name: weights[name].long()}),
+    }
+    for n, (message, (new_about, new_weights)) in enumerate(cases.items()):
+        folder = copy_of(tiny_avatar, tmp_path / str(n))
+        (folder / "avatar.json").write_text(json.dumps(new_about))
+        save_file(new_weights, folder / "codec.safetensors")
+        with pytest.raises(ArtefactError, match=message) as caught:
+            Avatar.load(folder)
+        assert caught.value.todo
+    folder = copy_of(tiny_avatar, tmp_path / "cut")
+    (folder / "motion.safetensors").write_bytes((folder / "motion.safetensors").read_bytes()[:1000])
+    with pytest.raises(ArtefactError, match="damaged"):
+        Avatar.load(folder)
+    with pytest.raises(ArtefactError, match="no avatar here"):
+        Avatar.load(tmp_path / "nowhere")
+    (tmp_path / "cut" / "avatar.json").write_text("[" * 100_000)
+    with pytest.raises(ArtefactError, match="damaged"):
+        Avatar.load(tmp_path / "cut")
+
+
+def test_the_bundled_avatar_says_whose_it_is(bundled: Avatar) -> None:
+    about = bundled.inspect()
+    assert "GRID" in about["data"]["licence"]
+    assert "CC BY 4.0" in about["data"]["licence"]
+    assert about["consent"]
+    assert about["command"].startswith("talkers train")
+    assert sum(f["bytes"] for f in about["files"].values()) < 40e6
+    assert bundled.size == 256
+    assert bundled.frame_rate == 25

@@ -1,0 +1,166 @@
+"""training: a tiny recipe really learns, and an interrupted training ends where an uninterrupted one does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from talkers.avatar import Avatar
+from talkers.corpus import Corpus
+from talkers.errors import ArtefactError, UsageError
+from talkers.recipes import Recipe, tiny
+from talkers.training.checkpoint import SafetensorsCheckpointIO
+from talkers.training.codec_stage import region_figures, region_weights, train_codec
+from talkers.training.frames import FrameStore, PositionSampler, held_out, region_boxes
+from talkers.training.motion_data import MotionData, fit_readout
+from talkers.training.progress import Pace, learning_rate, parse_duration
+from talkers.training.train import train
+
+
+def test_the_tiny_recipe_learns_the_speaker(tiny_avatar: Avatar) -> None:
+    figures = tiny_avatar.about["metrics"]
+    assert figures["codec"]["psnr"] > figures["mean_frame"]["psnr"] + 4
+    assert figures["codec"]["mouth_r2"] > 0.8  # the mouth moves as it should
+    assert figures["codec"]["eye_r2"] > 0.5
+    assert figures["speech_given_pose"]["mouth_r2"] > 0.3  # and moves with the speech
+    assert abs(figures["mean_frame"]["mouth_r2"]) < 0.01
+
+
+def test_training_leaves_what_people_look_at(tiny_avatar: Avatar) -> None:
+    state = tiny_avatar.folder / "training"
+    lines = [json.loads(line) for line in (state / "metrics.jsonl").read_text().splitlines()]
+    assert {"train", "validation"} == {line["kind"] for line in lines}
+    assert all(line["frames"] >= 0 and line["seconds"] >= 0 for line in lines)
+    assert list(state.glob("codec-*.png"))
+    assert (state / "held-out.png").exists()
+    assert not list(tiny_avatar.folder.rglob("*.partial*"))
+
+
+def short(frames: int) -> Recipe:
+    recipe = tiny()
+    settings = dataclasses.replace(recipe.codec_training, frames=frames, save_every=160, validate_every=10_000, decay=False, warmup=0.0)
+    return dataclasses.replace(recipe, codec_training=settings)
+
+
+def test_resuming_equals_never_stopping(corpus: Corpus, tmp_path: Path) -> None:
+    straight = train_codec(corpus, short(480), tmp_path / "straight", progress=False)
+    train_codec(corpus, short(320), tmp_path / "parts", progress=False)  # ends at frame 320, of which 320 are saved
+    resumed = train_codec(corpus, short(480), tmp_path / "parts", progress=False)
+    for (name, a), b in zip(straight.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6), name
+
+
+def test_a_training_is_not_overwritten_and_resumes_only_with_its_own_recipe(tiny_avatar: Avatar, corpus: Corpus) -> None:
+    with pytest.raises(UsageError, match="--resume"):
+        train(corpus, tiny_avatar.folder, tiny(), progress=False)
+    with pytest.raises(UsageError, match="another recipe"):
+        train(corpus, tiny_avatar.folder, dataclasses.replace(tiny(), seed=5), resume=True, progress=False)
+
+
+def test_a_corpus_of_the_wrong_size_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    from talkers.recipes import compact
+
+    with pytest.raises(ArtefactError, match="--size 256"):
+        train(corpus, tmp_path / "a", compact(), progress=False)
+    assert not (tmp_path / "a").exists()
+
+
+def test_checkpoints_hold_everything_and_no_code(tmp_path: Path) -> None:
+    io, path = SafetensorsCheckpointIO(), tmp_path / "a.ckpt"
+    state = {"a": torch.arange(3), "b": [1, 2.5, None, "x", True], 3: {"t": (torch.ones(2, 2), -1)}, "empty": {}}
+    io.save_checkpoint(state, path)
+    back = io.load_checkpoint(path)
+    assert back.keys() == state.keys()
+    assert torch.equal(back["a"], state["a"])
+    assert back["b"] == state["b"]
+    assert torch.equal(back[3]["t"][0], torch.ones(2, 2))
+    assert back[3]["t"][1] == -1
+    with pytest.raises(TypeError, match="function"):
+        io.save_checkpoint({"f": lambda: 0}, path)
+    assert torch.equal(io.load_checkpoint(path)["a"], state["a"])  # the old one survived
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ArtefactError, match=r"a\.ckpt"):
+        io.load_checkpoint(path)
+
+
+def test_order_is_a_function_of_the_position() -> None:
+    def batches(start: int, world: int = 1, rank: int = 0) -> list[list[int]]:
+        sampler = iter(PositionSampler(np.arange(100, 200), np.ones(100), 4, 9, lambda: start, rank, world))
+        return [next(sampler) for _ in range(6)]
+
+    assert batches(0)[2:] == batches(2)[:4]
+    assert batches(0) != batches(1)
+    assert batches(0, 2, 0) != batches(0, 2, 1)
+    rare = np.ones(100)
+    rare[7] = 50
+    drawn = np.concatenate([next(iter(PositionSampler(np.arange(100), rare, 64, 1, lambda p=p: p))) for p in range(50)])
+    assert 0.25 < np.mean(drawn == 7) < 0.42
+
+
+def test_held_out_clips_never_change() -> None:
+    names = [f"clip{k}" for k in range(200)]
+    chosen = held_out(names)
+    assert 4 <= len(chosen) <= 25
+    assert set(held_out(names[:100])) == set(chosen) & set(names[:100])
+    assert len(held_out(["a", "b"])) == 1
+    assert held_out(["only"]) == []
+
+
+def test_regions_lie_on_mouth_and_eyes(corpus: Corpus) -> None:
+    boxes = region_boxes(corpus.column("landmarks", "clip0"), corpus.size)
+    (left, top, right, bottom), eye = boxes[0, 0], boxes[0, 1]
+    assert left < right
+    assert top < 0.68 * 64 < bottom
+    assert eye[1] < 0.4 * 64 < eye[3]
+    weights = region_weights(torch.from_numpy(boxes[:2]), 64, 10, 5)
+    assert weights.mean().item() == pytest.approx(1, abs=1e-5)
+    assert weights[0, 0, int(0.68 * 64), (left + right) // 2] / weights[0, 0, 1, 1] == pytest.approx(10)
+
+
+def test_figures_know_a_frozen_mouth_from_a_moving_one(corpus: Corpus) -> None:
+    real = corpus.frames("clip0")
+    boxes = region_boxes(corpus.column("landmarks", "clip0"), corpus.size)
+    frozen = np.repeat(real.mean(0, keepdims=True).round().astype(np.uint8), len(real), 0)
+    assert region_figures(real, real, boxes)["mouth_r2"] == 1
+    assert abs(region_figures(frozen, real, boxes)["mouth_r2"]) < 0.02
+    late = np.roll(real, 3, 0)
+    assert region_figures(late, real, boxes)["mouth_r2"] < 0.9
+    assert region_figures(frozen, real, boxes)["psnr"] < region_figures(late, real, boxes)["psnr"] + 30
+
+
+def test_the_frame_store_holds_the_clips(corpus: Corpus) -> None:
+    store = FrameStore(corpus)
+    index = store.start["clip3"] + 10
+    assert np.array_equal(store.frames[index], corpus.frames("clip3")[10])
+    assert len(store.indices(["clip3"])) == 75
+
+
+def test_readout_finds_what_latents_say() -> None:
+    latents = torch.randn(500, 12)
+    shapes = latents @ torch.randn(12, 3) + 5
+    weights = fit_readout(latents, shapes, ridge=1e-6)
+    x = (latents - latents.mean(0)) / latents.std(0)
+    y = (shapes - shapes.mean(0)) / shapes.std(0)
+    assert torch.allclose(x @ weights, y, atol=1e-2)
+    assert MotionData.__dataclass_fields__.keys() >= {"features", "latents", "heads", "shapes"}
+
+
+def test_budgets_and_learning_rates() -> None:
+    assert parse_duration("90s") == 90
+    assert parse_duration("1h30m") == 5400
+    assert parse_duration("1.5h") == 5400
+    for wrong in ("", "m", "90", "1 hour", "-5m"):
+        with pytest.raises(UsageError):
+            parse_duration(wrong)
+    pace = Pace(100, 10.0)
+    pace.load_state_dict({"seen": 20, "spent": 5.0})
+    assert pace.fraction == 0.5
+    assert learning_rate(0.0, 1.0, 0.1, True) == pytest.approx(0.05)
+    assert learning_rate(0.1, 1.0, 0.1, True) == pytest.approx(1.0)
+    assert learning_rate(1.0, 1.0, 0.1, True) == pytest.approx(0.01)
+    assert learning_rate(1.0, 1.0, 0.0, False) == 1.0
