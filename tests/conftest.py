@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-import speaker
 
+import speaker
 from talkers.avatar import Avatar
 from talkers.corpus import Corpus
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import speaker
 import torch
 from safetensors.torch import load_file, save_file
 
+import speaker
 from talkers import Avatar, Controls
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, MediaError, UsageError

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import speaker
 
+import speaker
 import talkers
 from talkers.avatar import Avatar
 from talkers.cli import main
@@ -124,7 +124,20 @@ def test_wrong_recipes_and_settings(corpus: Corpus, tmp_path: Path, capsys: pyte
 
 def test_speaking_writes_a_video(tiny_avatar: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "a.wav", speaker.voice(speaker.perform(40, 0).opening, 40), 16_000)
-    arguments = ["speak", str(tmp_path / "a.wav"), "--avatar", str(tiny_avatar.folder), "-o", str(tmp_path / "o.mp4"), "--fps", "30", "--size", "128", "--pose", "still"]
+    arguments = [
+        "speak",
+        str(tmp_path / "a.wav"),
+        "--avatar",
+        str(tiny_avatar.folder),
+        "-o",
+        str(tmp_path / "o.mp4"),
+        "--fps",
+        "30",
+        "--size",
+        "128",
+        "--pose",
+        "still",
+    ]
     code, told, _ = run(arguments, capsys)
     assert code == 0
     assert "48 frames" in told
@@ -175,7 +188,9 @@ def test_speaking_imports_no_training_and_no_face_analysis(tiny_avatar: Avatar) 
         "import sys, numpy, talkers; a = talkers.Avatar.load(sys.argv[1]); next(iter(a.speak(numpy.zeros(8000, 'f'))));"
         "print([m for m in sys.modules if m.split('.')[0] in ('mediapipe', 'pytorch_lightning', 'pyarrow') or m.startswith(('talkers.training', 'talkers.face'))])"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tiny_avatar.folder)], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": str(SOURCE.parent)})
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tiny_avatar.folder)], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": str(SOURCE.parent)}
+    )
     assert done.stdout.strip() == "[]"
 
 

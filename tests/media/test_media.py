@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 import soundfile
-import speaker
 
+import speaker
 from talkers.errors import MediaError, ResourceError, UsageError
 from talkers.media import VideoWriter, audio_blocks, audio_duration, decode_frames, frame_count, probe, read_audio
 

@@ -13,7 +13,12 @@ from talkers.motion.controls import HeadCurve, read_pose_file
 from talkers.motion.model import at_frames
 from talkers.talk import rebatch, resample
 
-STATISTICS = {"mean": torch.tensor([5.0, 0, 0, 0.5, 0.5, 0.25, 0.1]), "std": torch.full((7,), 0.1), "low": torch.full((7,), -10.0), "high": torch.full((7,), 12.0)}
+STATISTICS = {
+    "mean": torch.tensor([5.0, 0, 0, 0.5, 0.5, 0.25, 0.1]),
+    "std": torch.full((7,), 0.1),
+    "low": torch.full((7,), -10.0),
+    "high": torch.full((7,), 12.0),
+}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +158,18 @@ def test_pose_files_are_followed_and_limited_to_the_footage(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "content",
-    ["", "time,yaw\n", "yaw\n1\n", "time\n1\n", "time,yaw,zoom\n0,1,2\n", "time,yaw\n0,nan\n", "time,yaw\n0,x\n", "time,yaw\n1,0\n0,0\n", "time,yaw\n0,400\n", "\0\0\0"],
+    [
+        "",
+        "time,yaw\n",
+        "yaw\n1\n",
+        "time\n1\n",
+        "time,yaw,zoom\n0,1,2\n",
+        "time,yaw\n0,nan\n",
+        "time,yaw\n0,x\n",
+        "time,yaw\n1,0\n0,0\n",
+        "time,yaw\n0,400\n",
+        "\0\0\0",
+    ],
 )
 def test_wrong_pose_files_are_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "pose.csv"

@@ -58,7 +58,14 @@ def test_mel_spectrogram_equals_whispers() -> None:
 def test_wav2vec2_and_hubert_come_through_the_same_class(kind: str) -> None:
     from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model
 
-    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+    small = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 4,
+    }
     model = Wav2Vec2Model(Wav2Vec2Config(**small)) if kind == "wav2vec2" else HubertModel(HubertConfig(**small))
     encoder = HiddenStates(model, (1, -1), whisper=False)
     assert encoder.width == 64

@@ -46,7 +46,11 @@ class _Lines(pl.Callback):
             self.told = self.pace.spent
             figures = ", ".join(f"{k} {float(v):.4f}" for k, v in trainer.progress_bar_metrics.items())
             pace = self.pace
-            print(f"{self.stage}: {pace.seen} frames seen, {100 * pace.fraction:.0f} %, {_minutes_left(pace):.0f} min left, {figures}", file=sys.stderr, flush=True)
+            print(
+                f"{self.stage}: {pace.seen} frames seen, {100 * pace.fraction:.0f} %, {_minutes_left(pace):.0f} min left, {figures}",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def latest_checkpoint(folder: Path, stage: str) -> Path | None:
