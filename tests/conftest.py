@@ -26,7 +26,9 @@ def tiny_avatar(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Ava
     from talkers.recipes import tiny
     from talkers.training.train import train
 
-    return train(corpus, tmp_path_factory.mktemp("avatars") / "tiny", tiny(), progress=False, command="pytest")
+    made = train(corpus, tmp_path_factory.mktemp("avatars") / "tiny", tiny(), command="pytest")
+    assert made is not None
+    return made
 
 
 @pytest.fixture(scope="session")

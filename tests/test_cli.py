@@ -26,7 +26,7 @@ VERBS = {
     "demo": {"--output"},
     "check": {"--json", "--jobs"},
     "prepare": {"--output", "--size", "--rate", "--jobs", "--consent", "--licence"},
-    "train": {"--output", "--recipe", "--set", "--budget", "--resume", "--devices", "--strategy", "--precision"},
+    "train": {"--output", "--recipe", "--set", "--budget", "--resume", "--start", "--devices", "--strategy", "--precision"},
     "speak": {"--output", "--avatar", "--seed", "--steps", "--pose", "--blinks", "--fps", "--size"},
     "reconstruct": {"--output", "--avatar", "--seed", "--steps"},
     "inspect": {"--json"},

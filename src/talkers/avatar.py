@@ -56,9 +56,12 @@ class Avatar:
             raise ArtefactError(
                 "avatar.json is damaged", where=folder / "avatar.json", why=f"{type(error).__name__}: {error}", todo="Copy or train the avatar again"
             ) from error
-        with torch.device("meta"):
-            codec = DiffusionAutoencoder(recipe.codec)
-            motion = Speech2Latent(recipe.motion, features, recipe.codec.latent)
+        try:
+            with torch.device("meta"):
+                codec = DiffusionAutoencoder(recipe.codec)
+                motion = Speech2Latent(recipe.motion, features, recipe.codec.latent)
+        except (ValueError, RuntimeError, ZeroDivisionError, TypeError) as error:
+            raise ArtefactError("its recipe cannot be built", where=folder / "avatar.json", why=str(error), todo="Copy or train the avatar again") from error
         read_weights(folder / "codec.safetensors", codec, codec.state_dict())
         read_weights(folder / "motion.safetensors", motion, motion.state_dict())
         codec.reset_constants()
@@ -125,6 +128,8 @@ class Avatar:
         rate = self.frame_rate if frame_rate is None else Fraction(frame_rate).limit_denominator(1001)
         if not 1 <= rate <= 240:
             raise UsageError(f"{float(rate):g} frames a second were asked for", todo="Use 1 to 240")
+        if seed < 0:
+            raise UsageError(f"the seed {seed} was given", todo="Use 0 or more")
         if size is not None and (size % 2 or not 32 <= size <= 4096):
             raise UsageError(f"a side of {size} pixels was asked for", todo="Use an even number from 32 to 4096")
         about = {k: torch.tensor(self.about["head"][k]) for k in ("mean", "std", "low", "high")}

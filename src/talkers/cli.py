@@ -82,7 +82,8 @@ def check(footage: Positional[tuple[Path, ...]], as_json: Json = False, jobs: in
         as_json: Print one JSON object.
         jobs: Files looked at at once (default: one a core).
     """
-    from talkers.corpus.prepare import footage_files, parallel
+    from talkers.corpus.parallel import parallel
+    from talkers.corpus.prepare import footage_files
     from talkers.errors import MediaError
     from talkers.face.analysis import analyse
     from talkers.face.check import check_footage
@@ -95,7 +96,7 @@ def check(footage: Positional[tuple[Path, ...]], as_json: Json = False, jobs: in
             results[key] = result
             report("looking", len(results), len(paths))
 
-        parallel(analyse, {str(p): (str(p),) for p in paths}, jobs or os.cpu_count() or 1, done)
+        parallel(analyse, {str(p): (str(p),) for p in paths}, jobs if jobs is not None else os.cpu_count() or 1, done)
     told = check_footage({str(p): results[str(p)] for p in paths})
     if as_json:
         _print_json(told)
@@ -139,7 +140,7 @@ def prepare(footage: Positional[tuple[Path, ...]], output: Out, size: int = 256,
 
 
 @app.command
-def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: tuple[str, ...] = (), budget: str | None = None, resume: bool = False,
+def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: tuple[str, ...] = (), budget: str | None = None, resume: bool = False, start: Path | None = None,
           devices: str = "auto", strategy: str = "auto", precision: str = "bf16-mixed") -> None:  # fmt: skip
     """Train an avatar from a corpus: first the codec, then the motion model.
 
@@ -150,6 +151,7 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: t
         set: Settings to change, as key=value (see the recipe in avatar.json for the keys).
         budget: Time for both stages together, such as 30m or 1h30m; the learning rate is fitted to it.
         resume: Go on with the training in the output folder.
+        start: Avatar or training folder of the same recipe whose codec to begin with.
         devices: Number of devices, or auto (all GPUs, else the CPU).
         strategy: Lightning's strategy for several devices: auto, ddp, fsdp, ...
         precision: Lightning's precision: bf16-mixed, 32-true, ...
@@ -171,7 +173,9 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: t
     chosen = with_settings(recipe_named(recipe), list(set))
     command = "talkers " + shlex.join(sys.argv[1:])
     with progress_bar() as report:
-        avatar = run(Corpus(corpus), output, chosen, seconds, resume, True, report, command, options)
+        avatar = run(Corpus(corpus), output, chosen, seconds, resume, report, command, options, start)
+    if avatar is None:
+        return
     out.print(f"{output}: an avatar of {avatar.size} px at {avatar.frame_rate} fps")
     for kind, figures in avatar.about.get("metrics", {}).items():
         if isinstance(figures, dict):

@@ -37,6 +37,7 @@ class CodecTraining:
     eye_weight: float = 1.0
     blink_boost: float = 0.0  # closed eyes are seen 1 + this times as often
     noisiest_share: float = 0.0  # share of training pictures at the very first sampling step (t = 999)
+    shape_weight: float = 0.0  # of the loss by which latents must tell the shape of mouth and eyes linearly
     latent_noise: float = 0.0  # standard deviation of noise added to latents, which keeps neighbours alike
     validate_every: int = 40_000  # frames between validations
     save_every: int = 8_000  # frames between checkpoints
@@ -120,7 +121,8 @@ def compact() -> Recipe:
         steps=1,
         codec=CodecConfig(prediction="x0", unet=unet, encoder=encoder),
         codec_training=CodecTraining(
-            frames=120_000, batch=8, learning_rate=8e-4, warmup=0.03, decay=True, ema=0.998, mouth_weight=12, eye_weight=6,
+            frames=120_000, batch=8, learning_rate=8e-4, warmup=0.03, decay=True, ema=0.998, mouth_weight=30, eye_weight=12,
+            shape_weight=0.003,
             blink_boost=4, noisiest_share=0.7, latent_noise=0.1, validate_every=12_000,
         ),
         speech=SpeechConfig(encoder="whisper-base", layers=(3, 6)),
@@ -189,6 +191,35 @@ def _valid_keys(where: tuple[Any, ...]) -> list[str]:
     return [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
 
 
+LARGEST = {"size": 2048, "latent": 8192, "channels": 1024, "blocks": 8, "middle_blocks": 4, "unshuffle": 32, "positional": 512, "latent_map": 1024,
+           "time_width": 4096, "pool": 16, "width": 4096, "encoder_blocks": 24, "decoder_blocks": 24, "heads": 64, "kernel": 63, "pose_hidden": 4096,
+           "rate": 120, "steps": 1000}  # fmt: skip
+MAY_BE_ZERO = {"positional", "latent_map", "seed", "middle_blocks"}
+
+
+def _check_ranges(value: Any, where: object, path: str = "") -> None:
+    """Refuse numbers with which nothing can be built, or nothing that fits into a computer."""
+    for part in dataclasses.fields(value):
+        number, key = getattr(value, part.name), f"{path}{part.name}"
+        if dataclasses.is_dataclass(number):
+            _check_ranges(number, where, f"{key}.")
+            continue
+        numbers = number if isinstance(number, tuple) else (number,)
+        low = 0 if isinstance(number, float) or part.name in MAY_BE_ZERO else 1
+        high = LARGEST.get(part.name, 10**10)
+        if part.name == "multipliers":
+            low, high = 0.01, 16
+        wrong = [n for n in numbers if isinstance(n, int | float) and not isinstance(n, bool) and part.name != "layers" and not low <= n <= high]
+        if wrong or len(numbers) > 32:
+            raise ArtefactError(f"the setting '{key}' is {number}", where=where, todo=f"Use {low} to {high}")
+    if path == "" and (value.motion.width % value.motion.heads or value.motion.width // value.motion.heads % 2 or value.motion.kernel % 2 == 0):
+        raise ArtefactError("motion.width must be an even multiple of motion.heads, and motion.kernel odd", where=where, todo="Correct them")
+    if path == "" and value.codec.size % (value.codec.unet.unshuffle * 2 ** (len(value.codec.unet.multipliers) - 1)):
+        raise ArtefactError(
+            "codec.size cannot be halved as often as codec.unet asks for", where=where, todo="Use a size that is a multiple of 32, or fewer multipliers"
+        )
+
+
 def from_dict(values: object, where: object = "recipe") -> Recipe:
     """Read a recipe back.
 
@@ -196,7 +227,9 @@ def from_dict(values: object, where: object = "recipe") -> Recipe:
         ArtefactError: an unknown key (with the nearest valid one), a missing one, or a value of the wrong kind.
     """
     try:
-        return _ADAPTER.validate_python(values)
+        recipe = _ADAPTER.validate_python(values)
+        _check_ranges(recipe, where)
+        return recipe
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

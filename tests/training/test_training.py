@@ -48,25 +48,25 @@ def short(frames: int) -> Recipe:
 
 
 def test_resuming_equals_never_stopping(corpus: Corpus, tmp_path: Path) -> None:
-    straight = train_codec(corpus, short(480), tmp_path / "straight", progress=False)
-    train_codec(corpus, short(320), tmp_path / "parts", progress=False)  # ends at frame 320, of which 320 are saved
-    resumed = train_codec(corpus, short(480), tmp_path / "parts", progress=False)
+    straight = train_codec(corpus, short(480), tmp_path / "straight")
+    train_codec(corpus, short(320), tmp_path / "parts")  # ends at frame 320, of which 320 are saved
+    resumed = train_codec(corpus, short(480), tmp_path / "parts")
     for (name, a), b in zip(straight.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.allclose(a, b, atol=1e-6), name
 
 
 def test_a_training_is_not_overwritten_and_resumes_only_with_its_own_recipe(tiny_avatar: Avatar, corpus: Corpus) -> None:
     with pytest.raises(UsageError, match="--resume"):
-        train(corpus, tiny_avatar.folder, tiny(), progress=False)
+        train(corpus, tiny_avatar.folder, tiny())
     with pytest.raises(UsageError, match="another recipe"):
-        train(corpus, tiny_avatar.folder, dataclasses.replace(tiny(), seed=5), resume=True, progress=False)
+        train(corpus, tiny_avatar.folder, dataclasses.replace(tiny(), seed=5), resume=True)
 
 
 def test_a_corpus_of_the_wrong_size_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     from talkers.recipes import compact
 
     with pytest.raises(ArtefactError, match="--size 256"):
-        train(corpus, tmp_path / "a", compact(), progress=False)
+        train(corpus, tmp_path / "a", compact())
     assert not (tmp_path / "a").exists()
 
 

@@ -6,10 +6,9 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from fractions import Fraction
-from multiprocessing import get_context
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import talkers
-from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, frames_table, write_json
-from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, TalkersError
-from talkers.face.analysis import Analysis, analyse, file_digest
+from talkers.corpus.clips import analyse_to, render
+from talkers.corpus.parallel import parallel
+from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, write_json
+from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, TalkersError, UsageError
+from talkers.face.analysis import Analysis, file_digest
 from talkers.face.crop import Crop, choose_crop, face_height
-from talkers.media import AUDIO_RATE, VideoWriter, decode_frames, read_audio, write_flac
 from talkers.media.encode import atomic
-from talkers.speech.activity import speech_activity
 
 VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpv", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp", ".mxf"}
 
@@ -55,78 +54,6 @@ def footage_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         else:
             files.append(path)
     return list(dict.fromkeys(files))
-
-
-def gaps_of(analysis: Analysis, least: int = 1) -> tuple[tuple[int, int], ...]:
-    """Runs of frames without a face: (first, one past last)."""
-    missing = np.concatenate([[False], ~analysis.found, [False]])
-    edges = np.flatnonzero(missing[1:] != missing[:-1]).reshape(-1, 2)
-    return tuple((int(a), int(b)) for a, b in edges if b - a >= least)
-
-
-def parallel(work: Callable[..., Any], tasks: dict[Any, tuple[Any, ...]], jobs: int, done: Callable[[Any, Any], None]) -> None:
-    """Run work(*arguments) for each task in child processes; `done(key, result or TalkersError)` as they finish.
-
-    A child killed by a damaged file (decoders can crash) fails only the task it was working on: the rest is run again,
-    one process a task.
-    """
-    if not tasks:
-        return
-    left = dict(tasks)
-    context = get_context("spawn")
-    for workers, isolated in ((min(jobs, len(left)), False), (1, True)):
-        groups = [left] if not isolated else [{key: arguments} for key, arguments in left.items()]
-        for group in groups:
-            with ProcessPoolExecutor(workers, mp_context=context) as pool:
-                futures: dict[Future[Any], Any] = {pool.submit(work, *arguments): key for key, arguments in group.items()}
-                try:
-                    for future in as_completed(futures):
-                        key = futures[future]
-                        error = future.exception()
-                        if error is None or isinstance(error, TalkersError):
-                            left = {k: v for k, v in left.items() if k != key}
-                            done(key, error or future.result())
-                        elif isolated or not type(error).__name__.startswith("BrokenProcess"):
-                            left = {k: v for k, v in left.items() if k != key}
-                            done(key, MediaError("this file could not be processed", where=key, why=f"{type(error).__name__}: {error}", todo="Convert it to mp4 and try again"))  # fmt: skip
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    for process in (getattr(pool, "_processes", None) or {}).values():
-                        process.terminate()
-                    raise
-        if not left:
-            return
-
-
-def _analyse_to(path: str, rate: str, target: str) -> str:
-    if not Path(target).exists():
-        analysis = analyse(path, Fraction(rate))
-        if not analysis.found.any():
-            raise FaceError("no face is seen in any frame", where=path, todo="Use footage that shows one face from the front")
-        if not analysis.audio_seconds:
-            raise MediaError("there is no sound in this file", where=path, todo="Use footage with the speaker's voice")
-        analysis.save(Path(target))
-    return target
-
-
-def _render(analysis_file: str, crop: Crop, rate: str, name: str, clips: str) -> ClipRecord:
-    """Write the frames, the sound and the rows of one clip."""
-    analysis = Analysis.load(Path(analysis_file))
-    folder, count = Path(clips), len(analysis.faces)
-    video, sound, rows = (folder / f"{name}{suffix}" for suffix in (".mp4", ".flac", ".parquet"))
-    if not rows.exists():  # written last: its presence says that the clip is complete
-        with VideoWriter(video, Fraction(rate), crf=16, preset="medium") as writer:
-            for frame in decode_frames(analysis.source, Fraction(rate)):
-                writer.write(crop.cut(frame))
-        samples = read_audio(analysis.source)
-        wanted = round(count * AUDIO_RATE / Fraction(rate))
-        samples = np.pad(samples[:wanted], (0, max(0, wanted - len(samples))))
-        write_flac(sound, samples, AUDIO_RATE)
-        table = frames_table(name, analysis.angles, crop.to_crop(analysis.landmarks), analysis.blendshapes, analysis.faces,
-                             speech_activity(analysis.levels), crop.size, Fraction(rate))  # fmt: skip
-        with atomic(rows) as temporary:
-            pq.write_table(table, temporary)
-    return ClipRecord(name, count, Path(analysis.source).name, analysis.sha256, crop, gaps_of(analysis))
 
 
 def _unique_names(files: Sequence[Path], taken: set[str]) -> dict[Path, str]:
@@ -172,8 +99,8 @@ def prepare(
         TalkersError: nothing at all could be prepared, or `out` holds something else.
     """
     folder = Path(out)
-    if size % 32 or size < 32:
-        raise TalkersError(f"the frame size {size} is not a multiple of 32", todo="Use for example 128, 256 or 512")
+    if size % 32 or not 32 <= size <= 2048:
+        raise UsageError(f"the frame size {size} is not a multiple of 32 up to 2048", todo="Use for example 128, 256 or 512")
     if folder.exists() and not folder.is_dir():
         raise ArtefactError("this is a file, not a folder for a corpus", where=folder, todo="Name a folder")
     existing = Corpus(folder) if (folder / "corpus.json").exists() else None
@@ -181,7 +108,7 @@ def prepare(
         raise ArtefactError(
             f"this corpus has {existing.size} px at {existing.rate} fps, not {size} px at {rate} fps", where=folder, todo="Choose another folder"
         )
-    if existing is None and folder.is_dir() and any(p.name not in (".work", "clips") for p in folder.iterdir()):
+    if existing is None and folder.is_dir() and any(p.name not in (".work", "clips", "frames.parquet") for p in folder.iterdir()):
         raise ArtefactError("this folder is not empty and is no corpus", where=folder, todo="Choose a new folder")
     files, failures, remarks = footage_files(paths), {}, []
     known = {clip.sha256: clip for clip in existing.clips} if existing else {}
@@ -200,7 +127,7 @@ def prepare(
         clips.mkdir(exist_ok=True)
     except OSError as error:
         raise ResourceError("the corpus folder cannot be made", where=folder, why=error.strerror, todo="Choose a folder that can be written") from error
-    workers = jobs or os.cpu_count() or 1
+    workers = jobs if jobs is not None else os.cpu_count() or 1
 
     analysed: dict[str, str] = {}
 
@@ -220,7 +147,7 @@ def prepare(
 
     tasks: dict[str, tuple[Any, ...]]
     tasks = {d: (str(p), str(rate), str(work / f"{d}-{rate.numerator}-{rate.denominator}.npz")) for d, p in fresh.items()}
-    parallel(_analyse_to, tasks, workers, note(analysed, "finding faces", len(tasks)))
+    parallel(analyse_to, tasks, workers, note(analysed, "finding faces", len(tasks)))
 
     by_size: dict[str, list[str]] = defaultdict(list)
     loaded = {d: Analysis.load(Path(analysed[d])) for d in fresh if d in analysed}
@@ -233,11 +160,21 @@ def prepare(
     faces: dict[str, float] = dict(existing.about["face_heights"]) if existing else {}
     for key, digests in by_size.items():
         faces.setdefault(key, float(np.median([face_height(loaded[d].landmarks) for d in digests])))
-    crops = {d: choose_crop(a.landmarks[a.found], a.width, a.height, size, faces[f"{a.width}x{a.height}"]) for d, a in loaded.items()}
-    names = _unique_names([fresh[d] for d in loaded], {c.name for c in known.values()})
-    rendered: dict[str, ClipRecord] = {}
-    tasks = {d: (analysed[d], crops[d], str(rate), names[fresh[d]], str(clips)) for d in loaded}
-    parallel(_render, tasks, workers, note(rendered, "writing clips", len(tasks)))
+    crops: dict[str, Crop] = {}
+    for digest, a in loaded.items():
+        try:
+            crops[digest] = choose_crop(a.landmarks[a.found], a.width, a.height, size, faces[f"{a.width}x{a.height}"])
+        except FaceError as error:
+            failures[str(fresh[digest])] = str(FaceError(error.what, where=fresh[digest], todo=error.todo))
+    names = _unique_names([fresh[d] for d in crops], {c.name for c in known.values()})
+    rendered: dict[str, list[ClipRecord]] = {}
+    tasks = {}
+    for digest, crop in crops.items():
+        name = names[fresh[digest]]
+        made = sha256(f"{digest} {crop} {rate} {name}".encode()).hexdigest()[:32]  # a clip made otherwise is made again
+        tasks[digest] = (str(fresh[digest]), analysed[digest], crop, str(rate), name, str(clips), str(work / f"{made}.parquet"))
+    rows = {digest: Path(arguments[-1]) for digest, arguments in tasks.items()}
+    parallel(render, tasks, workers, note(rendered, "writing clips", len(tasks)))
 
     if not rendered and not existing:
         shutil.rmtree(work, ignore_errors=True)
@@ -250,22 +187,26 @@ def prepare(
             why=f"of {len(files)} files, {len(failures)} failed, the first: {reason.rstrip('.')}",
             todo="See `talkers check`",
         )
-    if rendered:
-        _finish(folder, existing, [rendered[d] for d in fresh if d in rendered], faces, size, rate, consent, licence)
+    added = [clip for d in fresh if d in rendered for clip in rendered[d]]
+    if added or (
+        existing and ((consent or existing.about["consent"]), (licence or existing.about["licence"])) != (existing.about["consent"], existing.about["licence"])
+    ):
+        _finish(folder, existing, added, [rows[d] for d in fresh if d in rendered], faces, size, rate, consent, licence)
     shutil.rmtree(work, ignore_errors=True)
-    return Prepared(Corpus(folder), len(rendered), failures, remarks)
+    return Prepared(Corpus(folder), len(added), failures, remarks)
 
 
-def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], faces: dict[str, float], size: int, rate: Fraction,
+def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], rows: list[Path], faces: dict[str, float], size: int, rate: Fraction,
             consent: str | None, licence: str | None) -> None:  # fmt: skip
     """Join the clips' rows into one table and write corpus.json last, which makes the corpus complete."""
-    parts = [pq.read_table(folder / "clips" / f"{clip.name}.parquet") for clip in added]
-    if existing:
-        parts.insert(0, existing.table)
+    old = existing.clips if existing else []
+    parts = [pq.read_table(path) for path in rows]
+    if existing:  # rows beyond those of corpus.json are of an interrupted preparation
+        parts.insert(0, existing.table.slice(0, sum(clip.frames for clip in old)))
     table = pa.concat_tables(parts).unify_dictionaries()
     with atomic(folder / "frames.parquet") as temporary:
         pq.write_table(table, temporary, compression="zstd", compression_level=9)
-    clips = [*(existing.clips if existing else []), *added]
+    clips = [*old, *added]
     about = {
         "format_version": FORMAT_VERSION,
         "talkers": talkers.__version__,
@@ -279,5 +220,3 @@ def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], face
         "clips": [{"name": c.name, "frames": c.frames, "source": c.source, "sha256": c.sha256, "crop": c.crop.as_dict(), "gaps": c.gaps} for c in clips],
     }
     write_json(folder / "corpus.json", about)
-    for clip in added:
-        (folder / "clips" / f"{clip.name}.parquet").unlink(missing_ok=True)

@@ -86,9 +86,9 @@ def _with_padding(path: str | os.PathLike[str], channels: int) -> Iterator[float
             raise MediaError("there is no sound in this file", where=path, todo="Give a file with speech in it")
         stream = container.streams.audio[0]
         start, placed, native = stream_start(container), 0, 0
-        begin = (stream.start_time or 0) * float(stream.time_base or 0) - start
-        exact = container.format.name in EXACT_LENGTH and stream.duration and stream.time_base
-        yield begin + float(stream.duration * stream.time_base) if exact else math.inf
+        tick = float(stream.time_base or 0)
+        exact = container.format.name in EXACT_LENGTH and stream.duration and tick
+        yield ((stream.start_time or 0) + (stream.duration or 0)) * tick - start if exact else math.inf
         converter: av.AudioResampler | None = None
         packets = container.demux(stream)
         broken = 0

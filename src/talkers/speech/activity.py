@@ -25,5 +25,6 @@ def speech_activity(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
     quiet, loud = np.percentile(levels, [10, 95])
     threshold = max(FLOOR_DB, min(quiet + ABOVE_NOISE_DB, loud - 6), loud - BELOW_SPEECH_DB)
     active = levels > threshold
-    spread = np.convolve(active, np.ones(5), mode="same") > 0  # closing: dilate by two frames ...
-    return np.asarray(np.convolve(spread, np.ones(5), mode="same") >= 5, bool) | active  # ... and erode again
+    ones = np.ones(5)
+    spread = np.convolve(active, ones)[2:-2] > 0  # closing: dilate by two frames ...
+    return np.asarray(np.convolve(spread, ones)[2:-2] >= 5, bool) | active  # ... and erode again

@@ -22,7 +22,9 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         key = str(len(tensors))
         tensors[key] = value.detach().to("cpu").contiguous().clone()
-        return {_TENSOR: key}
+        # optimisers keep their state in the memory format of the weights, and must get it back in that
+        last = value.ndim == 4 and not value.is_contiguous() and value.is_contiguous(memory_format=torch.channels_last)
+        return {_TENSOR: key, "channels_last": True} if last else {_TENSOR: key}
     if isinstance(value, dict):
         return {_DICT: [[_pack(k, tensors), _pack(v, tensors)] for k, v in value.items()]}
     if isinstance(value, tuple):
@@ -37,7 +39,8 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, dict):
         if _TENSOR in value:
-            return tensors[value[_TENSOR]]
+            tensor = tensors[value[_TENSOR]]
+            return tensor.to(memory_format=torch.channels_last) if value.get("channels_last") else tensor
         if _TUPLE in value:
             return tuple(_unpack(v, tensors) for v in value[_TUPLE])
         return {_unpack(k, tensors): _unpack(v, tensors) for k, v in value[_DICT]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from talkers.bundle import avatar_folder, read_weights
 from talkers.codec import CodecConfig, DiffusionAutoencoder, from_frames, shared_noise, to_frames
 from talkers.codec.schedule import TIMESTEPS, diffuse, target_of
 from talkers.corpus import Corpus
@@ -20,9 +20,10 @@ from talkers.errors import ArtefactError
 from talkers.media import write_png
 from talkers.montage import montage
 from talkers.recipes import CodecTraining, Recipe
-from talkers.training.frames import FrameDataset, FrameStore, PositionSampler, held_out
-from talkers.training.progress import Pace, learning_rate
-from talkers.training.run import fit
+from talkers.training.checkpoint import SafetensorsCheckpointIO
+from talkers.training.frames import SHAPE_NUMBERS, FrameDataset, FrameStore, PositionSampler, held_out
+from talkers.training.progress import Pace, Report, learning_rate, quiet
+from talkers.training.run import fit, latest_checkpoint
 
 
 def region_weights(boxes: Tensor, size: int, mouth: float, eye: float) -> Tensor:
@@ -43,6 +44,7 @@ class CodecModule(pl.LightningModule):
     def __init__(self, config: CodecConfig, training: CodecTraining, pace: Pace, seed: int, montages: Path | None = None):
         super().__init__()
         self.codec = DiffusionAutoencoder(config)
+        self.tell_shape = torch.nn.Linear(config.latent, SHAPE_NUMBERS)
         self.training_config, self.config, self.seed, self.montages = training, config, seed, montages
         self.frames_per_step = training.batch
         self._pace = [pace]  # in a list: not a submodule, and shared by the averaged copy
@@ -51,7 +53,7 @@ class CodecModule(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.training_config
         return torch.optim.AdamW(
-            self.codec.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99) if config.decay else (0.9, 0.999), fused=True
+            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99) if config.decay else (0.9, 0.999), fused=True
         )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -65,8 +67,9 @@ class CodecModule(pl.LightningModule):
             for group in optimizer.param_groups:
                 group["lr"] = rate
 
-    def loss(self, frames: Tensor, boxes: Tensor) -> Tensor:
-        """Weighted squared error of the prediction for frames uint8 [B, S, S, 3] at random noise levels."""
+    def loss(self, frames: Tensor, boxes: Tensor, shape: Tensor) -> Tensor:
+        """Weighted squared error of the prediction for frames uint8 [B, S, S, 3] at random noise levels, and of the
+        face's shape [B, 133] as a linear layer tells it from the latents."""
         config, codec = self.training_config, self.codec
         x0 = from_frames(frames).contiguous(memory_format=torch.channels_last)
         eps = torch.randn_like(x0)
@@ -74,14 +77,15 @@ class CodecModule(pl.LightningModule):
         t = torch.where(torch.rand(len(x0), device=x0.device) < config.noisiest_share, TIMESTEPS - 1, t)
         level = codec.levels[t]
         latents = codec.encode(x0)
+        told = (self.tell_shape(latents).float() - shape).square().mean() if config.shape_weight else 0.0
         if config.latent_noise:
             latents = latents + config.latent_noise * torch.randn_like(latents)
         out = codec.output(diffuse(x0, eps, level), t, latents).float()
         error = (out - target_of(codec.config.prediction, x0, eps, level)).square()
-        return (error * region_weights(boxes, codec.size, config.mouth_weight, config.eye_weight)).mean()
+        return (error * region_weights(boxes, codec.size, config.mouth_weight, config.eye_weight)).mean() + config.shape_weight * told
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        loss = self.loss(batch["frame"], batch["boxes"])
+        loss = self.loss(batch["frame"], batch["boxes"], batch["shape"])
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -137,14 +141,33 @@ def mean_picture(frames: NDArray[np.uint8], indices: NDArray[np.int64], most: in
     return torch.from_numpy(np.asarray(total, np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
 
 
-def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | None = None, progress: bool = True,
-                report: Callable[[str, int, int], None] = lambda stage, done, total: None, trainer_options: dict[str, Any] | None = None) -> DiffusionAutoencoder:  # fmt: skip
+def load_codec(folder: Path, codec: DiffusionAutoencoder) -> None:
+    """Fill a codec with the weights of a finished avatar, or of a training by its newest checkpoint.
+
+    Raises:
+        ArtefactError: there is neither, or it has another recipe.
+    """
+    found = latest_checkpoint(folder / "training", "codec")
+    if found is None:
+        read_weights(avatar_folder(folder) / "codec.safetensors", codec, codec.state_dict())
+        return
+    state = SafetensorsCheckpointIO().load_checkpoint(found)["state_dict"]
+    try:
+        codec.load_state_dict({k.removeprefix("codec."): v for k, v in state.items() if k.startswith("codec.")})
+    except RuntimeError as error:
+        raise ArtefactError("this codec has another recipe", where=folder, todo="Start from one of the same recipe") from error
+
+
+def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | None = None, report: Report = quiet,
+                trainer_options: dict[str, Any] | None = None,
+                start: Path | None = None) -> DiffusionAutoencoder:  # fmt: skip
     """Run stage 1 to its end, or go on with it.
 
     Args:
         corpus: of the recipe's size and rate; its held-out clips are only validated on.
         folder: takes checkpoints, montages and metrics.jsonl.
         budget: seconds of training, or None for the recipe's number of frames.
+        start: folder of an avatar or training of the same codec whose weights are begun with.
 
     Returns:
         the codec with its averaged weights.
@@ -160,6 +183,8 @@ def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | No
     module = CodecModule(recipe.codec, settings, pace, recipe.seed, folder)
     if module.codec.unet.mean is not None:
         module.codec.unet.mean.data.copy_(mean_picture(store.frames, train))
+    if start is not None:
+        load_codec(start, module.codec)
     module.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.compile:
         module.codec.unet.compile()
@@ -174,5 +199,5 @@ def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | No
     clips = [store.indices([name]) for name in test[:4]]
     validate = DataLoader(data, batch_sampler=[[int(i) for i in clip] for clip in clips if len(clip)]) if clips else None
     between = max(1, settings.save_every // settings.batch), max(1, settings.validate_every // settings.batch)
-    fit(module, "codec", folder, pace, loader, validate, between, settings.ema, progress, trainer_options)
+    fit(module, "codec", folder, pace, loader, validate, between, settings.ema, report, trainer_options)
     return module.codec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 
@@ -13,11 +14,12 @@ from torch.utils.data import Dataset, Sampler
 
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError
-from talkers.face.landmarks import LEFT_EYE, LIPS, RIGHT_EYE
+from talkers.face.landmarks import BLENDSHAPES, EYE_CORNERS, LEFT_EYE, LIPS, RIGHT_EYE, mouth_opening
 from talkers.media.decode import decode_frames
 from talkers.media.encode import atomic
+from talkers.training.progress import Report, quiet
 
-REGIONS = ("mouth", "right eye", "left eye")
+SHAPE_NUMBERS = 1 + 2 * len(LIPS) + len(BLENDSHAPES)
 
 
 def held_out(names: Sequence[str], share: float = 0.06) -> list[str]:
@@ -44,13 +46,25 @@ def region_boxes(landmarks: NDArray[np.float32], size: int) -> NDArray[np.int16]
     return np.clip(np.stack(boxes, 1), 0, size).astype(np.int16)
 
 
+def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:
+    """What a face is doing apart from where it is: mouth opening, lips in the frame of the eyes, blendshapes: [T, 133]."""
+    marks, shapes = corpus.column("landmarks", name), np.nan_to_num(corpus.column("blendshapes", name))
+    right, left = marks[:, EYE_CORNERS[0]], marks[:, EYE_CORNERS[1]]
+    axis = left - right
+    scale = np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-3)
+    cos, sin = (axis / scale).T
+    lips = (marks[:, list(LIPS)] - ((left + right) / 2)[:, None]) / scale[:, None]
+    turned = np.stack([lips[..., 0] * cos[:, None] + lips[..., 1] * sin[:, None], -lips[..., 0] * sin[:, None] + lips[..., 1] * cos[:, None]], -1)
+    return np.concatenate([mouth_opening(marks)[:, None], turned.reshape(len(marks), -1), shapes], -1).astype(np.float32)
+
+
 class FrameStore:
     """All frames of a corpus in one memory-mapped array (built once, in the corpus's .cache folder).
 
-    frames: uint8 [N, S, S, 3]; usable: indices of frames with a face in the clips asked for; boxes: [N, 3, 4].
+    frames: uint8 [N, S, S, 3]; boxes: [N, 3, 4]; shapes: [N, 133], see `face_shape`; face: bool [N]; blink: [N].
     """
 
-    def __init__(self, corpus: Corpus, progress: Callable[[str, int, int], None] = lambda stage, done, total: None):
+    def __init__(self, corpus: Corpus, progress: Report = quiet):
         self.corpus = corpus
         self.start: dict[str, int] = {}
         total = 0
@@ -61,7 +75,11 @@ class FrameStore:
         shape = (total, corpus.size, corpus.size, 3)
         if not path.exists():
             with atomic(path) as temporary:
+                for old in path.parent.glob("frames-*.npy"):  # of the corpus before footage was added
+                    old.unlink()
                 store = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+                with temporary.open("r+b") as out:  # a full disk is noticed now, not as a crash while writing
+                    os.posix_fallocate(out.fileno(), 0, temporary.stat().st_size)
                 for done, clip in enumerate(corpus.clips):
                     index = self.start[clip.name]
                     for frame in decode_frames(corpus.folder / "clips" / f"{clip.name}.mp4"):
@@ -75,6 +93,7 @@ class FrameStore:
         self.frames: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
         marks = np.concatenate([corpus.column("landmarks", c.name) for c in corpus.clips])
         self.boxes = region_boxes(marks, corpus.size)
+        self.shapes = np.concatenate([face_shape(corpus, c.name) for c in corpus.clips])
         self.face = np.concatenate([corpus.column("face", c.name) for c in corpus.clips])
         self.blink = np.nan_to_num(np.concatenate([corpus.column("blink", c.name) for c in corpus.clips]))
 
@@ -86,16 +105,22 @@ class FrameStore:
 
 
 class FrameDataset(Dataset[dict[str, Tensor]]):
-    """Frames by index: {"frame": uint8 [S, S, 3], "boxes": int16 [3, 4]}."""
+    """Frames by index: {"frame": uint8 [S, S, 3], "boxes": int16 [3, 4], "shape": float32 [133], standardised}."""
 
     def __init__(self, store: FrameStore):
         self.store = store
+        mean, std = store.shapes[store.face].mean(0), store.shapes[store.face].std(0)
+        self.shapes = np.clip((store.shapes - mean) / np.maximum(std, 1e-3), -4, 4).astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.store.frames)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {"frame": torch.from_numpy(np.array(self.store.frames[index])), "boxes": torch.from_numpy(self.store.boxes[index])}
+        return {
+            "frame": torch.from_numpy(np.array(self.store.frames[index])),
+            "boxes": torch.from_numpy(self.store.boxes[index]),
+            "shape": torch.from_numpy(self.shapes[index]),
+        }
 
 
 class PositionSampler(Sampler[list[int]]):

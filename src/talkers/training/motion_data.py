@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -16,14 +16,12 @@ from torch.utils.data import Dataset
 from talkers.codec import DiffusionAutoencoder, from_frames
 from talkers.corpus import Corpus
 from talkers.corpus.store import fill_gaps
-from talkers.face.landmarks import EYE_CORNERS, LIPS, mouth_opening
 from talkers.media import AUDIO_RATE
 from talkers.media.encode import atomic
 from talkers.motion.model import at_frames
 from talkers.speech import FEATURE_RATE, SpeechConfig, features_of, load_speech_encoder, loudness, speech_gain
-from talkers.training.frames import FrameStore
-
-Report = Callable[[str, int, int], None]
+from talkers.training.frames import FrameStore, face_shape
+from talkers.training.progress import Report
 
 
 def speech_features(corpus: Corpus, config: SpeechConfig, report: Report) -> dict[str, Tensor]:
@@ -63,18 +61,6 @@ def head_values(corpus: Corpus, name: str) -> NDArray[np.float32]:
     """Measured head pose and blink of a clip, in the order of HEAD: [T, 7]."""
     blink = fill_gaps(np.asarray(corpus.column("blink", name), np.float32)[:, None])
     return np.concatenate([corpus.pose(name), blink], -1).astype(np.float32)
-
-
-def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:
-    """What a face is doing apart from where it is: mouth opening, lips in the frame of the eyes, blendshapes: [T, 133]."""
-    marks, shapes = corpus.column("landmarks", name), np.nan_to_num(corpus.column("blendshapes", name))
-    right, left = marks[:, EYE_CORNERS[0]], marks[:, EYE_CORNERS[1]]
-    axis = left - right
-    scale = np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-3)
-    cos, sin = (axis / scale).T
-    lips = (marks[:, list(LIPS)] - ((left + right) / 2)[:, None]) / scale[:, None]
-    turned = np.stack([lips[..., 0] * cos[:, None] + lips[..., 1] * sin[:, None], -lips[..., 0] * sin[:, None] + lips[..., 1] * cos[:, None]], -1)
-    return np.concatenate([mouth_opening(marks)[:, None], turned.reshape(len(marks), -1), shapes], -1).astype(np.float32)
 
 
 @dataclass(frozen=True)

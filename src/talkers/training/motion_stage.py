@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from talkers.motion.model import masked_mse, velocity
 from talkers.recipes import MotionTraining, Recipe
 from talkers.training.frames import FrameStore, PositionSampler, held_out
 from talkers.training.motion_data import MotionData, WindowDataset, fit_readout
-from talkers.training.progress import Pace, learning_rate
+from talkers.training.progress import Pace, Report, learning_rate, quiet
 from talkers.training.run import fit
 
 
@@ -83,8 +82,8 @@ class MotionModule(pl.LightningModule):
         self.log("val/articulation", opening[0].std() / opening[1].std(), prog_bar=True, batch_size=len(batch["latents"]), sync_dist=True)
 
 
-def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, folder: Path, budget: float | None = None, progress: bool = True,
-                 report: Callable[[str, int, int], None] = lambda stage, done, total: None, trainer_options: dict[str, Any] | None = None) -> Speech2Latent:  # fmt: skip
+def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, folder: Path, budget: float | None = None, report: Report = quiet,
+                trainer_options: dict[str, Any] | None = None) -> Speech2Latent:  # fmt: skip
     """Run stage 2 to its end, or go on with it; arguments as in `train_codec`."""
     settings = recipe.motion_training
     data = MotionData.collect(corpus, FrameStore(corpus, report), codec, recipe.speech, report)
@@ -110,5 +109,5 @@ def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, fo
     longest = max((len(data.latents[n]) for n in test), default=0)
     validate = DataLoader(WindowDataset(data, test, longest), batch_size=8) if test else None
     between = max(1, settings.save_every // module.frames_per_step), max(1, settings.validate_every // module.frames_per_step)
-    fit(module, "motion", folder, pace, loader, validate, between, settings.ema, progress, trainer_options)
+    fit(module, "motion", folder, pace, loader, validate, between, settings.ema, report, trainer_options)
     return module.model

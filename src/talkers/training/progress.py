@@ -6,12 +6,19 @@ import json
 import math
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
 from talkers.errors import UsageError
+
+Report = Callable[[str, int, int], None]  # stage, done, total
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """Reports nothing."""
 
 
 def parse_duration(text: str) -> float:
@@ -24,7 +31,10 @@ def parse_duration(text: str) -> float:
     if not parts or not any(parts.groups()):
         raise UsageError(f"'{text}' is not a length of time", todo="Write it as 90s, 30m or 1h30m")
     hours, minutes, seconds = (float(p or 0) for p in parts.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    total = hours * 3600 + minutes * 60 + seconds
+    if not total:
+        raise UsageError("a budget of no time was given", todo="Write it as 90s, 30m or 1h30m")
+    return total
 
 
 class Pace(pl.Callback):
@@ -52,13 +62,14 @@ class Pace(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._last = time.monotonic()
-        trainer.should_stop = self.fraction >= 1
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = time.monotonic()
         self.spent += now - (self._last or now)
         self._last = now
         self.seen += int(getattr(pl_module, "frames_per_step", 1)) * trainer.world_size
+        if self.budget and trainer.world_size > 1:  # all ranks go by the first one's clock
+            self.spent = trainer.strategy.broadcast(self.spent)
         if self.fraction >= 1:
             trainer.should_stop = True
 

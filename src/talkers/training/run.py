@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,46 +13,56 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch.utils.data import DataLoader
 
 from talkers.training.checkpoint import SafetensorsCheckpointIO
-from talkers.training.progress import MetricsLog, Pace
+from talkers.training.progress import MetricsLog, Pace, Report
 
 
-def _minutes_left(pace: Pace) -> float:
-    return pace.spent * (1 / pace.fraction - 1) / 60 if pace.fraction > 0.002 else float("nan")
+class _Report(pl.Callback):
+    """Progress in frames seen, for a bar; where there is no terminal to draw one in, a line now and then."""
 
-
-class _Bar(RichProgressBar):
-    """Progress in frames seen, with the time left."""
-
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        shown = super().get_metrics(trainer, pl_module)
-        pace: Pace = pl_module._pace[0]  # type: ignore[index, assignment]
-        shown.pop("v_num", None)
-        return {"frames seen": float(pace.seen), "done %": 100 * pace.fraction, "minutes left": _minutes_left(pace), **shown}
-
-    def _get_train_description(self, current_epoch: int) -> str:
-        return "Training"
-
-
-class _Lines(pl.Callback):
-    """The same as lines, where there is no terminal to draw a bar in."""
-
-    def __init__(self, stage: str, pace: Pace, every: float = 30.0):
-        self.stage, self.pace, self.every, self.told = stage, pace, every, 0.0
+    def __init__(self, stage: str, pace: Pace, report: Report, every: float = 30.0):
+        self.stage, self.pace, self.report, self.every, self.told = stage, pace, report, every, 0.0
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.is_global_zero and self.pace.spent - self.told > self.every:
-            self.told = self.pace.spent
+        pace = self.pace
+        if not trainer.is_global_zero or not pace.fraction:
+            return
+        self.report(f"training {self.stage}", pace.seen, round(pace.seen / pace.fraction))
+        if not sys.stderr.isatty() and pace.spent - self.told > self.every:
+            self.told = pace.spent
             figures = ", ".join(f"{k} {float(v):.4f}" for k, v in trainer.progress_bar_metrics.items())
-            pace = self.pace
-            print(
-                f"{self.stage}: {pace.seen} frames seen, {100 * pace.fraction:.0f} %, {_minutes_left(pace):.0f} min left, {figures}",
-                file=sys.stderr,
-                flush=True,
-            )
+            left = pace.spent * (1 / pace.fraction - 1) / 60
+            print(f"{self.stage}: {pace.seen} frames seen, {100 * pace.fraction:.0f} %, {left:.0f} min left, {figures}", file=sys.stderr, flush=True)
+
+
+class _Saver(pl.Callback):
+    """Keeps the newest checkpoint: every `steps` steps, every minute, and at the end. Comes after the averaging."""
+
+    def __init__(self, folder: Path, stage: str, steps: int, seconds: float = 60.0):
+        self.folder, self.stage, self.steps, self.seconds = folder, stage, steps, seconds
+        self.saved = time.monotonic()
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        path = self.folder / f"{self.stage}-{trainer.global_step:09d}.ckpt"
+        trainer.save_checkpoint(path)
+        if trainer.is_global_zero:
+            for older in self.folder.glob(f"{self.stage}-*.ckpt"):
+                if older != path:
+                    older.unlink(missing_ok=True)
+        self.saved = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        due = time.monotonic() - self.saved > self.seconds
+        if trainer.world_size > 1:  # all ranks save together
+            due = trainer.strategy.broadcast(due)
+        if due or trainer.global_step % self.steps == 0:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._save(trainer)
 
 
 def latest_checkpoint(folder: Path, stage: str) -> Path | None:
@@ -60,7 +72,7 @@ def latest_checkpoint(folder: Path, stage: str) -> Path | None:
 
 
 def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train: Callable[[], DataLoader[Any]], validate: DataLoader[Any] | None,
-        steps_between: tuple[int, int], ema: float, progress: bool = True, trainer_options: dict[str, Any] | None = None) -> None:  # fmt: skip
+        steps_between: tuple[int, int], ema: float, report: Report, trainer_options: dict[str, Any] | None = None) -> None:  # fmt: skip
     """Train a module to the end of its pace, from its newest checkpoint if there is one.
 
     Args:
@@ -71,17 +83,22 @@ def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train:
         train: makes the loader, asked for once training knows its position.
         steps_between: steps between checkpoints, and between validations.
         ema: decay of the averaged weights; the module holds the average afterwards.
+        report: called with the stage, frames seen and frames expected.
         trainer_options: passed on to Lightning's Trainer (devices, strategy, precision, ...).
     """
     folder.mkdir(parents=True, exist_ok=True)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
     on_gpu = torch.cuda.is_available()
-    saver = ModelCheckpoint(folder, filename=stage + "-{step:09d}", every_n_train_steps=steps_between[0], save_top_k=1, monitor="step", mode="max",
-                            auto_insert_metric_name=False, enable_version_counter=False)  # fmt: skip
-    callbacks: list[pl.Callback] = [pace, EMAWeightAveraging(decay=ema), saver, MetricsLog(folder / "metrics.jsonl", pace)]
-    if progress:
-        callbacks.append(_Bar(refresh_rate=5) if sys.stderr.isatty() else _Lines(stage, pace))
+    resume = latest_checkpoint(folder, stage)
+    if resume is not None:
+        state = SafetensorsCheckpointIO().load_checkpoint(resume)
+        pace.load_state_dict(state["callbacks"][pace.state_key])
+        if pace.fraction >= 1:  # the stage was finished: its checkpoint holds the averaged weights
+            module.load_state_dict(state["state_dict"])
+            return
+    callbacks: list[pl.Callback] = [pace, EMAWeightAveraging(decay=ema), _Saver(folder, stage, steps_between[0]), MetricsLog(folder / "metrics.jsonl", pace)]
+    callbacks.append(_Report(stage, pace, report))
     options: dict[str, Any] = {"accelerator": "auto", "devices": "auto" if on_gpu else 1, "precision": "bf16-mixed"} | (trainer_options or {})
     trainer = pl.Trainer(
         max_epochs=-1,
@@ -93,15 +110,16 @@ def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train:
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        enable_progress_bar=progress and sys.stderr.isatty(),
+        enable_progress_bar=False,
+        enable_checkpointing=False,
         enable_model_summary=False,
         **options,
     )
-
-    resume = latest_checkpoint(folder, stage)
-    trainer.fit(module, datamodule=_Data(train, validate), ckpt_path=str(resume) if resume else None, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        trainer.fit(module, datamodule=_Data(train, validate), ckpt_path=str(resume) if resume else None, weights_only=True)
+    except SystemExit as ended:  # how Lightning ends after Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from ended
 
 
 class _Data(pl.LightningDataModule):

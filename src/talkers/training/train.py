@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from talkers.bundle import FORMAT_VERSION, write_weights
 from talkers.codec import DiffusionAutoencoder
 from talkers.corpus import Corpus
 from talkers.corpus.store import write_json
-from talkers.errors import ArtefactError, UsageError
+from talkers.errors import ArtefactError, ResourceError, UsageError
 from talkers.media import write_png
 from talkers.montage import montage
 from talkers.motion import HEAD, Speech2Latent
@@ -27,38 +27,40 @@ from talkers.training.codec_stage import region_figures, train_codec
 from talkers.training.frames import FrameStore, held_out, region_boxes
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.motion_stage import train_motion
-from talkers.training.run import latest_checkpoint
+from talkers.training.progress import Report, quiet
 
-CODEC_SHARE = 0.88  # of a time budget; the rest is for the motion model
-Report = Callable[[str, int, int], None]
+CODEC_SHARE = 0.85  # of a time budget; the rest is for the motion model
 
 
-def start_folder(out: Path, recipe: Recipe, corpus: Corpus, resume: bool) -> Path:
-    """The folder of a training's state, new or to be resumed.
+def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None, resume: bool) -> tuple[Path, float | None]:
+    """The folder of a training's state, new or to be resumed, and its budget in seconds.
 
     Raises:
         ArtefactError, UsageError: there is something else, or a training and no wish to resume it, or another recipe.
+        ResourceError: the folder cannot be made.
     """
     state = out / "training"
-    if (state / "recipe.json").exists():
+    begun, wanted = state / "recipe.json", {**recipes.to_dict(recipe), "data": corpus.digest()}
+    if begun.exists():
         if not resume:
             raise UsageError("a training has begun here", where=out, todo="Add --resume to go on with it, or choose another folder")
-        begun, now = (state / "recipe.json").read_text("utf-8"), (state / "recipe.json.new")
-        write_json(now, {**recipes.to_dict(recipe), "data": corpus.digest()})
-        same = now.read_text("utf-8") == begun
-        now.unlink()
-        if not same:
+        known = json.loads(begun.read_text("utf-8"))
+        before = known.pop("budget", None)
+        if known != json.loads(json.dumps(wanted)):
             raise UsageError(
                 "the training that has begun here has another recipe or corpus",
                 where=out,
                 todo="Use the same --recipe, --set and corpus, or choose another folder",
             )
-        return state
-    if out.exists() and any(out.iterdir()):
-        raise ArtefactError("this folder is not empty", where=out, todo="Choose a new folder for the avatar")
-    state.mkdir(parents=True, exist_ok=True)
-    write_json(state / "recipe.json", {**recipes.to_dict(recipe), "data": corpus.digest()})
-    return state
+        return state, budget or before
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ArtefactError("this is not an empty folder", where=out, todo="Choose a new folder for the avatar")
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError("the avatar's folder cannot be made", where=out, why=error.strerror, todo="Choose a folder that can be written") from error
+    write_json(begun, {**wanted, "budget": budget})
+    return state, budget
 
 
 def check_fit(recipe: Recipe, corpus: Corpus) -> None:
@@ -73,8 +75,8 @@ def check_fit(recipe: Recipe, corpus: Corpus) -> None:
         raise ArtefactError("this corpus is too short to train on", where=corpus.folder, why="it has fewer than 50 frames", todo="Prepare more footage")
 
 
-def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None, resume: bool = False, progress: bool = True,
-          report: Report = lambda stage, done, total: None, command: str = "", trainer_options: dict[str, Any] | None = None) -> Avatar:  # fmt: skip
+def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None, resume: bool = False, report: Report = quiet,
+          command: str = "", trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> Avatar | None:  # fmt: skip
     """Train an avatar, or go on with one that was interrupted.
 
     Args:
@@ -83,22 +85,38 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
         budget: seconds for both stages together, or None for the recipe's frames.
         resume: go on with the training that is in `out`.
         command: kept in avatar.json.
+        start: an avatar or training of the same recipe whose codec is begun with.
 
     Returns:
-        the avatar, as it was saved.
+        the avatar, as it was saved (None in the helping processes of a training on several devices).
     """
     check_fit(recipe, corpus)
-    folder = start_folder(out, recipe, corpus, resume)
+    first = os.environ.get("LOCAL_RANK", "0") == "0"  # the other processes of a training on several devices join it
+    folder, budget = start_folder(out, recipe, corpus, budget, resume or not first)
     share = (budget * CODEC_SHARE, budget * (1 - CODEC_SHARE)) if budget else (None, None)
-    codec = train_codec(corpus, recipe, folder, share[0], progress, report, trainer_options)
-    motion = train_motion(corpus, recipe, codec, folder, share[1], progress, report, trainer_options)
-    return save_avatar(out, recipe, corpus, codec, motion, command, report)
+    codec = train_codec(corpus, recipe, folder, share[0], report, trainer_options, start)
+    motion = train_motion(corpus, recipe, codec, folder, share[1], report, trainer_options)
+    return save_avatar(out, recipe, corpus, codec, motion, command, start, report) if first else None
 
 
-def save_avatar(out: Path, recipe: Recipe, corpus: Corpus, codec: DiffusionAutoencoder, motion: Speech2Latent, command: str, report: Report) -> Avatar:
+def begun_with(start: Path) -> dict[str, Any]:
+    """What a training began with: the settings of the other one and how far it was."""
+    said: dict[str, Any] = {}
+    settings, log = start / "training" / "recipe.json", start / "training" / "metrics.jsonl"
+    if settings.is_file():
+        said["codec_training"] = json.loads(settings.read_text("utf-8"))["codec_training"]
+    if log.is_file() and (lines := log.read_text("utf-8").splitlines()):
+        last = json.loads([line for line in lines if '"step"' in line][-1])
+        said |= {"frames_seen": last["frames"], "seconds": last["seconds"]}
+    return said
+
+
+def save_avatar(
+    out: Path, recipe: Recipe, corpus: Corpus, codec: DiffusionAutoencoder, motion: Speech2Latent, command: str, start: Path | None, report: Report
+) -> Avatar:
     """Write the bundle, measure it on the held-out clips, and write the figures into it."""
     test = held_out(corpus.names)
-    names = [n for n in corpus.names if n not in test]
+    names = [n for n in corpus.names if n not in test and corpus.column("face", n).any()]
     heads = np.concatenate([head_values(corpus, n)[np.asarray(corpus.column("face", n), bool)] for n in names])
     low, high = np.percentile(heads, [1, 99], axis=0)
     features = next(iter(speech_features(corpus, recipe.speech, report).values())).shape[1]
@@ -114,19 +132,20 @@ def save_avatar(out: Path, recipe: Recipe, corpus: Corpus, codec: DiffusionAutoe
         "data": {"digest": corpus.digest(names), "clips": len(names), "seconds": round(seconds, 1), "held_out": test, "licence": corpus.about.get("licence")},
         "consent": corpus.about.get("consent"),
         "command": command,
+        "begun_with": begun_with(start) if start else None,
         "seed": recipe.seed,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__}"
         + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
     }
     write_json(out / "avatar.json", about)
     avatar = Avatar.load(out)
+    shown = FrameStore(corpus, report)
+    middle = shown.indices((test or names)[:1])
+    write_png(out / "preview.png", next(avatar.reconstruct(iter([np.array(shown.frames[middle[len(middle) // 2]])]))))
     if test:
         about["metrics"] = {"of": "held-out clips, as the saved avatar makes them, pose given", **measure(avatar, corpus, test[:8], out, report)}
         write_json(out / "avatar.json", about)
         avatar.about = about
-    if latest_checkpoint(out / "training", "motion"):
-        for montage_file in sorted((out / "training").glob("codec-*.png"))[:-3]:
-            montage_file.unlink()
     return avatar
 
 
@@ -151,6 +170,5 @@ def measure(avatar: Avatar, corpus: Corpus, names: list[str], out: Path, report:
             totals[kind].append(region_figures(frames, real, boxes))
         if done == 0:
             write_png(out / "training" / "held-out.png", montage([real, made["codec"], made["speech_given_pose"]]))
-            write_png(out / "preview.png", made["codec"][len(real) // 2])
         report("measuring", done + 1, len(names))
     return {kind: {key: round(float(np.mean([f[key] for f in figures])), 4) for key in figures[0]} for kind, figures in totals.items()}
