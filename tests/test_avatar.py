@@ -80,7 +80,7 @@ def test_size_and_steps_are_chosen(tiny_avatar: Avatar) -> None:
     assert next(iter(tiny_avatar.speak(sound, size=96))).shape == (96, 96, 3)
     one, four = (next(iter(tiny_avatar.speak(sound, steps=n))).astype(int) for n in (1, 4))
     assert 0 < np.abs(one - four).mean() < 12
-    for wrong in ({"steps": 0}, {"size": 33}, {"frame_rate": 0}, {"frame_rate": 1000}):
+    for wrong in ({"steps": 0}, {"size": 33}, {"frame_rate": 0}, {"frame_rate": 1000}, {"seed": -1}):
         with pytest.raises(UsageError):
             tiny_avatar.speak(sound, **wrong)  # type: ignore[arg-type]
     for samples in (np.zeros(0, np.float32), np.full(100, np.nan, np.float32), np.zeros((10, 2), np.float32)):

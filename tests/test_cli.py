@@ -112,7 +112,11 @@ def test_wrong_recipes_and_settings(corpus: Corpus, tmp_path: Path, capsys: pyte
         (["--recipe", "tiny", "--set", "codek.size=3"], "Did you mean 'codec'"),
         (["--recipe", "tiny", "--set", "codec_training.batch=many"], "many"),
         (["--recipe", "tiny", "--set", "nonsense"], "key=value"),
+        (["--recipe", "tiny", "--set", "codec_training.batch=0"], "codec_training.batch"),
+        (["--recipe", "tiny", "--set", "codec.unet.channels=100000"], "codec.unet.channels"),
+        (["--recipe", "tiny", "--set", "motion.heads=3"], "motion.heads"),
         (["--recipe", "tiny", "--budget", "soon"], "soon"),
+        (["--recipe", "tiny", "--budget", "0m"], "no time"),
         (["--recipe", "tiny", "--devices", "some"], "some"),
         (["--recipe", "compact"], "--size 256"),
     ]:

@@ -111,9 +111,12 @@ def fetch(name: str) -> Path:
     for source in (_from_installed, _from_official, _from_index):
         try:
             with atomic(path) as temporary:
-                source(entry, temporary)
+                try:
+                    source(entry, temporary)
+                except OSError as error:
+                    raise LookupError(str(error)) from error  # the source's trouble, not the disk's
                 if not _digest_ok(temporary, entry):
-                    raise OSError("its bytes do not have the expected SHA-256")
+                    raise LookupError("its bytes do not have the expected SHA-256")
             return path
         except Exception as error:
             failures.append(f"{source.__name__.removeprefix('_from_')}: {error}")

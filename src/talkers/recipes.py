@@ -205,7 +205,7 @@ def _check_ranges(value: Any, where: object, path: str = "") -> None:
             _check_ranges(number, where, f"{key}.")
             continue
         numbers = number if isinstance(number, tuple) else (number,)
-        low = 0 if isinstance(number, float) or part.name in MAY_BE_ZERO else 1
+        low: float = 0 if isinstance(number, float) or part.name in MAY_BE_ZERO else 1
         high = LARGEST.get(part.name, 10**10)
         if part.name == "multipliers":
             low, high = 0.01, 16

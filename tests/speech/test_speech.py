@@ -129,4 +129,5 @@ def test_silence_and_speech_are_told_apart() -> None:
     assert not active[:47].any()
     assert not active[103:].any()
     assert not speech_activity(loudness(np.zeros(16_000, np.float32), 16_000, 25, 25)).any()
-    assert speech_activity(np.zeros(0, np.float32)).shape == (0,)
+    for frames in range(7):
+        assert speech_activity(np.zeros(frames, np.float32)).shape == (frames,)

@@ -55,6 +55,14 @@ def test_resuming_equals_never_stopping(corpus: Corpus, tmp_path: Path) -> None:
         assert torch.allclose(a, b, atol=1e-6), name
 
 
+def test_a_finished_stage_is_taken_from_its_checkpoint(corpus: Corpus, tmp_path: Path) -> None:
+    first = train_codec(corpus, short(160), tmp_path)
+    seen = (tmp_path / "metrics.jsonl").read_text()
+    again = train_codec(corpus, short(160), tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    assert (tmp_path / "metrics.jsonl").read_text() == seen  # nothing was trained again
+
+
 def test_a_training_is_not_overwritten_and_resumes_only_with_its_own_recipe(tiny_avatar: Avatar, corpus: Corpus) -> None:
     with pytest.raises(UsageError, match="--resume"):
         train(corpus, tiny_avatar.folder, tiny())
@@ -73,11 +81,14 @@ def test_a_corpus_of_the_wrong_size_is_refused(corpus: Corpus, tmp_path: Path) -
 def test_checkpoints_hold_everything_and_no_code(tmp_path: Path) -> None:
     io, path = SafetensorsCheckpointIO(), tmp_path / "a.ckpt"
     state = {"a": torch.arange(3), "b": [1, 2.5, None, "x", True], 3: {"t": (torch.ones(2, 2), -1)}, "empty": {}}
+    state["images"] = torch.randn(4, 3, 5, 5).to(memory_format=torch.channels_last)
     io.save_checkpoint(state, path)
     back = io.load_checkpoint(path)
     assert back.keys() == state.keys()
     assert torch.equal(back["a"], state["a"])
     assert back["b"] == state["b"]
+    assert torch.equal(back["images"], state["images"])
+    assert back["images"].stride() == state["images"].stride()
     assert torch.equal(back[3]["t"][0], torch.ones(2, 2))
     assert back[3]["t"][1] == -1
     with pytest.raises(TypeError, match="function"):
