@@ -175,3 +175,12 @@ def test_the_bundled_avatar_says_whose_it_is(bundled: Avatar) -> None:
     assert sum(f["bytes"] for f in about["files"].values()) < 40e6
     assert bundled.size == 256
     assert bundled.frame_rate == 25
+
+
+def test_the_mouth_moves_as_far_as_asked(tiny_avatar: Avatar) -> None:
+    sound = speaker.voice(speaker.perform(100, 6).opening, 100)
+    seen = [opening_of(np.stack(list(tiny_avatar.speak(sound, controls=Controls(blinks=0, amplitude=a))))).std() for a in (0.5, 1.0, 1.5)]
+    assert seen[0] < 0.85 * seen[1]
+    assert seen[2] > 1.05 * seen[1]
+    with pytest.raises(UsageError, match="amplitude"):
+        tiny_avatar.speak(sound, controls=Controls(amplitude=9))

@@ -27,7 +27,7 @@ VERBS = {
     "check": {"--json", "--jobs"},
     "prepare": {"--output", "--size", "--rate", "--jobs", "--consent", "--licence"},
     "train": {"--output", "--recipe", "--set", "--budget", "--resume", "--start", "--devices", "--strategy", "--precision"},
-    "speak": {"--output", "--avatar", "--seed", "--steps", "--pose", "--blinks", "--fps", "--size"},
+    "speak": {"--output", "--avatar", "--seed", "--steps", "--pose", "--blinks", "--amplitude", "--fps", "--size"},
     "reconstruct": {"--output", "--avatar", "--seed", "--steps"},
     "inspect": {"--json"},
     "doctor": {"--json"},

@@ -79,6 +79,11 @@ class Avatar:
         return Fraction(self.recipe.rate)
 
     @property
+    def articulation(self) -> float:
+        """By how much predicted mouth movements are enlarged, so that the mouth opens as far as the person's."""
+        return float(self.about.get("articulation") or 1.0)
+
+    @property
     def speech_encoder(self) -> SpeechEncoder:
         """What it listens with; loaded on first use."""
         if self._speech is None:
@@ -133,8 +138,10 @@ class Avatar:
         if size is not None and (size % 2 or not 32 <= size <= 4096):
             raise UsageError(f"a side of {size} pixels was asked for", todo="Use an even number from 32 to 4096")
         about = {k: torch.tensor(self.about["head"][k]) for k in ("mean", "std", "low", "high")}
-        head = (controls or Controls()).head_curve(seed, float(self.frame_rate), **about)
-        return Talk(self, speech, seed, self.recipe.steps if steps is None else steps, head, rate, size or self.size)
+        controls = controls or Controls()
+        head = controls.head_curve(seed, float(self.frame_rate), **about)
+        amplitude = controls.amplitude * self.articulation
+        return Talk(self, speech, seed, self.recipe.steps if steps is None else steps, head, amplitude, rate, size or self.size)
 
     @torch.inference_mode()
     def encode(self, frames: NDArray[np.uint8]) -> Tensor:

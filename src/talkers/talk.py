@@ -38,9 +38,10 @@ class Talk:
     Attributes: frame_rate; frame_count, exact; seconds of speech; silent, whether no speech was found in it.
     """
 
-    def __init__(self, avatar: Avatar, speech: str | os.PathLike[str] | NDArray[np.float32], seed: int, steps: int, head: HeadCurve,
+    def __init__(self, avatar: Avatar, speech: str | os.PathLike[str] | NDArray[np.float32], seed: int, steps: int, head: HeadCurve, amplitude: float,
                  frame_rate: Fraction, size: int):  # fmt: skip
         self.avatar, self.seed, self.steps, self.head, self.frame_rate, self.size = avatar, seed, steps, head, frame_rate, size
+        self.amplitude = amplitude
         self._samples: NDArray[np.float32] | None = None
         self._path: Path | None = None
         if isinstance(speech, np.ndarray):
@@ -85,7 +86,9 @@ class Talk:
         avatar, rate = self.avatar, float(self.avatar.frame_rate)
         features = feature_stream(avatar.speech_encoder, self._blocks(), self.gain)
         count = frame_count(self.seconds, avatar.frame_rate) + (self.frame_rate != avatar.frame_rate)
-        stream = (latents for latents, _ in latent_stream(avatar.motion, features, FEATURE_RATE, rate, count, self.head))
+        stream = (
+            avatar.motion.articulate(latents, self.amplitude) for latents, _ in latent_stream(avatar.motion, features, FEATURE_RATE, rate, count, self.head)
+        )
         return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
 
     @torch.inference_mode()

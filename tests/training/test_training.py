@@ -49,7 +49,17 @@ def short(frames: int) -> Recipe:
 
 def test_resuming_equals_never_stopping(corpus: Corpus, tmp_path: Path) -> None:
     straight = train_codec(corpus, short(480), tmp_path / "straight")
-    train_codec(corpus, short(320), tmp_path / "parts")  # ends at frame 320, of which 320 are saved
+
+    class Killed(Exception):
+        pass
+
+    def kill(stage: str, done: int, total: int) -> None:
+        if stage == "training codec" and done >= 352:  # two steps after the checkpoint at frame 320
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_codec(corpus, short(480), tmp_path / "parts", report=kill)
+    assert [p.name for p in (tmp_path / "parts").glob("*.ckpt")] == ["codec-000000020.ckpt"]
     resumed = train_codec(corpus, short(480), tmp_path / "parts")
     for (name, a), b in zip(straight.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.allclose(a, b, atol=1e-6), name

@@ -28,10 +28,12 @@ class Controls:
     pose: "predicted" (from the speech), "still" (the footage's mean pose), or a JSON or CSV file with columns time
     (seconds) and any of yaw, pitch, roll (degrees), interpolated between its rows.
     blinks: a minute, at seeded irregular times.
+    amplitude: how far the mouth moves, 0.5 to 1.5 times as far as the avatar's own.
     """
 
     pose: str = "predicted"
     blinks: float = 15.0
+    amplitude: float = 1.0
 
     def head_curve(self, seed: int, frame_rate: float, mean: Tensor, std: Tensor, low: Tensor, high: Tensor) -> HeadCurve:
         """The head values to ask a motion model for; mean, std, low, high [7] are the corpus's (range of its footage)."""
@@ -40,6 +42,8 @@ class Controls:
             keys = read_pose_file(Path(self.pose))
         if not 0 <= self.blinks <= 60:
             raise UsageError(f"{self.blinks} blinks a minute were asked for", todo="Use 0 to 60")
+        if not 0.5 <= self.amplitude <= 1.5:
+            raise UsageError(f"a mouth amplitude of {self.amplitude} was asked for", todo="Use 0.5 to 1.5")
         return HeadCurve(keys, self.pose == "still", self.blinks, seed, frame_rate, mean, std, low, high)
 
 

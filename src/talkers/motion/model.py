@@ -15,6 +15,8 @@ from talkers.motion.conformer import ConformerBlock
 HEAD = ("yaw", "pitch", "roll", "x", "y", "scale", "blink")
 """What the pose adaptor steers: three angles in degrees, position and scale as shares of the frame's side, blink 0..1."""
 
+MOUTH = 6  # principal shapes of the mouth
+
 
 @dataclass(frozen=True)
 class MotionConfig:
@@ -58,6 +60,9 @@ class Speech2Latent(nn.Module):
     latent_std: Tensor
     head_mean: Tensor
     head_std: Tensor
+    mouth_read: Tensor
+    mouth_write: Tensor
+    mouth_rest: Tensor
 
     def __init__(self, config: MotionConfig, features: int, latent: int):
         super().__init__()
@@ -75,6 +80,9 @@ class Speech2Latent(nn.Module):
         for name, count in (("latent", latent), ("head", len(HEAD))):
             self.register_buffer(f"{name}_mean", torch.zeros(count))
             self.register_buffer(f"{name}_std", torch.ones(count))
+        self.register_buffer("mouth_read", torch.zeros(latent, MOUTH))
+        self.register_buffer("mouth_write", torch.zeros(MOUTH, latent))
+        self.register_buffer("mouth_rest", torch.zeros(MOUTH))
 
     def set_statistics(self, latents: Tensor, head: Tensor) -> None:
         """Take normalisation from a corpus: latents [N, L], head [N, 7]."""
@@ -82,6 +90,27 @@ class Speech2Latent(nn.Module):
         self.latent_std.copy_(latents.std(0).clamp(min=1e-4))
         self.head_mean.copy_(head.mean(0))
         self.head_std.copy_(head.std(0).clamp(min=1e-4))
+
+    def set_mouth(self, latents: Tensor, mouth: Tensor, still: Tensor) -> None:
+        """Learn where in the latents the mouth is.
+
+        Args:
+            latents: [N, L]. mouth: [N, K] its measured shape. still: bool [N], frames in which it rests (silence).
+        """
+        x = (latents - self.latent_mean) / self.latent_std
+        y = (mouth - mouth.mean(0)) / mouth.std(0).clamp(min=1e-3)
+        _, _, axes = torch.pca_lowrank(y, MOUTH, center=False)
+        scores = y @ axes  # [N, MOUTH]
+        eye = torch.eye(x.shape[1])
+        self.mouth_read.copy_(torch.linalg.solve(x.T @ x / len(x) + 1e-2 * eye, x.T @ scores / len(x)))
+        told = x @ self.mouth_read
+        self.mouth_write.copy_(torch.linalg.lstsq(told, latents - latents.mean(0)).solution)
+        self.mouth_rest.copy_(told[still].mean(0) if still.any() else told.mean(0))
+
+    def articulate(self, latents: Tensor, amplitude: float) -> Tensor:
+        """Latents [T, L] with the mouth moved `amplitude` times as far from where it rests."""
+        told = (latents - self.latent_mean) / self.latent_std @ self.mouth_read
+        return latents + (amplitude - 1) * (told - self.mouth_rest) @ self.mouth_write
 
     def forward(self, features: Tensor, head: Tensor | None = None, mask: Tensor | None = None) -> Motion:
         """Speak.

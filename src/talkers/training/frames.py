@@ -19,6 +19,9 @@ from talkers.media.decode import decode_frames
 from talkers.media.encode import atomic
 from talkers.training.progress import Report, quiet
 
+MOUTH_NUMBERS = tuple(range(1 + 2 * len(LIPS))) + tuple(1 + 2 * len(LIPS) + i for i, n in enumerate(BLENDSHAPES) if n.startswith(("mouth", "jaw")))
+"""Which of a face shape's numbers are about the mouth."""
+
 SHAPE_NUMBERS = 1 + 2 * len(LIPS) + len(BLENDSHAPES)
 
 

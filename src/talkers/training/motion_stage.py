@@ -17,7 +17,7 @@ from talkers.errors import ArtefactError
 from talkers.motion import Speech2Latent
 from talkers.motion.model import masked_mse, velocity
 from talkers.recipes import MotionTraining, Recipe
-from talkers.training.frames import FrameStore, PositionSampler, held_out
+from talkers.training.frames import MOUTH_NUMBERS, FrameStore, PositionSampler, held_out
 from talkers.training.motion_data import MotionData, WindowDataset, fit_readout
 from talkers.training.progress import Pace, Report, learning_rate, quiet
 from talkers.training.run import fit
@@ -95,6 +95,8 @@ def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, fo
     torch.manual_seed(recipe.seed + 1)
     model = Speech2Latent(recipe.motion, next(iter(data.features.values())).shape[1], recipe.codec.latent)
     model.set_statistics(latents, heads)
+    silent = torch.cat([~torch.from_numpy(np.array(corpus.column("speech", n), dtype=bool))[data.usable[n]] for n in names])
+    model.set_mouth(latents, shapes[:, list(MOUTH_NUMBERS)], silent)
     pace = Pace(settings.frames, budget)
     module = MotionModule(model, settings, pace, recipe.seed, fit_readout(latents, shapes))
     windows = WindowDataset(data, names, settings.window)

@@ -23,6 +23,7 @@ from talkers.media import write_png
 from talkers.montage import montage
 from talkers.motion import HEAD, Speech2Latent
 from talkers.recipes import Recipe
+from talkers.training.articulation import calibrate
 from talkers.training.codec_stage import region_figures, train_codec
 from talkers.training.frames import FrameStore, held_out, region_boxes
 from talkers.training.motion_data import head_values, speech_features
@@ -142,10 +143,11 @@ def save_avatar(
     shown = FrameStore(corpus, report)
     middle = shown.indices((test or names)[:1])
     write_png(out / "preview.png", next(avatar.reconstruct(iter([np.array(shown.frames[middle[len(middle) // 2]])]))))
+    about["articulation"] = calibrate(avatar, corpus, names[:: max(1, len(names) // 4)][:4], report)
+    avatar.about = about
     if test:
         about["metrics"] = {"of": "held-out clips, as the saved avatar makes them, pose given", **measure(avatar, corpus, test[:8], out, report)}
-        write_json(out / "avatar.json", about)
-        avatar.about = about
+    write_json(out / "avatar.json", about)
     return avatar
 
 
@@ -160,10 +162,10 @@ def measure(avatar: Avatar, corpus: Corpus, names: list[str], out: Path, report:
         boxes = region_boxes(corpus.column("landmarks", name), corpus.size)
         head = torch.from_numpy(head_values(corpus, name))
         with torch.inference_mode():
-            latents = avatar.motion(features[name][None].float(), head[None]).latents[0]
+            latents = avatar.motion.articulate(avatar.motion(features[name][None].float(), head[None]).latents[0], avatar.articulation)
         made = {
             "codec": np.stack(list(avatar.reconstruct(iter(real)))),
-            "speech_given_pose": np.concatenate([avatar.decode(part) for part in latents.split(8)]),
+            "speech_given_pose": np.concatenate([avatar.decode(part) for part in torch.split(latents, 8)]),
             "mean_frame": np.repeat(real.mean(0, keepdims=True).round().astype(np.uint8), len(real), 0),
         }
         for kind, frames in made.items():

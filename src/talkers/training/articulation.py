@@ -1,0 +1,53 @@
+"""How far must predicted mouth movements be enlarged for the mouth to open as far as the person's?
+
+A regressor averages what speech does not determine, and a codec that is not fully trained moves the mouth too little.
+The avatar speaks clips of its own training footage at several amplitudes; where the standard deviation of its mouth's
+opening, measured on the frames, equals the real one's, it is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from talkers.avatar import Avatar
+from talkers.corpus import Corpus
+from talkers.errors import MissingComponent
+from talkers.face import FaceTracker, mouth_opening
+from talkers.training.motion_data import head_values, speech_features
+from talkers.training.progress import Report
+
+AMPLITUDES = (1.0, 1.5, 2.0, 3.0)
+
+
+def openings(frames: NDArray[np.uint8], tracker: FaceTracker) -> NDArray[np.float32]:
+    """Mouth opening of each frame, NaN where no face is seen: [T]."""
+    readings = [tracker.track(frame) for frame in frames]
+    return np.array([mouth_opening(r.landmarks) if r else np.nan for r in readings], np.float32)
+
+
+def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Report) -> float | None:
+    """The amplitude at which the avatar articulates like the person; None where faces cannot be measured."""
+    features, ratios = speech_features(corpus, avatar.recipe.speech, report), []
+    try:
+        with FaceTracker(1) as tracker:
+            real = np.concatenate([openings(corpus.frames(n), tracker) for n in names])
+            for done, amplitude in enumerate(AMPLITUDES):
+                made = []
+                for name in names:
+                    head = torch.from_numpy(head_values(corpus, name))[None]
+                    with torch.inference_mode():
+                        latents = avatar.motion.articulate(avatar.motion(features[name][None].float(), head).latents[0], amplitude)
+                    made.append(openings(np.concatenate([avatar.decode(part) for part in torch.split(latents, 8)]), tracker))
+                seen = np.concatenate(made)
+                if min(np.isfinite(seen).mean(), np.isfinite(real).mean()) < 0.9:
+                    return None
+                ratios.append(float(np.nanstd(seen) / max(np.nanstd(real), 1e-6)))
+                report("calibrating", done + 1, len(AMPLITUDES))
+    except MissingComponent:
+        return None
+    rising = np.maximum.accumulate(ratios)
+    return round(float(np.clip(np.interp(1.0, rising, AMPLITUDES), AMPLITUDES[0], AMPLITUDES[-1])), 3)
