@@ -137,11 +137,12 @@ class Corpus:
 
     @cached_property
     def _rows(self) -> dict[str, slice]:
-        rows, start = {}, 0
-        for clip in self.clips:  # the table holds the clips in the order of corpus.json
+        rows, start, names, fits = {}, 0, self.table.column("clip").to_pylist(), True
+        for clip in self.clips:  # the table holds the clips in the order of corpus.json, perhaps with more after them
             rows[clip.name] = slice(start, start + clip.frames)
+            fits &= set(names[start : start + clip.frames]) == {clip.name} and start + clip.frames <= len(names)
             start += clip.frames
-        if start > self.table.num_rows:
+        if not fits:
             raise ArtefactError("frames.parquet and corpus.json disagree", where=self.folder, todo="Prepare the footage again")
         return rows
 

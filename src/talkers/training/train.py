@@ -24,11 +24,13 @@ from talkers.montage import montage
 from talkers.motion import HEAD, Speech2Latent
 from talkers.recipes import Recipe
 from talkers.training.articulation import calibrate
+from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import region_figures, train_codec
 from talkers.training.frames import FrameStore, held_out, region_boxes
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.motion_stage import train_motion
 from talkers.training.progress import Report, quiet
+from talkers.training.run import latest_checkpoint
 
 CODEC_SHARE = 0.85  # of a time budget; the rest is for the motion model
 
@@ -103,12 +105,12 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
 def begun_with(start: Path) -> dict[str, Any]:
     """What a training began with: the settings of the other one and how far it was."""
     said: dict[str, Any] = {}
-    settings, log = start / "training" / "recipe.json", start / "training" / "metrics.jsonl"
+    settings, reached = start / "training" / "recipe.json", latest_checkpoint(start / "training", "codec")
     if settings.is_file():
         said["codec_training"] = json.loads(settings.read_text("utf-8"))["codec_training"]
-    if log.is_file() and (lines := log.read_text("utf-8").splitlines()):
-        last = json.loads([line for line in lines if '"step"' in line][-1])
-        said |= {"frames_seen": last["frames"], "seconds": last["seconds"]}
+    if reached is not None:
+        pace = SafetensorsCheckpointIO().load_checkpoint(reached)["callbacks"]["Pace"]
+        said |= {"frames_seen": pace["seen"], "seconds": round(pace["spent"], 1)}
     return said
 
 
