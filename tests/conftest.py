@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import speaker
 from talkers.avatar import Avatar
 from talkers.corpus import Corpus
 
+signal.signal(signal.SIGPROF, signal.SIG_IGN)  # see talkers.face.landmarks: the timer may be armed by an import alone
 ROOT = Path(__file__).parent.parent
 
 

@@ -6,6 +6,8 @@ Frames are judged one by one: MediaPipe's video mode smooths over time and would
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +73,8 @@ class FaceTracker:
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
             raise MissingComponent("finding faces needs the package mediapipe", todo="Install it: `pip install 'talkers[prepare]'`") from error
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGPROF) is signal.SIG_DFL:
+            signal.signal(signal.SIGPROF, signal.SIG_IGN)  # mediapipe's library holds a profiler whose late signal would end the process
         model = pretrained.fetch("face-landmarker").read_bytes()
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=model),
