@@ -32,13 +32,13 @@ class Performance:
 
 
 def perform(frames: int, seed: int) -> Performance:
-    """A seeded performance: syllables with pauses, a slowly moving head, a blink now and then."""
+    """A seeded performance: syllables with pauses, a slowly moving head, a blink or two."""
     rng = np.random.default_rng(seed)
     time = np.arange(frames) / 25
     syllables = np.clip(np.sin(2 * np.pi * (2.0 + rng.random()) * time + 6 * rng.random()), 0, 1)
     speaking = (np.sin(2 * np.pi * 0.35 * time + 6 * rng.random()) > -0.3).astype(float)
     shift = 0.06 * np.sin(2 * np.pi * 0.3 * time + 6 * rng.random())
-    blink = np.exp(-(((time - rng.random() * time[-1]) / 0.06) ** 2))
+    blink = np.max([np.exp(-(((time - at * time[-1]) / 0.08) ** 2)) for at in rng.random(2)], 0)
     return Performance((syllables * speaking).astype(np.float32), shift.astype(np.float32), blink.astype(np.float32))
 
 
@@ -55,10 +55,10 @@ def draw(size: int, opening: float, shift: float, blink: float) -> np.ndarray:
     pen.rectangle((x - 0.35 * big, 0.9 * big, x + 0.35 * big, big), fill=(60, 70, 90))
     oval(x, 0.5, 0.5, 0.7, (224, 180, 150))
     for side in (-1, 1):
-        oval(x + side * 0.11 * big, 0.4, 0.1, 0.06, (250, 250, 250))
-        oval(x + side * 0.11 * big, 0.4, 0.04, 0.055, (40, 40, 60))
+        oval(x + side * 0.11 * big, 0.4, 0.15, 0.1, (250, 250, 250))
+        oval(x + side * 0.11 * big, 0.4, 0.06, 0.09, (40, 40, 60))
         if blink > 0.02:
-            oval(x + side * 0.11 * big, 0.4, 0.11, 0.07 * blink, (214, 168, 140))
+            oval(x + side * 0.11 * big, 0.4, 0.16, 0.11 * blink, (214, 168, 140))
     oval(x, 0.68, 0.2, 0.05 + 0.12 * opening, (170, 60, 70))
     oval(x, 0.68, 0.15, 0.001 + 0.11 * opening, (50, 10, 20))
     return np.asarray(image.resize((size, size), Image.Resampling.BOX))
@@ -74,8 +74,8 @@ def landmarks(size: int, opening: float, shift: float, blink: float) -> np.ndarr
         points[list(indices)] = np.stack([cx + w / 2 * np.cos(a), cy + h / 2 * np.sin(a)], -1)
 
     ring(LIPS, 0.5 + shift, 0.68, 0.2, 0.05 + 0.12 * opening)
-    ring(RIGHT_EYE, 0.39 + shift, 0.4, 0.1, 0.06 * (1 - 0.9 * blink))
-    ring(LEFT_EYE, 0.61 + shift, 0.4, 0.1, 0.06 * (1 - 0.9 * blink))
+    ring(RIGHT_EYE, 0.39 + shift, 0.4, 0.15, 0.1 * (1 - 0.9 * blink))
+    ring(LEFT_EYE, 0.61 + shift, 0.4, 0.15, 0.1 * (1 - 0.9 * blink))
     points[EYE_CORNERS[0]], points[EYE_CORNERS[1]] = (0.34 + shift, 0.4), (0.66 + shift, 0.4)
     points[INNER_LIPS[0]], points[INNER_LIPS[1]] = (0.5 + shift, 0.68 - 0.055 * opening), (0.5 + shift, 0.68 + 0.055 * opening)
     return (points * size).astype(np.float32)

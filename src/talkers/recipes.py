@@ -142,12 +142,12 @@ def tiny() -> Recipe:
         steps=1,
         codec=CodecConfig(size=64, latent=64, prediction="x0", unet=unet, encoder=encoder),
         codec_training=CodecTraining(
-            frames=6_000, batch=16, learning_rate=2e-3, warmup=0.05, decay=True, ema=0.98, mouth_weight=8, eye_weight=4,
-            noisiest_share=0.5, validate_every=3_000, save_every=1_000,
+            frames=8_000, batch=16, learning_rate=2e-3, warmup=0.05, decay=True, ema=0.98, mouth_weight=8, eye_weight=8,
+            blink_boost=4, noisiest_share=0.5, validate_every=3_000, save_every=1_000,
         ),
         speech=SpeechConfig(encoder="log-mel", layers=()),
         motion=MotionConfig(width=64, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.0, pose_hidden=16),
-        motion_training=MotionTraining(frames=240_000, batch=8, window=50, learning_rate=2e-3, ema=0.98, validate_every=120_000, save_every=40_000),
+        motion_training=MotionTraining(frames=160_000, batch=8, window=50, learning_rate=2e-3, ema=0.98, validate_every=80_000, save_every=40_000),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from talkers.avatar import Avatar
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, UsageError
 from talkers.recipes import Recipe, tiny
+from talkers.training.articulation import agree
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import region_figures, region_weights, train_codec
 from talkers.training.frames import FrameStore, PositionSampler, held_out, region_boxes
@@ -185,3 +186,12 @@ def test_budgets_and_learning_rates() -> None:
     assert learning_rate(0.1, 1.0, 0.1, True) == pytest.approx(1.0)
     assert learning_rate(1.0, 1.0, 0.1, True) == pytest.approx(0.01)
     assert learning_rate(1.0, 1.0, 0.0, False) == 1.0
+
+
+def test_a_tracker_that_sees_something_else_is_not_trusted() -> None:
+    known = np.abs(np.sin(np.arange(100, dtype=np.float32)))
+    assert agree(known + 0.01, known)
+    assert not agree(0.7 * known, known)  # sees smaller movements
+    assert not agree(np.roll(known, 2), known)  # sees other movements
+    assert not agree(np.where(np.arange(100) % 5 == 0, np.nan, known).astype(np.float32), known)  # often sees nothing
+    assert not agree(known, 0 * known)

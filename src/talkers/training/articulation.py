@@ -2,7 +2,8 @@
 
 A regressor averages what speech does not determine, and a codec that is not fully trained moves the mouth too little.
 The avatar speaks clips of its own training footage at several amplitudes; where the standard deviation of its mouth's
-opening, measured on the frames, equals the real one's, it is right.
+opening, measured on the frames, equals the real one's, it is right. Where the face tracker does not see in the footage
+what the corpus recorded (a drawn face, say), nothing is enlarged.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from talkers.face import FaceTracker, mouth_opening
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.progress import Report
 
-AMPLITUDES = (1.0, 1.5, 2.0, 3.0)
+AMPLITUDES = (1.0, 1.25, 1.5, 2.0)
+AGREEMENT = 0.9  # least correlation of what the tracker sees with what the corpus recorded, and least ratio of their spreads
 
 
 def openings(frames: NDArray[np.uint8], tracker: FaceTracker) -> NDArray[np.float32]:
@@ -29,12 +31,25 @@ def openings(frames: NDArray[np.uint8], tracker: FaceTracker) -> NDArray[np.floa
     return np.array([mouth_opening(r.landmarks) if r else np.nan for r in readings], np.float32)
 
 
+def agree(seen: NDArray[np.float32], known: NDArray[np.float32]) -> bool:
+    """Whether two measurements of the same openings [T], NaN where there is none, tell the same."""
+    both = np.isfinite(seen) & np.isfinite(known)
+    if both.mean() < 0.9:
+        return False
+    (a, joint), (_, b) = np.cov(seen[both], known[both])
+    spread = np.sqrt(a / b) if b > 0 else 0.0
+    return bool(joint > AGREEMENT * np.sqrt(a * b) and AGREEMENT < spread < 1 / AGREEMENT)
+
+
 def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Report) -> float | None:
     """The amplitude at which the avatar articulates like the person; None where faces cannot be measured."""
     features, ratios = speech_features(corpus, avatar.recipe.speech, report), []
     try:
         with FaceTracker(1) as tracker:
             real = np.concatenate([openings(corpus.frames(n), tracker) for n in names])
+            known = np.concatenate([mouth_opening(corpus.column("landmarks", n)) for n in names])
+            if not agree(real, known):
+                return None
             for done, amplitude in enumerate(AMPLITUDES):
                 made = []
                 for name in names:
@@ -43,7 +58,7 @@ def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Repo
                         latents = avatar.motion.articulate(avatar.motion(features[name][None].float(), head).latents[0], amplitude)
                     made.append(openings(np.concatenate([avatar.decode(part) for part in torch.split(latents, 8)]), tracker))
                 seen = np.concatenate(made)
-                if min(np.isfinite(seen).mean(), np.isfinite(real).mean()) < 0.9:
+                if np.isfinite(seen).mean() < 0.9:
                     return None
                 ratios.append(float(np.nanstd(seen) / max(np.nanstd(real), 1e-6)))
                 report("calibrating", done + 1, len(AMPLITUDES))

@@ -103,8 +103,10 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
 
 
 def begun_with(start: Path) -> dict[str, Any]:
-    """What a training began with: the settings of the other one and how far it was."""
+    """What a training began with: the settings of the other one and how far it was, and what that one began with."""
     said: dict[str, Any] = {}
+    if (start / "avatar.json").is_file():
+        said = {k: v for k, v in json.loads((start / "avatar.json").read_text("utf-8")).items() if k == "begun_with"}
     settings, reached = start / "training" / "recipe.json", latest_checkpoint(start / "training", "codec")
     if settings.is_file():
         said["codec_training"] = json.loads(settings.read_text("utf-8"))["codec_training"]
