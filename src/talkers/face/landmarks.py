@@ -60,6 +60,18 @@ def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(gap / np.maximum(eyes, 1e-6), np.float32)
 
 
+def lip_shape(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The lips apart from where the head is: the mouth's opening, then the lips' points in the frame of the eyes, in
+    inter-ocular distances: [T, 478, 2] -> [T, 1 + 2 * 40]."""
+    right, left = landmarks[:, EYE_CORNERS[0]], landmarks[:, EYE_CORNERS[1]]
+    axis = left - right
+    scale = np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-3)
+    cos, sin = (axis / scale).T
+    lips = (landmarks[:, list(LIPS)] - ((left + right) / 2)[:, None]) / scale[:, None]
+    turned = np.stack([lips[..., 0] * cos[:, None] + lips[..., 1] * sin[:, None], -lips[..., 0] * sin[:, None] + lips[..., 1] * cos[:, None]], -1)
+    return np.concatenate([mouth_opening(landmarks)[:, None], turned.reshape(len(landmarks), -1)], -1).astype(np.float32)
+
+
 class FaceTracker:
     """Follows one face through a video: the largest at first, then the one nearest to where it was.
 

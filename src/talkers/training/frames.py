@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError
-from talkers.face.landmarks import BLENDSHAPES, EYE_CORNERS, LEFT_EYE, LIPS, RIGHT_EYE, mouth_opening
+from talkers.face.landmarks import BLENDSHAPES, LEFT_EYE, LIPS, RIGHT_EYE, lip_shape
 from talkers.media.decode import decode_frames
 from talkers.media.encode import atomic
 from talkers.training.progress import Report, quiet
@@ -51,14 +51,8 @@ def region_boxes(landmarks: NDArray[np.float32], size: int) -> NDArray[np.int16]
 
 def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:
     """What a face is doing apart from where it is: mouth opening, lips in the frame of the eyes, blendshapes: [T, 133]."""
-    marks, shapes = corpus.column("landmarks", name), np.nan_to_num(corpus.column("blendshapes", name))
-    right, left = marks[:, EYE_CORNERS[0]], marks[:, EYE_CORNERS[1]]
-    axis = left - right
-    scale = np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-3)
-    cos, sin = (axis / scale).T
-    lips = (marks[:, list(LIPS)] - ((left + right) / 2)[:, None]) / scale[:, None]
-    turned = np.stack([lips[..., 0] * cos[:, None] + lips[..., 1] * sin[:, None], -lips[..., 0] * sin[:, None] + lips[..., 1] * cos[:, None]], -1)
-    return np.concatenate([mouth_opening(marks)[:, None], turned.reshape(len(marks), -1), shapes], -1).astype(np.float32)
+    shapes = np.nan_to_num(corpus.column("blendshapes", name))
+    return np.concatenate([lip_shape(corpus.column("landmarks", name)), shapes], -1).astype(np.float32)
 
 
 class FrameStore:

@@ -1,0 +1,7 @@
+"""Frozen judges of a talking face, used as metrics or as losses: is it in sync, and can its lips be read?"""
+
+from talkers.experts.load import Expert, load_expert
+from talkers.experts.models import ExpertConfig, LipReader, SyncExpert
+from talkers.experts.mouths import Mouths, mouths_of
+
+__all__ = ["Expert", "ExpertConfig", "LipReader", "Mouths", "SyncExpert", "load_expert", "mouths_of"]

@@ -1,0 +1,51 @@
+"""What the experts look at: the mouth, cut out in the frame of the eyes, so that neither head nor camera matters."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from talkers.face.landmarks import EYE_CORNERS, LIPS, lip_shape
+
+PATCH = 48  # side of a mouth patch, pixels
+SPAN = 0.95  # side of the square that is cut, in inter-ocular distances
+SMOOTH = 9  # frames over which the patch's place is averaged, so that it follows the head and not the lips
+
+
+class Mouths(NamedTuple):
+    """A clip's mouth. patches: uint8 [T, 48, 48], grey. points: float32 [T, 81], see `lip_shape`."""
+
+    patches: NDArray[np.uint8]
+    points: NDArray[np.float32]
+
+
+def _smooth(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Moving average over SMOOTH rows, edges repeated: [T, k] -> [T, k]."""
+    padded = np.pad(rows, ((SMOOTH // 2, SMOOTH // 2), (0, 0)), mode="edge")
+    total = np.cumsum(np.concatenate([np.zeros_like(rows[:1]), padded]), 0)
+    return np.asarray((total[SMOOTH:] - total[:-SMOOTH]) / SMOOTH)
+
+
+def mouths_of(frames: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> Mouths:
+    """The mouth of a clip.
+
+    Args:
+        frames: [T, H, W, 3] RGB.
+        landmarks: [T, 478, 2] in pixels of the frames, without gaps.
+    """
+    right, left = (landmarks[:, corner].astype(np.float64) for corner in EYE_CORNERS)
+    place = _smooth(np.concatenate([landmarks[:, list(LIPS)].mean(1), left - right], -1))
+    centre, axis = place[:, :2], place[:, 2:] * (SPAN / 2)
+    height, width = frames.shape[1:3]
+    grey = torch.from_numpy(frames).float().mean(-1)[:, None]
+    scale = np.array([2 / width, 2 / height])
+    down = np.stack([-axis[:, 1], axis[:, 0]], -1)  # a quarter turn from the line of the eyes towards the chin
+    offset = (2 * centre + 1) / np.array([width, height]) - 1
+    theta = np.stack([axis * scale, down * scale, offset], -1)  # [T, 2, 3]
+    grid = F.affine_grid(torch.from_numpy(theta).float(), [len(frames), 1, PATCH, PATCH], align_corners=False)
+    patches = F.grid_sample(grey, grid, mode="bilinear", padding_mode="border", align_corners=False)[:, 0]
+    return Mouths(patches.round().clamp(0, 255).to(torch.uint8).numpy(), lip_shape(landmarks))

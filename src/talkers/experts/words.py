@@ -1,0 +1,107 @@
+"""GRID's sentences: six words, one of each slot (Cooke, Barker, Cunningham, Shao 2006)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkers.errors import MediaError
+
+SLOTS: tuple[tuple[str, ...], ...] = (
+    ("bin", "lay", "place", "set"),
+    ("blue", "green", "red", "white"),
+    ("at", "by", "in", "with"),
+    tuple("abcdefghijklmnopqrstuvxyz"),
+    ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    ("again", "now", "please", "soon"),
+)
+SILENCE = 0
+WORDS = ("", *(word for slot in SLOTS for word in slot))
+"""Every word, silence first: the classes of the lip reader."""
+CHANCE_WER = 1 - sum(1 / len(slot) for slot in SLOTS) / len(SLOTS)
+"""Word error rate of guessing."""
+UNITS_A_SECOND = 25_000  # of the times in GRID's .align files
+
+
+def sentence_of_name(name: str) -> tuple[str, ...] | None:
+    """The sentence that a GRID file name spells ('bbaf2n': bin blue at f two now), None if it spells none."""
+    if not re.fullmatch(r"[blps][bgrw][abiw][a-vx-z][z1-9][anps](?:-\d+)?", name):
+        return None
+    words = []
+    for slot, letter in zip(SLOTS, name, strict=False):
+        if slot is SLOTS[4]:
+            words.append(slot[0 if letter == "z" else int(letter)])
+        else:
+            words.append(next(w for w in slot if w[0] == letter))
+    return tuple(words)
+
+
+def read_alignment(path: Path) -> list[tuple[float, float, str]]:
+    """Start and end in seconds and the word of each line of a GRID .align file, without silences.
+
+    Raises:
+        MediaError: it cannot be read or is no such file.
+    """
+    try:
+        rows = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        times = [(int(start) / UNITS_A_SECOND, int(end) / UNITS_A_SECOND, word) for start, end, word in rows]
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise MediaError("this alignment cannot be read", where=path, why=str(error), todo="Each line must be: start end word") from error
+    return [row for row in times if row[2] not in ("sil", "sp")]
+
+
+def frame_labels(words: list[tuple[float, float, str]], frames: int, rate: float = 25.0) -> NDArray[np.int64]:
+    """The class of each frame (its middle counts): index into WORDS, SILENCE where nothing is said."""
+    labels = np.zeros(frames, np.int64)
+    middle = (np.arange(frames) + 0.5) / rate
+    for start, end, word in words:
+        if word in WORDS:
+            labels[(middle >= start) & (middle < end)] = WORDS.index(word)
+    return labels
+
+
+def read_sentence(log_probabilities: NDArray[np.floating]) -> tuple[str, ...]:
+    """The likeliest sentence of the grammar, by Viterbi: silence, six words in their order, silence.
+
+    Args:
+        log_probabilities: [T, len(WORDS)], of each class in each frame.
+    """
+    scores = np.asarray(log_probabilities, np.float64)
+    slots = [[SILENCE], *[[WORDS.index(w) for w in slot] for slot in SLOTS], [SILENCE]]
+    classes = np.concatenate([np.array(s) for s in slots])
+    slot_of = np.concatenate([np.full(len(s), k) for k, s in enumerate(slots)])
+    best = np.where(slot_of <= 1, scores[0, classes], -np.inf)
+    back = np.zeros((len(scores), len(classes)), np.int64)
+    own = np.arange(len(classes))
+    for t in range(1, len(scores)):
+        arrivals = np.full(len(slots), -np.inf)
+        origins = np.zeros(len(slots), np.int64)
+        for k in range(1, len(slots)):
+            inside = np.flatnonzero(slot_of == k - 1)
+            origins[k] = inside[np.argmax(best[inside])]
+            arrivals[k] = best[origins[k]]
+        moved = arrivals[slot_of]
+        back[t] = np.where(moved > best, origins[slot_of], own)
+        best = np.maximum(moved, best) + scores[t, classes]
+    state = int(np.argmax(np.where(slot_of >= len(SLOTS), best, -np.inf)))
+    path = [state]
+    for t in range(len(scores) - 1, 0, -1):
+        state = int(back[t, state])
+        path.append(state)
+    words: dict[int, str] = {}
+    for state in path:
+        words[int(slot_of[state])] = WORDS[classes[state]]
+    return tuple(words.get(k, "") for k in range(1, len(SLOTS) + 1))
+
+
+def word_error_rate(said: tuple[str, ...], read: tuple[str, ...]) -> float:
+    """Levenshtein distance of words over the number of words said."""
+    row = list(range(len(read) + 1))
+    for i, a in enumerate(said, 1):
+        last, row[0] = row[0], i
+        for j, b in enumerate(read, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (a != b))
+    return row[-1] / max(1, len(said))
