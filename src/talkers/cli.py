@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -239,6 +239,89 @@ def reconstruct(clip: Positional[Path], output: Out, avatar: str = "default", se
                 writer.write(frame)
                 report("reconstructing", done + 1, count)
     out.print(f"Wrote {output}")
+
+
+@app.command
+def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], output: Out, pairs: bool = False, seeds: int = 1, jobs: int | None = None,
+             limit: int | None = None, every: bool = False, speed: float = 60.0, as_json: Json = False) -> None:  # fmt: skip
+    """Score an avatar on real clips of its person, beside controls: writes metrics.json and index.html.
+
+    Interrupted, it goes on where it was when it is run again.
+
+    Args:
+        avatar: Folder of an avatar, or default; with --pairs the folder of made videos.
+        clips: Footage that the avatar was not trained on, or a corpus; with --pairs the folder of real videos.
+        output: Folder of the report.
+        pairs: Score made videos of any system against the real ones of the same names.
+        seeds: How often everything random is repeated.
+        jobs: Clips scored at once (default: one a core).
+        limit: At most so many clips.
+        every: Score also the clips of its corpus that the avatar was trained on.
+        speed: Seconds of speech for the speed figures; 0 leaves them out.
+        as_json: Print metrics.json instead of a table.
+    """
+    try:
+        from talkers.evaluation.evaluate import evaluate as run
+        from talkers.evaluation.evaluate import evaluate_pairs
+        from talkers.evaluation.report import table
+    except ImportError as error:
+        raise _missing("evaluating", "evaluate", error) from error
+
+    if seeds < 1 or (limit is not None and limit < 1) or speed < 0:
+        raise UsageError("seeds, limit and speed count from 1, 1 and 0", todo="Correct the number")
+    command = "talkers " + shlex.join(sys.argv[1:])
+    with progress_bar() as report:
+        if pairs:
+            if len(clips) != 1:
+                raise UsageError(f"{len(clips)} folders of real videos were named", todo="Write: talkers evaluate --pairs MADE REAL -o REPORT")
+            outcome = evaluate_pairs(Path(avatar), clips[0], output, jobs, limit, command, report)
+        else:
+            outcome = run(avatar, _some(clips), output, seeds, jobs, limit, every, speed, command, report)
+    if as_json:
+        _print_json(outcome.metrics)
+    else:
+        out.print(table(outcome.metrics))
+        for name, figure in outcome.metrics.get("speed", {}).items():
+            if "mean" in figure:
+                out.print(f"  {name}: {figure['mean']:g}")
+        for name, why in outcome.metrics["about"]["skipped"].items():
+            _say(f"left out: {name}: {why}")
+        out.print(f"Wrote {output / 'metrics.json'} and {output / 'index.html'}", soft_wrap=True)
+    _partial(outcome.failures)
+
+
+@app.command
+def train_expert(corpus: Positional[Path], output: Out, task: Literal["lips", "sync"] = "sync", sees: Literal["pixels", "points"] = "pixels",
+                 alignments: Path | None = None, frames: int | None = None, budget: str | None = None, seed: int = 0, resume: bool = False) -> None:  # fmt: skip
+    """Train a judge on real clips: does the mouth go with the sound, or which words do the lips say?
+
+    Args:
+        corpus: Folder made by `talkers prepare`, at 25 fps.
+        output: Folder for the expert.
+        task: sync (mouth against sound) or lips (reads GRID sentences).
+        sees: pixels of the mouth, or points (its landmarks).
+        alignments: Folder of GRID .align files; a lip reader needs them.
+        frames: Frames to see in training (default: the recipe's).
+        budget: Time for training, such as 20m.
+        seed: Of the training; another seed gives a second judge.
+        resume: Go on with the training in the output folder.
+    """
+    try:
+        from talkers.training.expert_stage import ExpertTraining
+        from talkers.training.expert_stage import train_expert as run
+    except ImportError as error:
+        raise _missing("training", "train", error) from error
+    from talkers.corpus import Corpus
+    from talkers.experts import ExpertConfig
+    from talkers.training.progress import parse_duration
+
+    settings = ExpertTraining(seed=seed) if frames is None else ExpertTraining(seed=seed, frames=frames)
+    seconds = parse_duration(budget) if budget else None
+    command = "talkers " + shlex.join(sys.argv[1:])
+    with progress_bar() as report:
+        expert = run(Corpus(corpus), output, ExpertConfig(task, sees), settings, alignments, seconds, resume, report, command)
+    for name, value in expert.about["metrics"].items():
+        out.print(f"  {name}: {value}")
 
 
 @app.command

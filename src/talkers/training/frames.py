@@ -14,7 +14,8 @@ from torch.utils.data import Dataset, Sampler
 
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError
-from talkers.face.landmarks import BLENDSHAPES, LEFT_EYE, LIPS, RIGHT_EYE, lip_shape
+from talkers.face.landmarks import BLENDSHAPES, LIPS, lip_shape
+from talkers.face.regions import region_boxes
 from talkers.media.decode import decode_frames
 from talkers.media.encode import atomic
 from talkers.training.progress import Report, quiet
@@ -34,19 +35,6 @@ def held_out(names: Sequence[str], share: float = 0.06) -> list[str]:
     limit = int(share * 2**32)
     chosen = [n for n in ranked if int(sha256(n.encode()).hexdigest()[:8], 16) < limit]
     return sorted(chosen or ranked[: len(ranked) > 1])
-
-
-def region_boxes(landmarks: NDArray[np.float32], size: int) -> NDArray[np.int16]:
-    """Boxes of mouth and eyes around their landmarks: [T, 478, 2] pixels -> [T, 3, 4] (left, top, right, bottom)."""
-    boxes = []
-    for points, wide, high in ((LIPS, 0.25, 0.55), (RIGHT_EYE, 0.3, 1.0), (LEFT_EYE, 0.3, 1.0)):
-        region = landmarks[:, list(points)]
-        low, high_corner = region.min(1), region.max(1)
-        width = high_corner[:, :1] - low[:, :1]
-        # margins in shares of the width: the height of an eye changes with every blink
-        margin = np.concatenate([wide * width, high * 0.5 * width], -1)
-        boxes.append(np.concatenate([np.floor(low - margin), np.ceil(high_corner + margin)], -1))
-    return np.clip(np.stack(boxes, 1), 0, size).astype(np.int16)
 
 
 def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:

@@ -19,14 +19,15 @@ from talkers.codec import DiffusionAutoencoder
 from talkers.corpus import Corpus
 from talkers.corpus.store import write_json
 from talkers.errors import ArtefactError, ResourceError, UsageError
+from talkers.face.regions import region_boxes, region_figures
 from talkers.media import write_png
 from talkers.montage import montage
 from talkers.motion import HEAD, Speech2Latent
 from talkers.recipes import Recipe
 from talkers.training.articulation import calibrate
 from talkers.training.checkpoint import SafetensorsCheckpointIO
-from talkers.training.codec_stage import region_figures, train_codec
-from talkers.training.frames import FrameStore, held_out, region_boxes
+from talkers.training.codec_stage import train_codec
+from talkers.training.frames import FrameStore, held_out
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.motion_stage import train_motion
 from talkers.training.progress import Report, quiet

@@ -1,0 +1,53 @@
+"""How like the real frames are the made ones, whole and where it matters."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from talkers.evaluation.watched import Watched
+from talkers.face.regions import psnr, region_boxes, region_figures
+
+Region = tuple[slice, slice]
+
+
+def face_box(landmarks: NDArray[np.float32], height: int, width: int) -> Region:
+    """The rows and columns that a face fills in a clip: [T, 478, 2]."""
+    low, high = np.percentile(landmarks.reshape(-1, 2), [1, 99], axis=0)
+    left, top = np.clip(np.floor(low), 0, [width - 1, height - 1]).astype(int)
+    right, bottom = np.clip(np.ceil(high), 1, [width, height]).astype(int)
+    return slice(top, bottom), slice(left, right)
+
+
+def fidelity(made: NDArray[np.uint8], real: Watched) -> dict[str, float]:
+    """Fidelity of a clip: uint8 [T, H, W, 3] against the real one, frame by frame.
+
+    Returns:
+        psnr, psnr_face, psnr_mouth in dB; ssim, ssim_mouth; mouth_r2 and eye_r2: the share of the region's
+        variation about the clip's mean frame that is explained (0: a still picture does as well; 1: perfect).
+    """
+    frames = real.frames
+    height, width = frames.shape[1:3]
+    boxes = region_boxes(real.landmarks, max(height, width))
+    face = face_box(real.landmarks, height, width)
+    left, top = boxes[:, 0, :2].min(0)
+    right, bottom = boxes[:, 0, 2:].max(0)
+    return {
+        **region_figures(made, frames, boxes),
+        "psnr_face": psnr(float(np.square(made[:, *face].astype(np.float32) - frames[:, *face]).mean())),
+        "ssim": _ssim(made, frames),
+        "ssim_mouth": _ssim(made[:, top:bottom, left:right], frames[:, top:bottom, left:right]),
+    }
+
+
+def _ssim(made: NDArray[np.uint8], real: NDArray[np.uint8]) -> float:
+    """Mean structural similarity (Wang et al. 2004) of up to 25 evenly picked frames."""
+    if min(made.shape[1:3]) < 12:
+        return float("nan")
+    picks = np.unique(np.linspace(0, len(made) - 1, min(25, len(made))).round().astype(int))
+    a, b = (torch.from_numpy(x[picks]).permute(0, 3, 1, 2).float() for x in (made, real))
+    value = structural_similarity_index_measure(a, b, data_range=255.0)
+    assert isinstance(value, torch.Tensor)
+    return float(value)

@@ -1,0 +1,98 @@
+"""Everything that judges a clip, loaded once a process; what is not installed is left out and named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkers.errors import MissingComponent
+from talkers.evaluation.fidelity import fidelity
+from talkers.evaluation.identity import FaceDescriptor
+from talkers.evaluation.motion import movement
+from talkers.evaluation.perceptual import MobileNetV2, load_features, perceptual
+from talkers.evaluation.phonemes import aligned_phones, bilabial_closure
+from talkers.evaluation.watched import Watched
+from talkers.experts import Expert, load_expert
+from talkers.experts.words import word_error_rate
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """figures: name -> value (NaN: not defined for this clip). features: of made and real frames, for FID-MNv2."""
+
+    figures: dict[str, float]
+    features: tuple[NDArray[np.float32], NDArray[np.float32]] | None
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The metrics that this machine can compute. skipped: metric -> why it is left out and what to install."""
+
+    lips: dict[str, Expert]
+    sync: dict[str, Expert]
+    network: MobileNetV2 | None
+    descriptor: FaceDescriptor | None
+    phones: bool
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def said_when(self, samples: NDArray[np.float32], sentence: tuple[str, ...] | None) -> list[tuple[str, float, float]]:
+        """Phones of a clip with their times; empty without a transcript or an aligner."""
+        return aligned_phones(samples, sentence) if sentence and self.phones else []
+
+    def judge(self, made: Watched, real: Watched, samples: NDArray[np.float32], speech: NDArray[np.bool_], sentence: tuple[str, ...] | None,
+              phones: list[tuple[str, float, float]]) -> Judged:  # fmt: skip
+        """All figures of a made clip beside the real one.
+
+        Args:
+            made, real: of T frames at 25 fps.
+            samples: the sound that both go with, float32 [n] at 16 kHz.
+            speech: bool [T], where something is said.
+            sentence: the six words of a GRID sentence, or None.
+            phones: see `said_when`.
+        """
+        figures = fidelity(made.frames, real) | movement(made, real, speech)
+        figures["bilabial_closure"] = bilabial_closure(made.opening, phones)
+        for suffix, expert in self.sync.items():
+            offset, figures[f"sync_confidence{suffix}"] = expert.sync(made.mouths, samples, speech)
+            figures[f"sync_offset{suffix}"], figures[f"in_sync{suffix}"] = offset, float(abs(offset) <= 1)
+        for suffix, expert in self.lips.items():
+            figures[f"lip_wer{suffix}"] = word_error_rate(sentence, expert.read(made.mouths)) if sentence else float("nan")
+        if self.descriptor is not None:
+            figures["csim"] = self.descriptor.similarity(self.descriptor.describe(made), self.descriptor.describe(real))
+        features = None
+        if self.network is not None:
+            figures["lpips_mnv2"], *pooled = perceptual(self.network, made.frames, real.frames)
+            features = (pooled[0], pooled[1])
+        return Judged({k: float(v) for k, v in figures.items()}, features)
+
+
+@lru_cache(1)
+def load_judges() -> Judges:
+    """All judges that can be had on this machine."""
+    skipped: dict[str, str] = {}
+
+    def have(metrics: str, make: Callable[[], Part]) -> Part | None:
+        try:
+            return make()
+        except MissingComponent as error:
+            skipped.update(dict.fromkeys(metrics.split(), str(error)))
+            return None
+
+    def aligner() -> Any:
+        return aligned_phones(np.zeros(1600, np.float32), ())
+
+    return Judges(
+        lips={"": load_expert("lips-pixels"), "_points": load_expert("lips-points")},
+        sync={"": load_expert("sync-pixels"), "_points": load_expert("sync-points")},
+        network=have("lpips_mnv2 fid_mnv2", load_features),
+        descriptor=have("csim", FaceDescriptor),
+        phones=have("bilabial_closure", aligner) is not None,
+        skipped=skipped,
+    )

@@ -1,0 +1,81 @@
+"""What an avatar makes of a real clip, and the controls beside which its figures mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from talkers.avatar import Avatar
+from talkers.codec import to_frames
+from talkers.experts.load import shifted
+from talkers.motion.model import at_frames
+from talkers.speech import FEATURE_RATE, features_of, loudness, speech_gain
+
+Frames = NDArray[np.uint8]
+SHIFT = 5  # frames by which the control's sound is moved
+
+
+@torch.inference_mode()
+def given_pose_latents(avatar: Avatar, samples: NDArray[np.float32], head: Tensor) -> Tensor:
+    """Latents [T, L] for sound (float32 [n], 16 kHz) and measured head values [T, 7]."""
+    gain = speech_gain(loudness(samples, 16_000, float(avatar.frame_rate), len(head)))
+    rows = at_frames(features_of(avatar.speech_encoder, samples, gain), FEATURE_RATE, float(avatar.frame_rate), 0, len(head))
+    return avatar.motion.articulate(avatar.motion(rows[None].float(), head[None]).latents[0], avatar.articulation)
+
+
+def decoded(avatar: Avatar, latents: Tensor, seed: int) -> Frames:
+    """Frames of latents [T, L], from the shared noise of the seed."""
+    return np.concatenate([avatar.decode(part, seed) for part in torch.split(latents, 8)])
+
+
+@torch.inference_mode()
+def with_own_noise(avatar: Avatar, latents: Tensor, seed: int) -> Frames:
+    """Frames of latents [T, L], each from a noise of its own."""
+    generator, made = torch.Generator().manual_seed(seed), []
+    for part in torch.split(latents, 8):
+        noise = torch.randn(len(part), 3, avatar.size, avatar.size, generator=generator).to(avatar.device)
+        made.append(to_frames(avatar.codec.decode(part.to(avatar.device), noise, avatar.recipe.steps)).cpu().numpy())
+    return np.concatenate(made)
+
+
+def spoken(avatar: Avatar, samples: NDArray[np.float32], frames: int, seed: int) -> Frames:
+    """`frames` frames of what the avatar says, as a user gets it: predicted pose, scheduled blinks."""
+    made = np.stack(list(avatar.speak(samples, seed=seed)))
+    return np.concatenate([made, np.repeat(made[-1:], max(0, frames - len(made)), 0)])[:frames]
+
+
+def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: NDArray[np.float32], head: Tensor) -> dict[str, Callable[[int], Frames]]:
+    """How to make each variant of a clip from a seed.
+
+    Args:
+        real: uint8 [T, S, S, 3]. samples: its sound, float32 [n] at 16 kHz. other: another clip's sound.
+        head: its measured head values [T, 7].
+
+    Returns:
+        codec (reconstruction), speech (as a user gets it), speech_given_pose, and controls: silent_audio,
+        shuffled_audio, audio_later, audio_sooner, per_frame_noise (all with measured pose), mean_frame, previous_frame,
+        real.
+    """
+    count = len(real)
+    fitted = np.pad(other, (0, max(0, len(samples) - len(other))))[: len(samples)]
+
+    def given(sound: NDArray[np.float32]) -> Callable[[int], Frames]:
+        return lambda seed: decoded(avatar, given_pose_latents(avatar, sound, head), seed)
+
+    return {
+        "codec": lambda seed: decoded(avatar, torch.cat([avatar.encode(real[k : k + 8]) for k in range(0, count, 8)]), seed),
+        "speech": lambda seed: spoken(avatar, samples, count, seed),
+        "speech_given_pose": given(samples),
+        "controls.real": lambda seed: real,
+        "controls.silent_audio": given(np.zeros_like(samples)),
+        "controls.shuffled_audio": given(fitted),
+        "controls.audio_later": given(shifted(samples, SHIFT)),
+        "controls.audio_sooner": given(shifted(samples, -SHIFT)),
+        "controls.per_frame_noise": lambda seed: with_own_noise(avatar, given_pose_latents(avatar, samples, head), seed),
+        "controls.mean_frame": lambda seed: np.repeat(real.mean(0, dtype=np.float64).round().astype(np.uint8)[None], count, 0),
+        "controls.previous_frame": lambda seed: np.concatenate([real[:1], real[:-1]]),
+    }

@@ -1,0 +1,164 @@
+"""evaluation: every metric tells the truth where the truth is known, and orders what is worse as worse."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+import speaker
+from talkers.errors import MissingComponent
+from talkers.evaluation.fidelity import fidelity
+from talkers.evaluation.motion import articulation, blinks_of, flicker, movement, silence_motion, silent_frames
+from talkers.evaluation.perceptual import frechet_distance, load_features, perceptual
+from talkers.evaluation.phonemes import bilabial_closure
+from talkers.evaluation.statistics import interval, summary
+from talkers.evaluation.watched import Watched
+from talkers.face.landmarks import BLENDSHAPES, BLINKS
+
+SIZE = 96
+
+
+def seen(acts: speaker.Performance) -> Watched:
+    """The procedural speaker as a perfect tracker would see it."""
+    rows = list(zip(acts.opening, acts.shift, acts.blink, strict=True))
+    frames = np.stack([speaker.draw(SIZE, *map(float, row)) for row in rows])
+    marks = np.stack([speaker.landmarks(SIZE, *map(float, row)) for row in rows])
+    shapes = np.zeros((len(rows), len(BLENDSHAPES)), np.float32)
+    shapes[:, list(BLINKS)] = acts.blink[:, None]
+    angles = np.stack([acts.yaw, 0 * acts.yaw, 0 * acts.yaw], -1).astype(np.float32)
+    return Watched(frames, marks, shapes, angles, np.ones(len(rows), bool))
+
+
+@pytest.fixture(scope="module")
+def acts() -> speaker.Performance:
+    return speaker.perform(75, 3)
+
+
+@pytest.fixture(scope="module")
+def real(acts: speaker.Performance) -> Watched:
+    return seen(acts)
+
+
+def late(acts: speaker.Performance, frames: int) -> Watched:
+    return seen(speaker.Performance(np.roll(acts.opening, frames), acts.shift, acts.blink))
+
+
+def test_a_perfect_copy_is_perfect_and_a_still_picture_explains_nothing(real: Watched, acts: speaker.Performance) -> None:
+    figures = fidelity(real.frames, real) | movement(real, real, acts.opening > 0.05)
+    assert figures["mouth_r2"] == figures["eye_r2"] == pytest.approx(1)
+    assert figures["ssim"] == pytest.approx(1, abs=1e-4)
+    assert figures["lmd_mouth"] == figures["pose_error"] == figures["blendshape_error"] == 0
+    for ratio in ("articulation", "pose_std_ratio", "pose_speed_ratio", "jitter_ratio"):
+        assert figures[ratio] == pytest.approx(1)
+    still = np.repeat(real.frames.mean(0).round().astype(np.uint8)[None], 75, 0)
+    assert abs(fidelity(still, real)["mouth_r2"]) < 0.01
+    assert abs(fidelity(still, real)["eye_r2"]) < 0.01
+
+
+def test_a_frozen_mouth_does_not_articulate(real: Watched, acts: speaker.Performance) -> None:
+    frozen = seen(speaker.Performance(0 * acts.opening, acts.shift, acts.blink))
+    half = seen(speaker.Performance(acts.opening / 2, acts.shift, acts.blink))
+    assert articulation(frozen, real) == pytest.approx(0, abs=1e-5)
+    assert articulation(half, real) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_mouth_that_moves_in_silence_is_counted() -> None:
+    opening = np.zeros(100, np.float32)
+    speech = np.arange(100) < 40
+    opening[:40] = np.abs(np.sin(np.arange(40)))
+    assert silence_motion(opening, speech) == 0
+    opening[60:80:2] = 0.1  # up and down in every frame from 60 to 79, of the 56 frames well inside silence
+    assert silence_motion(opening, speech) == pytest.approx(20 / 56)
+    assert np.isnan(silence_motion(opening, np.ones(100, bool)))
+    assert silent_frames(speech).sum() == 56
+
+
+def test_blinks_are_counted() -> None:
+    closed = np.full(100, 0.1, np.float32)
+    assert blinks_of(closed)[0] == 0
+    for at in (20, 60):
+        closed[at : at + 4] = 0.8
+    assert blinks_of(closed) == (2, 4.0)
+    assert blinks_of(closed + 0.02 * np.random.default_rng(0).normal(size=100).astype(np.float32))[0] == 2
+
+
+def worse(real: Watched, kind: str, amount: float) -> np.ndarray:
+    if kind == "blur":
+        return np.asarray(gaussian_filter(real.frames.astype(float), (0, amount, amount, 0))).round().astype(np.uint8)
+    if kind == "noise":
+        return (real.frames + 10 * amount * np.random.default_rng(0).normal(size=real.frames.shape)).clip(0, 255).round().astype(np.uint8)
+    return np.repeat(real.frames[:: int(4 * amount)], int(4 * amount), 0)[: len(real.frames)]  # frozen for so many frames
+
+
+@pytest.mark.parametrize("kind", ["blur", "noise", "freeze"])
+def test_worse_pictures_score_worse(real: Watched, kind: str) -> None:
+    scores = [fidelity(worse(real, kind, amount), real) for amount in (0.5, 1, 2, 4)]
+    for metric in ("psnr", "psnr_face", "psnr_mouth", "mouth_r2", "ssim", "ssim_mouth"):
+        row = [s[metric] for s in scores]
+        assert all(a > b for a, b in itertools.pairwise(row)), (metric, row)
+
+
+@pytest.mark.parametrize("kind", ["blur", "noise"])
+def test_perceptual_distances_order_pictures(real: Watched, kind: str) -> None:
+    try:
+        network = load_features()
+    except MissingComponent as error:
+        pytest.skip(str(error))
+    runs = [perceptual(network, worse(real, kind, amount), real.frames) for amount in (0.5, 1, 2, 4)]
+    for row in ([r[0] for r in runs], [frechet_distance(r[1], r[2]) for r in runs]):
+        assert all(a < b for a, b in itertools.pairwise(row)), row
+    same = perceptual(network, real.frames, real.frames)
+    assert same[0] == 0
+    assert frechet_distance(same[1], same[2]) == pytest.approx(0, abs=1e-3)
+
+
+def test_the_frechet_distance_is_that_of_gaussians() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(4000, 3)), 2 * rng.normal(size=(4000, 3)) + 1
+    assert frechet_distance(a.astype(np.float32), b.astype(np.float32)) == pytest.approx(3 * 1 + 3 * (2 - 1) ** 2, rel=0.1)
+
+
+def test_later_lips_are_further_away(real: Watched, acts: speaker.Performance) -> None:
+    rows = [movement(late(acts, k), real, acts.opening > 0.05)["lmd_mouth"] for k in (0, 1, 2, 4)]
+    assert all(a < b for a, b in itertools.pairwise(rows)), rows
+
+
+def test_trembling_and_flicker_are_seen(real: Watched, acts: speaker.Performance) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for amount in (0.5, 1, 2):
+        marks = (real.landmarks + amount * rng.normal(size=(75, 1, 2))).astype(np.float32)
+        rows.append(movement(Watched(real.frames, marks, real.blendshapes, real.angles, real.found), real, acts.opening > 0.05)["jitter_ratio"])
+    assert 1 < rows[0] < rows[1] < rows[2]
+    corner = np.zeros((SIZE, SIZE), bool)
+    corner[:10, :10] = True
+    assert flicker(real.frames, corner) == 0
+    noisy = real.frames.copy()
+    noisy[::2, :10, :10] += 8
+    assert flicker(noisy, corner) == 64
+
+
+def test_lips_that_close_for_b_are_counted() -> None:
+    opening = np.full(50, 0.2, np.float32)
+    opening[10:13] = 0.01
+    phones = [("B", 0.4, 0.5), ("IY", 0.5, 0.7), ("M", 1.2, 1.3)]
+    assert bilabial_closure(opening, phones) == 0.5
+    assert np.isnan(bilabial_closure(opening, [("IY", 0.5, 0.7)]))
+
+
+def test_intervals_are_over_clips() -> None:
+    figure = interval([[1.0, 3.0], [2.0, 2.0], [float("nan")] * 2, [4.0, 4.0]])
+    assert figure["mean"] == pytest.approx(8 / 3, abs=1e-3)
+    assert figure["clips"] == 3
+    assert figure["low"] is not None
+    assert figure["high"] is not None
+    assert 2 <= figure["low"] < figure["mean"] < figure["high"] <= 4  # type: ignore[operator]
+    assert interval([[float("nan")]])["mean"] is None
+    values = {v: {"psnr": [[1.0]], "lmd_mouth": [[k]], "lmd_mouth_iod": [[0.1]]} for k, v in enumerate(("speech", "speech_given_pose", "controls.real"))}
+    sections = summary(values, {})
+    assert sections["speech"]["psnr_given_pose"]["mean"] == 1
+    assert sections["speech"]["lmd_mouth"]["mean"] == 1
+    assert sections["controls"]["real"]["lmd_mouth"]["mean"] == 2

@@ -1,0 +1,136 @@
+"""experts: they know GRID's grammar, look at the mouth wherever the head is, and find a known offset."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import speaker
+from talkers.corpus import Corpus
+from talkers.errors import ArtefactError, MediaError, UsageError
+from talkers.experts import Expert, ExpertConfig, load_expert, mouths_of
+from talkers.experts.load import BUNDLED, shifted
+from talkers.experts.words import CHANCE_WER, SLOTS, WORDS, frame_labels, read_alignment, read_sentence, sentence_of_name, word_error_rate
+from talkers.training.expert_stage import ExpertTraining, train_expert
+
+
+def test_file_names_spell_sentences() -> None:
+    assert sentence_of_name("bbaf2n") == ("bin", "blue", "at", "f", "two", "now")
+    assert sentence_of_name("swwzzp-2") == ("set", "white", "with", "z", "zero", "please")
+    for name in ("hello", "bbaw2n", "bbaf22", ""):
+        assert sentence_of_name(name) is None
+    assert len(WORDS) == 1 + sum(map(len, SLOTS))
+    assert 0.8 < CHANCE_WER < 0.82
+
+
+def test_words_are_read_in_their_order() -> None:
+    sentence = ("lay", "red", "by", "q", "seven", "soon")
+    labels = np.concatenate([[0] * 6, *([WORDS.index(w)] * 5 for w in sentence), [0] * 4])
+    rng = np.random.default_rng(0)
+    clear = np.eye(len(WORDS))[labels] * 4 + rng.normal(size=(len(labels), len(WORDS)))
+    assert read_sentence(clear - np.log(np.exp(clear).sum(1, keepdims=True))) == sentence
+    assert len(read_sentence(np.zeros((75, len(WORDS))))) == 6  # whatever is seen, a sentence of the grammar
+
+
+def test_word_error_rates() -> None:
+    assert word_error_rate(("a", "b", "c"), ("a", "b", "c")) == 0
+    assert word_error_rate(("a", "b", "c"), ("a", "x", "c")) == pytest.approx(1 / 3)
+    assert word_error_rate(("a", "b", "c"), ("b", "c")) == pytest.approx(1 / 3)
+    assert word_error_rate(("a",), ()) == 1
+
+
+def test_alignments_label_frames(tmp_path: Path) -> None:
+    path = tmp_path / "a.align"
+    path.write_text("0 5000 sil\n5000 10000 bin\n10000 15000 blue\n15000 75000 sil\n")
+    words = read_alignment(path)
+    assert words == [(0.2, 0.4, "bin"), (0.4, 0.6, "blue")]
+    labels = frame_labels(words, 75)
+    assert [WORDS[i] for i in labels[[4, 5, 9, 10, 14, 15]]] == ["", "bin", "bin", "blue", "blue", ""]
+    path.write_text("0 sil\n")
+    with pytest.raises(MediaError, match="alignment"):
+        read_alignment(path)
+
+
+def test_the_mouth_is_cut_out_wherever_the_head_is() -> None:
+    def mouth(shift: float, opening: float) -> np.ndarray:
+        frames, marks = speaker.draw(128, opening, shift, 0)[None], speaker.landmarks(128, opening, shift, 0)[None]
+        return mouths_of(np.repeat(frames, 12, 0), np.repeat(marks, 12, 0)).patches[6].astype(float)
+
+    assert np.abs(mouth(0, 0.5) - mouth(0.06, 0.5)).mean() < 3
+    assert np.abs(mouth(0, 0.1) - mouth(0, 0.9)).mean() > 15
+
+
+def test_sound_is_shifted() -> None:
+    samples = np.arange(2000, dtype=np.float32)
+    assert np.array_equal(shifted(samples, 0), samples)
+    assert shifted(samples, 1)[640] == 0
+    assert shifted(samples, 1)[641] == 1
+    assert shifted(samples, -2)[0] == 1280
+    assert len(shifted(samples, -2)) == len(shifted(samples, 3)) == 2000
+
+
+@pytest.fixture(scope="module")
+def sync(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> tuple[Expert, Path]:
+    """A sync expert of the procedural speaker."""
+    out = tmp_path_factory.mktemp("experts")
+    settings = ExpertTraining(frames=60_000, batch=8, window=60, learning_rate=3e-3, validate_every=60_000, save_every=20_000, ema=0.97)
+    return train_expert(corpus, out, ExpertConfig("sync", "points", width=32, dropout=0.0), settings, command="pytest"), out
+
+
+def test_a_known_offset_is_found(sync: tuple[Expert, Path], corpus: Corpus) -> None:
+    expert, _ = sync
+    acts = speaker.perform(100, 91)  # never trained on
+    rows = list(zip(acts.opening, acts.shift, acts.blink, strict=True))
+    frames = np.stack([speaker.draw(64, *map(float, row)) for row in rows])
+    mouths = mouths_of(frames, np.stack([speaker.landmarks(64, *map(float, row)) for row in rows]))
+    sound, speech = speaker.voice(acts.opening, 100), acts.opening > 0.05
+    for offset in (0, 3, -4):
+        found, sure = expert.sync(mouths, shifted(sound, offset), speech)
+        assert found == offset
+        other = expert.sync(mouths, speaker.voice(speaker.perform(100, 92).opening, 100), speech)
+        assert sure > other[1]
+
+
+def test_experts_are_saved_and_loaded(sync: tuple[Expert, Path], corpus: Corpus, tmp_path: Path) -> None:
+    expert, folder = sync
+    again = load_expert(folder / "sync-points.json")
+    assert again.about["metrics"]["offset_found"] > 0.8
+    assert again.about["data"]["held_out"]
+    frames, marks = corpus.frames("clip1"), corpus.column("landmarks", "clip1")
+    speech = np.array(corpus.column("speech", "clip1"), bool)
+    one, two = (e.sync(mouths_of(frames, marks), corpus.audio("clip1"), speech) for e in (expert, again))
+    assert one[0] == two[0]
+    assert one[1] == pytest.approx(two[1], abs=0.02)
+    with pytest.raises(UsageError, match="lips"):
+        again.read(mouths_of(frames, marks))
+    for name, content in {"newer": {"format_version": 2}, "damaged": {"format_version": 1, "config": {"task": "taste"}}}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        with pytest.raises(ArtefactError):
+            load_expert(tmp_path / f"{name}.json")
+    with pytest.raises(ArtefactError, match="no expert"):
+        load_expert("nowhere.json")
+    shutil.copy(folder / "sync-points.json", tmp_path / "alone.json")
+    with pytest.raises(ArtefactError, match="missing"):
+        load_expert(tmp_path / "alone.json")
+
+
+def test_experts_refuse_what_they_cannot_learn_from(corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="alignments"):
+        train_expert(corpus, tmp_path, ExpertConfig("lips"), ExpertTraining())
+    with pytest.raises(ArtefactError, match="not enough"):
+        train_expert(corpus, tmp_path, ExpertConfig("lips"), ExpertTraining(), tmp_path)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_experts_say_how_good_they_are(name: str) -> None:
+    about = load_expert(name).about
+    assert "GRID" in about["data"]["licence"]
+    assert about["command"].startswith("talkers train-expert")
+    if name.startswith("lips"):
+        assert about["metrics"]["wer"] < 0.5 < about["metrics"]["wer_of_other_clips"]
+    else:
+        assert about["metrics"]["offset_found"] > 0.8 > about["metrics"]["offset_found_with_other_sound"]
