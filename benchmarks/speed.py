@@ -14,53 +14,12 @@ import dataclasses
 import json
 import os
 import platform
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-import soundfile
 import torch
 
-SPEAK = """
-import json, resource, sys, time
-begin = time.perf_counter()
-import talkers
-avatar = talkers.Avatar.load()
-first = None
-def progress(done, total):
-    global first
-    first = first or time.perf_counter() - begin
-talk = avatar.speak(sys.argv[1])
-talk.save(sys.argv[2], progress)
-print(json.dumps({"frames": talk.frame_count, "seconds": time.perf_counter() - begin, "first_frame_s": first,
-                  "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
-"""
-
-WARM = """
-import json, sys, time, numpy
-import talkers
-avatar = talkers.Avatar.load()
-next(iter(avatar.speak(numpy.zeros(16000, "f"))))
-begin = time.perf_counter()
-next(iter(avatar.speak(sys.argv[1])))
-print(json.dumps({"first_frame_ms": 1000 * (time.perf_counter() - begin)}))
-"""
-
-
-def speech(path: Path, seconds: float) -> None:
-    """The demo's sentence, repeated to a length."""
-    from importlib.resources import files
-
-    samples, rate = soundfile.read(str(files("talkers") / "avatars" / "hello.flac"))
-    soundfile.write(path, np.resize(samples, int(seconds * rate)), rate)
-
-
-def child(code: str, *arguments: object) -> dict[str, float]:
-    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+from talkers.evaluation.speed import measure_speed
 
 
 def baseline(steps: int, frames: int) -> float:
@@ -88,17 +47,11 @@ def main() -> None:
     }
     slow = baseline(20, 1)
     report["dae_talker_20_steps_fps"] = round(1 / slow, 4)
-    with tempfile.TemporaryDirectory() as folder:
-        for seconds in options.seconds:
-            path = Path(folder) / "speech.wav"
-            speech(path, seconds)
-            got = child(SPEAK, path, Path(folder) / "out.mp4")
-            fps = got["frames"] / got["seconds"]
-            report[f"speak_{seconds:g}s"] = {
-                "fps": round(fps, 2), "real_time_factor": round(got["seconds"] / seconds, 3), "times_the_baseline": round(fps * slow),
-                "first_frame_s_cold": round(got["first_frame_s"], 2), "peak_mb": round(got["peak_mb"]),
-            }  # fmt: skip
-        report["first_frame_ms_warm"] = round(child(WARM, path)["first_frame_ms"])
+    for seconds in options.seconds:
+        got = measure_speed("default", seconds)
+        report[f"speak_{seconds:g}s"] = {k: round(v, 3 if k == "real_time_factor" else 1) for k, v in got.items()} | {
+            "times_the_baseline": round(got["fps"] * slow)
+        }
     text = json.dumps(report, indent=1)
     print(text)
     if options.output:

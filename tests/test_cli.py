@@ -30,6 +30,8 @@ VERBS = {
     "train": {"--output", "--recipe", "--set", "--budget", "--resume", "--start", "--devices", "--strategy", "--precision"},
     "speak": {"--output", "--avatar", "--seed", "--steps", "--pose", "--blinks", "--amplitude", "--fps", "--size"},
     "reconstruct": {"--output", "--avatar", "--seed", "--steps"},
+    "evaluate": {"--output", "--pairs", "--seeds", "--jobs", "--limit", "--every", "--speed", "--json"},
+    "train-expert": {"--output", "--task", "--sees", "--alignments", "--frames", "--budget", "--seed", "--resume"},
     "inspect": {"--json"},
     "doctor": {"--json"},
 }

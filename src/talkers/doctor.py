@@ -17,7 +17,10 @@ PACKAGES = (  # module, distribution, what needs it, extra that brings it
     ("av", "av", "reading and writing video", ""),
     ("transformers", "transformers", "speech features", ""),
     ("mediapipe", "mediapipe", "check, prepare, reconstruct", "prepare"),
-    ("pytorch_lightning", "pytorch-lightning", "train", "train"),
+    ("pytorch_lightning", "pytorch-lightning", "train, evaluate", "train"),
+    ("torchmetrics", "torchmetrics", "evaluate", "evaluate"),
+    ("pocketsphinx", "pocketsphinx", "evaluate: bilabial closure", "evaluate"),
+    ("dlib", "dlib-bin", "evaluate: identity (CSIM)", "evaluate"),
 )
 
 

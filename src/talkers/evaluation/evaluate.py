@@ -242,10 +242,9 @@ def evaluate(avatar: str, clips: Sequence[Path], out: Path, seeds: int = 1, jobs
     workers = jobs if jobs is not None else os.cpu_count() or 1
     loaded, about = _avatar(avatar), _about(command)
     work = out / ".work"
-    work.mkdir(parents=True, exist_ok=True)
-    speed = measure_speed(str(loaded.folder), speed_seconds) if speed_seconds else None  # while nothing else runs
     corpus, failures = _corpus_of(clips, loaded, work, report, workers)
     names = _chosen(corpus, loaded, every, limit, about["notes"])
+    speed = measure_speed(str(loaded.folder), speed_seconds) if speed_seconds else None  # while nothing else runs
     identity = [digest(loaded.folder / f) for f in ("avatar.json", "codec.safetensors", "motion.safetensors")]
     about |= {"avatar": str(loaded.folder), "avatar_sha256": sha256("".join(identity).encode()).hexdigest(), "data": corpus.digest(names), "seeds": seeds}
     paths = {}

@@ -103,17 +103,25 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     return save_avatar(out, recipe, corpus, codec, motion, command, start, report) if first else None
 
 
+def spent_on(folder: Path) -> dict[str, Any]:
+    """Frames seen and seconds of the stages of a training."""
+    spent: dict[str, Any] = {}
+    for stage in ("codec", "motion"):
+        if (reached := latest_checkpoint(folder, stage)) is not None:
+            pace = SafetensorsCheckpointIO().load_checkpoint(reached)["callbacks"]["Pace"]
+            spent[stage] = {"frames_seen": pace["seen"], "seconds": round(pace["spent"], 1)}
+    return spent
+
+
 def begun_with(start: Path) -> dict[str, Any]:
     """What a training began with: the settings of the other one and how far it was, and what that one began with."""
     said: dict[str, Any] = {}
     if (start / "avatar.json").is_file():
         said = {k: v for k, v in json.loads((start / "avatar.json").read_text("utf-8")).items() if k == "begun_with"}
-    settings, reached = start / "training" / "recipe.json", latest_checkpoint(start / "training", "codec")
+    settings = start / "training" / "recipe.json"
     if settings.is_file():
         said["codec_training"] = json.loads(settings.read_text("utf-8"))["codec_training"]
-    if reached is not None:
-        pace = SafetensorsCheckpointIO().load_checkpoint(reached)["callbacks"]["Pace"]
-        said |= {"frames_seen": pace["seen"], "seconds": round(pace["spent"], 1)}
+    said |= spent_on(start / "training").get("codec", {})
     return said
 
 
@@ -138,6 +146,7 @@ def save_avatar(
         "data": {"digest": corpus.digest(names), "clips": len(names), "seconds": round(seconds, 1), "held_out": test, "licence": corpus.about.get("licence")},
         "consent": corpus.about.get("consent"),
         "command": command,
+        "training": spent_on(out / "training"),
         "begun_with": begun_with(start) if start else None,
         "seed": recipe.seed,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__}"

@@ -1,0 +1,146 @@
+"""evaluation: one command scores an avatar beside its controls, goes on after an interruption, and pairs too."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import speaker
+from talkers.avatar import Avatar
+from talkers.cli import main
+from talkers.corpus import Corpus
+from talkers.errors import MediaError
+from talkers.evaluation.evaluate import Outcome, evaluate, evaluate_pairs
+from talkers.media import VideoWriter, decode_frames
+
+KEYS = {
+    "codec": ("psnr", "psnr_mouth", "mouth_r2", "eye_r2", "ssim", "flicker_ratio"),
+    "speech": ("psnr_given_pose", "psnr_mouth_given_pose", "mouth_r2_given_pose", "lmd_mouth", "sync_offset", "sync_confidence", "lip_wer",
+               "silence_motion", "articulation", "jitter_ratio"),
+    "speed": ("fps", "first_frame_ms", "peak_mb", "real_time_factor"),
+}  # fmt: skip
+CONTROLS = {"real", "silent_audio", "shuffled_audio", "audio_later", "audio_sooner", "per_frame_noise", "mean_frame", "previous_frame"}
+
+
+@pytest.fixture(scope="module")
+def report(tiny_avatar: Avatar, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
+    """The procedural speaker's avatar scored on three clips, of which one is broken."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    shutil.copytree(corpus.folder, folder / "clips", ignore=shutil.ignore_patterns(".cache"))
+    (folder / "clips" / "clips" / "clip2.mp4").write_bytes(b"broken")
+    outcome = evaluate(str(tiny_avatar.folder), [folder / "clips"], folder / "report", seeds=2, jobs=1, limit=3, every=True, speed_seconds=2)
+    return outcome, folder / "report"
+
+
+def test_the_report_holds_every_documented_key(report: tuple[Outcome, Path]) -> None:
+    outcome, folder = report
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics == json.loads(json.dumps(outcome.metrics))
+    for section, keys in KEYS.items():
+        for key in keys:
+            assert "mean" in metrics[section][key], (section, key)
+    assert set(metrics["controls"]) == CONTROLS
+    for figures in metrics["controls"].values():
+        assert {"psnr", "mouth_r2", "sync_offset", "lip_wer", "articulation"} <= set(figures)
+    assert metrics["speech"]["psnr"]["clips"] == 2
+    assert metrics["speech"]["psnr"]["low"] <= metrics["speech"]["psnr"]["mean"] <= metrics["speech"]["psnr"]["high"]
+    assert metrics["speech"]["psnr"]["seeds_std"] is not None
+    assert "GRID" in metrics["about"]["skipped"]["lip_wer"]
+    assert metrics["speed"]["training"]["codec"]["frames_seen"] > 1000
+
+
+def test_controls_stand_where_they_must(report: tuple[Outcome, Path]) -> None:
+    metrics = report[0].metrics
+    controls = {name: {k: v["mean"] for k, v in figures.items()} for name, figures in metrics["controls"].items()}
+    codec = {k: v["mean"] for k, v in metrics["codec"].items()}
+    assert controls["real"]["mouth_r2"] == 1
+    assert controls["real"]["articulation"] == 1
+    assert abs(controls["mean_frame"]["mouth_r2"]) < 0.02
+    assert codec["mouth_r2"] > 0.8
+    spoken = metrics["speech"]["mouth_r2_given_pose"]["mean"]
+    assert spoken > controls["shuffled_audio"]["mouth_r2"]
+    assert spoken > controls["audio_later"]["mouth_r2"]
+    assert spoken > controls["silent_audio"]["mouth_r2"]
+
+
+def test_a_clip_that_fails_is_listed_and_the_rest_is_scored(report: tuple[Outcome, Path]) -> None:
+    outcome, folder = report
+    assert list(outcome.failures) == ["clip2"]
+    assert "clip2" in outcome.metrics["about"]["failures"]
+    page = (folder / "index.html").read_text()
+    assert "clip2" in page
+    assert page.count("<video") == 2
+    assert 'src="data:video/mp4;base64,' in page
+    assert "http://" not in page
+
+
+def test_a_second_run_goes_on_where_the_first_was(report: tuple[Outcome, Path], tiny_avatar: Avatar) -> None:
+    _, folder = report
+    kept = {p: p.stat().st_mtime_ns for p in (folder / ".work").glob("*.json")}
+    again = evaluate(str(tiny_avatar.folder), [folder.parent / "clips"], folder, seeds=2, jobs=1, limit=3, every=True, speed_seconds=0)
+    assert {p: p.stat().st_mtime_ns for p in (folder / ".work").glob("*.json")} == kept
+    assert again.metrics["codec"] == report[0].metrics["codec"]
+
+
+def write(path: Path, frames: np.ndarray, acts: speaker.Performance, rate: Fraction = Fraction(25)) -> None:
+    sound = [speaker.voice(acts.opening, len(acts.opening))]
+    with VideoWriter(path, rate, sound, 16_000, crf=12) as writer:
+        for frame in frames:
+            writer.write(frame)
+
+
+def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in ("made", "real"):
+        (tmp_path / folder).mkdir()
+    for k in range(2):
+        acts = speaker.perform(60, k)
+        frames = np.stack([speaker.draw(128, float(o), float(s), float(b)) for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True)])
+        write(tmp_path / "real" / f"{k}.mp4", frames, acts)
+        frozen = np.stack([speaker.draw(128, 0, float(s), float(b)) for s, b in zip(acts.shift, acts.blink, strict=True)])
+        write(tmp_path / "made" / f"{k}.mp4", frames if k else frozen[:50, ::2, ::2], acts)  # the first frozen, smaller and shorter
+    write(tmp_path / "made" / "alone.mp4", frames, acts)
+    arguments = ["evaluate", str(tmp_path / "made"), str(tmp_path / "real"), "--pairs", "-o", str(tmp_path / "report"), "--json"]
+    assert main(arguments) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    records = {p.name[0]: json.loads(p.read_text())["figures"]["pairs"][0] for p in (tmp_path / "report" / ".work").glob("*.json")}
+    assert records["1"]["psnr"] > 40
+    assert records["1"]["articulation"] == pytest.approx(1, abs=0.1)
+    assert records["0"]["articulation"] < 0.5
+    assert records["0"]["mouth_r2"] < 0.3
+    told = " ".join(metrics["about"]["notes"])
+    assert "alone" in told
+    assert "64x64" in told
+    assert "50" in told
+    with pytest.raises(MediaError, match="same name"):
+        evaluate_pairs(tmp_path / "made" / "alone.mp4", tmp_path / "real", tmp_path / "other")
+
+
+def test_what_cannot_be_scored_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "real").mkdir()
+    with VideoWriter(tmp_path / "real" / "a.mp4", Fraction(25), crf=20) as writer:
+        for _ in range(30):
+            writer.write(np.full((64, 64, 3), 90, np.uint8))
+    for arguments, code, message in [
+        (["evaluate", str(tmp_path / "real"), str(tmp_path / "real"), "--pairs", "-o", str(tmp_path / "r1")], 3, "sound"),
+        (["evaluate", "default", str(tmp_path / "nowhere.mp4"), "-o", str(tmp_path / "r2"), "--speed", "0"], 3, "No such file"),
+        (["evaluate", str(tmp_path), str(tmp_path / "real"), "-o", str(tmp_path / "r3")], 4, "no avatar"),
+        (["evaluate", "default", str(tmp_path / "real"), "-o", str(tmp_path / "r4"), "--seeds", "0"], 2, "seeds"),
+    ]:
+        assert main(arguments) == code
+        assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_real_footage_can_be_evaluated(grid: Path, tmp_path: Path) -> None:
+    clips = sorted((grid / "s1" / "video").glob("*.mpg"))[:1]
+    outcome = evaluate("default", clips, tmp_path, jobs=1, speed_seconds=0)
+    metrics = outcome.metrics
+    assert metrics["codec"]["psnr"]["mean"] > 25
+    assert metrics["controls"]["real"]["csim"]["mean"] > 0.99
+    assert metrics["codec"]["csim"]["mean"] > 0.9
+    assert metrics["controls"]["real"]["lip_wer"]["mean"] < 0.5
+    assert list(decode_frames(tmp_path / ".work" / next((tmp_path / ".work").glob("*.json")).stem / "side-by-side.mp4"))
