@@ -15,12 +15,14 @@ from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, UsageError
 from talkers.face.regions import region_boxes, region_figures
 from talkers.recipes import Recipe, tiny
+from talkers.speech import SpeechConfig
 from talkers.training.articulation import agree
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import region_weights, train_codec
 from talkers.training.frames import FrameStore, PositionSampler, held_out
-from talkers.training.motion_data import MotionData, fit_readout
+from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout, gated, speech_features
 from talkers.training.progress import Pace, learning_rate, parse_duration
+from talkers.training.progress import quiet as quiet_report
 from talkers.training.train import train
 
 
@@ -196,3 +198,20 @@ def test_a_tracker_that_sees_something_else_is_not_trusted() -> None:
     assert not agree(np.roll(known, 2), known)  # sees other movements
     assert not agree(np.where(np.arange(100) % 5 == 0, np.nan, known).astype(np.float32), known)  # often sees nothing
     assert not agree(known, 0 * known)
+
+
+def test_silence_is_heard_in_training(corpus: Corpus) -> None:
+    """The gated rendition is digital silence between words; the silent one counts only where the person is silent."""
+    samples, speech = np.ones(16_000, np.float32), np.arange(25) % 10 < 5
+    quiet = gated(samples, speech, 25.0)
+    assert quiet[2 * 640 + 320] == 1
+    assert np.all(quiet[6 * 640 : 9 * 640] == 0)
+    features = speech_features(corpus, SpeechConfig("log-mel", ()), quiet_report)["clip1"]
+    assert features.shape == (3, 2 * corpus.clip("clip1").frames, 160)
+    assert features[2].float().std(0).max() < 0.05
+    names, frames = ["clip1"], corpus.clip("clip1").frames
+    silent = ~torch.from_numpy(np.array(corpus.column("speech", "clip1"), bool))
+    rows, usable = torch.zeros(frames, 4), torch.ones(frames, dtype=torch.bool)
+    data = MotionData({"clip1": features}, {"clip1": rows}, {"clip1": rows}, {"clip1": rows}, {"clip1": usable}, {"clip1": silent})
+    windows = WindowDataset(data, names, frames, RENDITIONS)
+    assert [int(windows[k]["usable"].sum()) for k in range(3)] == [frames, frames, int(silent.sum())]

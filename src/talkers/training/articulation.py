@@ -55,7 +55,7 @@ def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Repo
                 for name in names:
                     head = torch.from_numpy(head_values(corpus, name))[None]
                     with torch.inference_mode():
-                        latents = avatar.motion.articulate(avatar.motion(features[name][None].float(), head).latents[0], amplitude)
+                        latents = avatar.motion.articulate(avatar.motion(features[name][:1].float(), head).latents[0], amplitude)
                     made.append(openings(np.concatenate([avatar.decode(part) for part in torch.split(latents, 8)]), tracker))
                 seen = np.concatenate(made)
                 if np.isfinite(seen).mean() < 0.9:

@@ -23,20 +23,33 @@ from talkers.speech import FEATURE_RATE, SpeechConfig, features_of, load_speech_
 from talkers.training.frames import FrameStore, face_shape
 from talkers.training.progress import Report
 
+RENDITIONS = ("recorded", "gated", "silent")
+"""How the motion model hears a clip: as it was recorded, with digital silence between the words, and not at all."""
+
+
+def gated(samples: NDArray[np.float32], speech: NDArray[np.bool_], frame_rate: float) -> NDArray[np.float32]:
+    """Sound with digital silence where nothing is said: float32 [n] at 16 kHz, bool [T] -> [n]; fades last a frame."""
+    middles = (np.arange(len(speech)) + 0.5) / frame_rate * AUDIO_RATE
+    return np.asarray(samples * np.interp(np.arange(len(samples)), middles, speech), np.float32)
+
 
 def speech_features(corpus: Corpus, config: SpeechConfig, report: Report) -> dict[str, Tensor]:
-    """Features of every clip, two a frame: {name: float16 [2 T, F]}; cached beside the corpus."""
-    key = sha256(f"{config} {corpus.digest()} 1".encode()).hexdigest()[:16]
+    """Features of every clip in all RENDITIONS, two a frame: {name: float16 [3, 2 T, F]}; cached beside the corpus."""
+    key = sha256(f"{config} {corpus.digest()} 2".encode()).hexdigest()[:16]
     path = corpus.folder / ".cache" / f"speech-{key}.safetensors"
     if path.exists():
         return load_file(path)
     encoder, rate = load_speech_encoder(config), float(corpus.rate)
     features: dict[str, Tensor] = {}
+    nothing: dict[int, Tensor] = {}  # what silence sounds like, by its frames
     for done, clip in enumerate(corpus.clips):
         samples = corpus.audio(clip.name)
         gain = speech_gain(loudness(samples, AUDIO_RATE, rate, clip.frames))
-        rows = features_of(encoder, samples, gain)
-        features[clip.name] = at_frames(rows, FEATURE_RATE, rate, 0, clip.frames).half().contiguous()
+        if clip.frames not in nothing:
+            nothing[clip.frames] = features_of(encoder, np.zeros_like(samples))
+        heard = [features_of(encoder, sound, gain) for sound in (samples, gated(samples, corpus.column("speech", clip.name), rate))]
+        rows = [at_frames(f, FEATURE_RATE, rate, 0, clip.frames) for f in (*heard, nothing[clip.frames])]
+        features[clip.name] = torch.stack(rows).half().contiguous()
         report("hearing speech", done + 1, len(corpus.clips))
     with atomic(path) as temporary:
         save_file(features, temporary)
@@ -67,11 +80,12 @@ def head_values(corpus: Corpus, name: str) -> NDArray[np.float32]:
 class MotionData:
     """All clips of a corpus for stage 2; `usable` marks frames with a face."""
 
-    features: dict[str, Tensor]  # [2 T, F]
+    features: dict[str, Tensor]  # [3, 2 T, F], see RENDITIONS
     latents: dict[str, Tensor]  # [T, L]
     heads: dict[str, Tensor]  # [T, 7]
     shapes: dict[str, Tensor]  # [T, 133]
     usable: dict[str, Tensor]  # bool [T]
+    silent: dict[str, Tensor]  # bool [T]
 
     @staticmethod
     def collect(corpus: Corpus, store: FrameStore, codec: DiffusionAutoencoder, speech: SpeechConfig, report: Report) -> MotionData:
@@ -82,6 +96,7 @@ class MotionData:
             {n: torch.from_numpy(head_values(corpus, n)) for n in names},
             {n: torch.from_numpy(face_shape(corpus, n)) for n in names},
             {n: torch.from_numpy(np.array(corpus.column("face", n), dtype=bool)) for n in names},
+            {n: ~torch.from_numpy(np.array(corpus.column("speech", n), dtype=bool)) for n in names},
         )
 
     def joined(self, what: dict[str, Tensor], names: Sequence[str]) -> Tensor:
@@ -98,18 +113,22 @@ def fit_readout(latents: Tensor, shapes: Tensor, ridge: float = 1e-2) -> Tensor:
 
 
 class WindowDataset(Dataset[dict[str, Tensor]]):
-    """Windows of clips, padded to one length: every clip at every start."""
+    """Windows of clips, padded to one length: every clip at every start, in the renditions asked for.
 
-    def __init__(self, data: MotionData, names: Sequence[str], window: int):
+    In the silent rendition only the frames count in which the person is silent: it teaches how a mouth rests.
+    """
+
+    def __init__(self, data: MotionData, names: Sequence[str], window: int, renditions: Sequence[str] = ("recorded",)):
         self.data, self.window = data, window
-        self.rows = [(n, s) for n in names for s in range(max(1, len(data.latents[n]) - window + 1))]
+        self.rows = [(n, s, RENDITIONS.index(r)) for r in renditions for n in names for s in range(max(1, len(data.latents[n]) - window + 1))]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        name, start = self.rows[index]
+        name, start, rendition = self.rows[index]
         data, end = self.data, start + self.window
+        usable = data.usable[name] & data.silent[name] if RENDITIONS[rendition] == "silent" else data.usable[name]
 
         def cut(rows: Tensor, a: int, b: int) -> Tensor:
             part = rows[a:b].float()
@@ -118,9 +137,9 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         mask = torch.zeros(self.window, dtype=torch.bool)
         mask[: len(data.latents[name]) - start] = True
         return {
-            "features": cut(data.features[name], 2 * start, 2 * end),
+            "features": cut(data.features[name][rendition], 2 * start, 2 * end),
             "latents": cut(data.latents[name], start, end),
             "head": cut(data.heads[name], start, end),
             "exists": mask,
-            "usable": cut(data.usable[name], start, end) > 0,
+            "usable": cut(usable, start, end) > 0,
         }

@@ -18,7 +18,7 @@ from talkers.motion import Speech2Latent
 from talkers.motion.model import masked_mse, velocity
 from talkers.recipes import MotionTraining, Recipe
 from talkers.training.frames import MOUTH_NUMBERS, FrameStore, PositionSampler, held_out
-from talkers.training.motion_data import MotionData, WindowDataset, fit_readout
+from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout
 from talkers.training.progress import Pace, Report, learning_rate, quiet
 from talkers.training.run import fit
 
@@ -93,19 +93,17 @@ def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, fo
         raise ArtefactError("no clip of this corpus can be trained on", where=corpus.folder, todo="Prepare more footage")
     latents, heads, shapes = (data.joined(what, names) for what in (data.latents, data.heads, data.shapes))
     torch.manual_seed(recipe.seed + 1)
-    model = Speech2Latent(recipe.motion, next(iter(data.features.values())).shape[1], recipe.codec.latent)
+    model = Speech2Latent(recipe.motion, next(iter(data.features.values())).shape[-1], recipe.codec.latent)
     model.set_statistics(latents, heads)
-    silent = torch.cat([~torch.from_numpy(np.array(corpus.column("speech", n), dtype=bool))[data.usable[n]] for n in names])
-    model.set_mouth(latents, shapes[:, list(MOUTH_NUMBERS)], silent)
+    model.set_mouth(latents, shapes[:, list(MOUTH_NUMBERS)], data.joined(data.silent, names))
     pace = Pace(settings.frames, budget)
     module = MotionModule(model, settings, pace, recipe.seed, fit_readout(latents, shapes))
-    windows = WindowDataset(data, names, settings.window)
+    windows = WindowDataset(data, names, settings.window, RENDITIONS)
     indices = np.arange(len(windows))
+    often = np.repeat([1.0, settings.quiet_share / 2, settings.quiet_share / 2], len(windows) // len(RENDITIONS))
 
     def loader() -> DataLoader[Any]:
-        sampler = PositionSampler(
-            indices, np.ones(len(indices)), settings.batch, recipe.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size
-        )
+        sampler = PositionSampler(indices, often, settings.batch, recipe.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size)
         return DataLoader(windows, batch_sampler=sampler, pin_memory=torch.cuda.is_available())
 
     longest = max((len(data.latents[n]) for n in test), default=0)

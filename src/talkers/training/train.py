@@ -133,7 +133,7 @@ def save_avatar(
     names = [n for n in corpus.names if n not in test and corpus.column("face", n).any()]
     heads = np.concatenate([head_values(corpus, n)[np.asarray(corpus.column("face", n), bool)] for n in names])
     low, high = np.percentile(heads, [1, 99], axis=0)
-    features = next(iter(speech_features(corpus, recipe.speech, report).values())).shape[1]
+    features = next(iter(speech_features(corpus, recipe.speech, report).values())).shape[-1]
     write_weights(out / "codec.safetensors", codec.state_dict(), recipe.weights)
     write_weights(out / "motion.safetensors", motion.state_dict(), recipe.weights)
     seconds = float(sum(corpus.clip(n).frames for n in names) / corpus.rate)
@@ -176,7 +176,7 @@ def measure(avatar: Avatar, corpus: Corpus, names: list[str], out: Path, report:
         boxes = region_boxes(corpus.column("landmarks", name), corpus.size)
         head = torch.from_numpy(head_values(corpus, name))
         with torch.inference_mode():
-            latents = avatar.motion.articulate(avatar.motion(features[name][None].float(), head[None]).latents[0], avatar.articulation)
+            latents = avatar.motion.articulate(avatar.motion(features[name][:1].float(), head[None]).latents[0], avatar.articulation)
         made = {
             "codec": np.stack(list(avatar.reconstruct(iter(real)))),
             "speech_given_pose": np.concatenate([avatar.decode(part) for part in torch.split(latents, 8)]),
