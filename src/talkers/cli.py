@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -151,7 +152,7 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: t
         set: Settings to change, as key=value (see the recipe in avatar.json for the keys).
         budget: Time for both stages together, such as 30m or 1h30m; the learning rate is fitted to it.
         resume: Go on with the training in the output folder.
-        start: Avatar or training folder of the same recipe whose codec to begin with.
+        start: Avatar or training folder of the same recipe whose codec and motion model to begin with.
         devices: Number of devices, or auto (all GPUs, else the CPU).
         strategy: Lightning's strategy for several devices: auto, ddp, fsdp, ...
         precision: Lightning's precision: bf16-mixed, 32-true, ...
@@ -307,19 +308,20 @@ def train_expert(corpus: Positional[Path], output: Out, task: Literal["lips", "s
         resume: Go on with the training in the output folder.
     """
     try:
-        from talkers.training.expert_stage import ExpertTraining
         from talkers.training.expert_stage import train_expert as run
+        from talkers.training.expert_stage import training_of
     except ImportError as error:
         raise _missing("training", "train", error) from error
     from talkers.corpus import Corpus
     from talkers.experts import ExpertConfig
     from talkers.training.progress import parse_duration
 
-    settings = ExpertTraining(seed=seed) if frames is None else ExpertTraining(seed=seed, frames=frames)
+    config = ExpertConfig(task, sees)
+    settings = replace(training_of(config), seed=seed, **({} if frames is None else {"frames": frames}))
     seconds = parse_duration(budget) if budget else None
     command = "talkers " + shlex.join(sys.argv[1:])
     with progress_bar() as report:
-        expert = run(Corpus(corpus), output, ExpertConfig(task, sees), settings, alignments, seconds, resume, report, command)
+        expert = run(Corpus(corpus), output, config, settings, alignments, seconds, resume, report, command)
     for name, value in expert.about["metrics"].items():
         out.print(f"  {name}: {value}")
 

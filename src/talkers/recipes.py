@@ -58,7 +58,7 @@ class MotionTraining:
     ema: float = 0.998
     pose_weight: float = 0.5  # of the pose predictor's loss, relative to that of the latents
     velocity_weight: float = 0.5  # of the error of frame-to-frame differences of the latents
-    quiet_share: float = 0.5  # how often windows are heard with digital silence instead of the recording's, relative
+    quiet_share: float = 0.3  # how often windows are heard with digital silence instead of the recording's, relative
     readout_weight: float = 1.0  # of the error of the face's shape as a linear reading of the latents tells it
     validate_every: int = 200_000
     save_every: int = 100_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -201,7 +202,7 @@ def test_a_tracker_that_sees_something_else_is_not_trusted() -> None:
 
 
 def test_silence_is_heard_in_training(corpus: Corpus) -> None:
-    """The gated rendition is digital silence between words; the silent one counts only where the person is silent."""
+    """The gated rendition is digital silence between words; in the silent one the mouth rests."""
     samples, speech = np.ones(16_000, np.float32), np.arange(25) % 10 < 5
     quiet = gated(samples, speech, 25.0)
     assert quiet[2 * 640 + 320] == 1
@@ -213,5 +214,23 @@ def test_silence_is_heard_in_training(corpus: Corpus) -> None:
     silent = ~torch.from_numpy(np.array(corpus.column("speech", "clip1"), bool))
     rows, usable = torch.zeros(frames, 4), torch.ones(frames, dtype=torch.bool)
     data = MotionData({"clip1": features}, {"clip1": rows}, {"clip1": rows}, {"clip1": rows}, {"clip1": usable}, {"clip1": silent})
-    windows = WindowDataset(data, names, frames, RENDITIONS)
-    assert [int(windows[k]["usable"].sum()) for k in range(3)] == [frames, frames, int(silent.sum())]
+    windows = WindowDataset(data, names, frames, RENDITIONS, {"clip1": rows + 1})
+    assert [float(windows[k]["latents"].mean()) for k in range(3)] == [0, 0, 1]
+    assert [torch.equal(windows[k]["features"], features[k].float()) for k in range(3)] == [True] * 3
+
+
+def test_training_may_begin_with_another_avatar(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path) -> None:
+    """One step at no learning rate from a finished avatar gives its codec and its motion model again."""
+    recipe = tiny()
+    still = dataclasses.replace(
+        recipe,
+        codec_training=dataclasses.replace(recipe.codec_training, frames=16, learning_rate=1e-12),
+        motion_training=dataclasses.replace(recipe.motion_training, frames=400, learning_rate=1e-12),
+    )
+    shutil.copytree(tiny_avatar.folder, tmp_path / "start", ignore=shutil.ignore_patterns("training"))
+    for start in (tiny_avatar.folder, tmp_path / "start"):  # a training, and an avatar without one
+        made = train(corpus, tmp_path / f"from-{start.name}", still, start=start, trainer_options={"precision": "32-true"})
+        assert made is not None
+        for part in ("codec", "motion"):
+            ours, theirs = (getattr(a, part).state_dict() for a in (made, tiny_avatar))
+            assert all(torch.allclose(ours[k].float(), theirs[k].float(), atol=0.02, rtol=0.02) for k in ours if "head_" not in k), part

@@ -53,6 +53,13 @@ class ExpertTraining:
     seed: int = 0
 
 
+def training_of(config: ExpertConfig) -> ExpertTraining:
+    """How an expert is trained unless asked otherwise: contrasting pixels takes many steps, so each one sees less."""
+    if config.task == "sync" and config.sees == "pixels":
+        return ExpertTraining(frames=800_000, batch=6, window=50, learning_rate=1e-3, validate_every=100_000, save_every=50_000)
+    return ExpertTraining()
+
+
 @dataclass(frozen=True)
 class Footage:
     """The clips of a corpus as experts know them, by name."""

@@ -115,11 +115,13 @@ def fit_readout(latents: Tensor, shapes: Tensor, ridge: float = 1e-2) -> Tensor:
 class WindowDataset(Dataset[dict[str, Tensor]]):
     """Windows of clips, padded to one length: every clip at every start, in the renditions asked for.
 
-    In the silent rendition only the frames count in which the person is silent: it teaches how a mouth rests.
+    In the silent rendition the mouth rests: `resting` latents take the place of the measured ones.
     """
 
-    def __init__(self, data: MotionData, names: Sequence[str], window: int, renditions: Sequence[str] = ("recorded",)):
-        self.data, self.window = data, window
+    def __init__(
+        self, data: MotionData, names: Sequence[str], window: int, renditions: Sequence[str] = ("recorded",), resting: dict[str, Tensor] | None = None
+    ):
+        self.data, self.window, self.resting = data, window, resting or data.latents
         self.rows = [(n, s, RENDITIONS.index(r)) for r in renditions for n in names for s in range(max(1, len(data.latents[n]) - window + 1))]
 
     def __len__(self) -> int:
@@ -128,7 +130,7 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         name, start, rendition = self.rows[index]
         data, end = self.data, start + self.window
-        usable = data.usable[name] & data.silent[name] if RENDITIONS[rendition] == "silent" else data.usable[name]
+        latents = self.resting if RENDITIONS[rendition] == "silent" else data.latents
 
         def cut(rows: Tensor, a: int, b: int) -> Tensor:
             part = rows[a:b].float()
@@ -138,8 +140,8 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         mask[: len(data.latents[name]) - start] = True
         return {
             "features": cut(data.features[name][rendition], 2 * start, 2 * end),
-            "latents": cut(data.latents[name], start, end),
+            "latents": cut(latents[name], start, end),
             "head": cut(data.heads[name], start, end),
             "exists": mask,
-            "usable": cut(usable, start, end) > 0,
+            "usable": cut(data.usable[name], start, end) > 0,
         }

@@ -89,7 +89,7 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
         budget: seconds for both stages together, or None for the recipe's frames.
         resume: go on with the training that is in `out`.
         command: kept in avatar.json.
-        start: an avatar or training of the same recipe whose codec is begun with.
+        start: an avatar or training of the same recipe whose codec is begun with, and whose motion model if it fits.
 
     Returns:
         the avatar, as it was saved (None in the helping processes of a training on several devices).
@@ -99,7 +99,7 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     folder, budget = start_folder(out, recipe, corpus, budget, resume or not first)
     share = (budget * CODEC_SHARE, budget * (1 - CODEC_SHARE)) if budget else (None, None)
     codec = train_codec(corpus, recipe, folder, share[0], report, trainer_options, start)
-    motion = train_motion(corpus, recipe, codec, folder, share[1], report, trainer_options)
+    motion = train_motion(corpus, recipe, codec, folder, share[1], report, trainer_options, start)
     return save_avatar(out, recipe, corpus, codec, motion, command, start, report) if first else None
 
 
