@@ -264,7 +264,7 @@ def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], outpu
     try:
         from talkers.evaluation.evaluate import evaluate as run
         from talkers.evaluation.evaluate import evaluate_pairs
-        from talkers.evaluation.report import table
+        from talkers.evaluation.report import tables
     except ImportError as error:
         raise _missing("evaluating", "evaluate", error) from error
 
@@ -281,7 +281,7 @@ def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], outpu
     if as_json:
         _print_json(outcome.metrics)
     else:
-        out.print(table(outcome.metrics))
+        out.print(*tables(outcome.metrics))
         for name, figure in outcome.metrics.get("speed", {}).items():
             if "mean" in figure:
                 out.print(f"  {name}: {figure['mean']:g}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment
-from rich.table import Table
+from rich.table import Column, Table
 
 from talkers.experts.load import RATE
 from talkers.media import read_audio
@@ -54,14 +54,17 @@ def columns_of(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return made | metrics.get("controls", {})
 
 
-def table(metrics: dict[str, Any]) -> Table:
-    """The main figures for the terminal."""
+def tables(metrics: dict[str, Any]) -> list[Table]:
+    """The main figures for the terminal: what was made beside the real clip, then the other controls."""
     columns = columns_of(metrics)
-    shown = Table("", *columns, title=f"means over {len(metrics['about']['clips'])} clips")
-    for metric in SHOWN:
-        row = [columns[c].get(metric, {}).get("mean") for c in columns]
-        if any(v is not None for v in row):
-            shown.add_row(metric, *("" if v is None else f"{v:.2f}" if abs(v) < 10 else f"{v:.1f}" for v in row))
+    first = [c for c in columns if c not in metrics.get("controls", {}) or c == "real"]
+    shown = []
+    for title, names in ((f"means over {len(metrics['about']['clips'])} clips", first), ("controls", [c for c in columns if c not in first])):
+        shown.append(Table(Column("", no_wrap=True), *(Column(c.replace("_", " "), justify="right") for c in names), title=title))
+        for metric in SHOWN:
+            row = [columns[c].get(metric, {}).get("mean") for c in names]
+            if any(v is not None for v in row):
+                shown[-1].add_row(metric, *("" if v is None else f"{v:.2f}" if abs(v) < 10 else f"{v:.1f}" for v in row))
     return shown
 
 
