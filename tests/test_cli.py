@@ -180,7 +180,10 @@ def test_checking_bad_footage(bad: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_interrupting_leaves_nothing(tiny_avatar: Avatar, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.wav", 0.1 * np.random.default_rng(0).normal(size=16_000 * 600), 16_000)
     command = [sys.executable, "-m", "talkers", "speak", str(tmp_path / "long.wav"), "--avatar", str(tiny_avatar.folder), "-o", str(tmp_path / "out" / "o.mp4")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(SOURCE.parent)})
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(SOURCE.parent)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a suite run in the background ignores it, and its children too
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("out/.*partial*")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)

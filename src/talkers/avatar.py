@@ -22,6 +22,7 @@ from talkers.speech import SpeechEncoder, load_speech_encoder
 from talkers.talk import Talk
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
+BATCH = 8  # frames made at once
 
 
 class Avatar:
@@ -152,11 +153,16 @@ class Avatar:
     @torch.inference_mode()
     def decode(self, latents: Tensor, seed: int = 0, steps: int | None = None) -> NDArray[np.uint8]:
         """Latents [N, L] -> frames uint8 [N, size, size, 3], all from the one noise of the seed."""
-        noise = shared_noise(self.size, seed).to(self.device)
-        pictures = self.codec.decode(latents.to(self.device), noise, self.recipe.steps if steps is None else steps)
-        return np.asarray(to_frames(pictures).cpu().numpy())
+        noise, steps = shared_noise(self.size, seed).to(self.device), self.recipe.steps if steps is None else steps
+        return np.concatenate([to_frames(self.codec.decode(part.to(self.device), noise, steps)).cpu().numpy() for part in torch.split(latents, BATCH)])
 
-    def reconstruct(self, frames: Iterator[Frame], seed: int = 0, steps: int | None = None, batch: int = 8) -> Iterator[Frame]:
+    @torch.inference_mode()
+    def latents(self, features: Tensor, head: Tensor, amplitude: float | None = None) -> Tensor:
+        """Speech features [2 T, F] and head values [T, 7] -> latents [T, L], for a clip that is heard at once; the mouth
+        moves `amplitude` times as far as the motion model says (default: the avatar's own articulation)."""
+        return self.motion.articulate(self.motion(features[None], head[None]).latents[0], self.articulation if amplitude is None else amplitude)
+
+    def reconstruct(self, frames: Iterator[Frame], seed: int = 0, steps: int | None = None, batch: int = BATCH) -> Iterator[Frame]:
         """Frames -> latents -> frames: what the codec alone keeps of a video, a batch at a time."""
         held: list[Frame] = []
         for frame in frames:

@@ -116,7 +116,7 @@ def test_an_interrupted_preparation_goes_on(footage: Path, tmp_path: Path) -> No
     with pytest.raises(Stop):
         prepare(files, tmp_path / "c", jobs=1, progress=interrupt)
     assert not (tmp_path / "c" / "corpus.json").exists()
-    seen = {p: p.stat().st_mtime_ns for p in (tmp_path / "c" / ".work").glob("*.npz")}
+    seen = {p: p.stat().st_mtime_ns for p in (tmp_path / "c" / ".work").glob("*.safetensors")}
     assert len(seen) == 2
     stages: list[str] = []
     done = prepare([*files, footage / "good2.mp4"], tmp_path / "c", jobs=1, progress=lambda stage, done, total: stages.append(stage))

@@ -83,8 +83,8 @@ def test_broken_files_are_listed_and_the_rest_is_used() -> None:
 
 def test_analyses_survive_the_disk(tmp_path: Path) -> None:
     a = analysis(notes=["three damaged packets"])
-    a.save(tmp_path / "a.npz")
-    b = Analysis.load(tmp_path / "a.npz")
+    a.save(tmp_path / "a.safetensors")
+    b = Analysis.load(tmp_path / "a.safetensors")
     assert b.notes == a.notes
     assert b.source == "a.mp4"
     assert np.array_equal(b.landmarks, a.landmarks)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 import talkers
 from talkers.avatar import Avatar
@@ -32,15 +32,16 @@ from talkers.evaluation.speed import measure_speed
 from talkers.evaluation.statistics import summary
 from talkers.evaluation.variants import variants
 from talkers.evaluation.watched import Watched, watch
-from talkers.experts.load import RATE
+from talkers.experts.load import RATE, SAMPLES_A_FRAME
 from talkers.experts.words import sentence_of_name
-from talkers.media import VideoWriter, decode_frames, probe, read_audio, write_png
+from talkers.media import AUDIO_RATE, VideoWriter, decode_frames, probe, read_audio, write_png
 from talkers.media.encode import atomic
 from talkers.montage import montage
 from talkers.speech import loudness, speech_activity
 from talkers.training.frames import held_out
 from talkers.training.motion_data import head_values
 from talkers.training.progress import Report, quiet
+from talkers.training.run import machine
 
 FORMAT_VERSION = 1
 SHOWN = 3  # clips whose videos and curves are in the report
@@ -61,13 +62,13 @@ def _avatar(name: str) -> Avatar:
 
 
 def _record(path: Path, judged: dict[str, list[Judged]], extra: dict[str, Any]) -> None:
-    """Keep a clip's figures: NAME.json, with the features for FID in NAME.npz."""
+    """Keep a clip's figures: NAME.json, with the features for FID in NAME.safetensors."""
     features = {}
     for variant, runs in judged.items():
         if runs[0].features is not None:
             features[f"{variant}/made"], features[f"{variant}/real"] = runs[0].features
-    with atomic(path.with_suffix(".npz")) as temporary, temporary.open("wb") as out:
-        np.savez_compressed(out, **features)  # type: ignore[arg-type]
+    with atomic(path.with_suffix(".safetensors")) as temporary:
+        save_file(features, temporary)
     write_json(path, {"figures": {v: [j.figures for j in runs] for v, runs in judged.items()}, **extra})
 
 
@@ -75,7 +76,7 @@ def _show(folder: Path, columns: dict[str, Watched], samples: NDArray[np.float32
     """Side-by-side video, montage and curves of a clip, for the report."""
     folder.mkdir(parents=True, exist_ok=True)
     frames = np.concatenate([w.frames for w in columns.values()], 2)
-    with VideoWriter(folder / "side-by-side.mp4", Fraction(RATE), [samples], 16_000, crf=20) as writer:
+    with VideoWriter(folder / "side-by-side.mp4", Fraction(RATE), [samples], AUDIO_RATE, crf=20) as writer:
         for frame in frames:
             writer.write(frame)
     write_png(folder / "montage.png", montage([w.frames for w in columns.values()]))
@@ -122,8 +123,8 @@ def score_pair(made_path: str, real_path: str, path: str, shown: bool, threads: 
     sounds = [p for p in (real_path, made_path) if probe(p).audio is not None]
     if not sounds:
         raise MediaError("neither video of this pair has sound", where=made_path, todo="Give the speech with at least one of them")
-    samples = read_audio(sounds[0])[: count * 640]
-    speech = speech_activity(loudness(samples, 16_000, RATE, count))
+    samples = read_audio(sounds[0])[: count * SAMPLES_A_FRAME]
+    speech = speech_activity(loudness(samples, AUDIO_RATE, RATE, count))
     real, made, sentence = watch(real_frames), watch(made_frames), sentence_of_name(Path(real_path).stem)
     phones = judges.said_when(samples, sentence)
     still = np.repeat(real_frames.mean(0, dtype=np.float64).round().astype(np.uint8)[None], count, 0)
@@ -171,9 +172,8 @@ def _gather(paths: dict[str, Path]) -> tuple[dict[str, dict[str, list[list[float
         for variant, runs in records[name]["figures"].items():
             for metric in runs[0]:
                 values.setdefault(variant, {}).setdefault(metric, []).append([run[metric] for run in runs])
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as data:
-            for key in data.files:
-                features.setdefault(key, []).append(data[key])
+        for key, rows in load_file(path.with_suffix(".safetensors")).items():
+            features.setdefault(key, []).append(rows)
     return values, records, {k: np.concatenate(v) for k, v in features.items()}
 
 
@@ -218,8 +218,7 @@ def _finish(
 
 
 def _about(command: str) -> dict[str, Any]:
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__}"
-    return {"talkers": talkers.__version__, "command": command, "machine": machine, "notes": []}
+    return {"talkers": talkers.__version__, "command": command, "machine": machine(), "notes": []}
 
 
 def evaluate(avatar: str, clips: Sequence[Path], out: Path, seeds: int = 1, jobs: int | None = None, limit: int | None = None, every: bool = False,

@@ -12,6 +12,7 @@ from torch import Tensor
 from talkers.avatar import Avatar
 from talkers.codec import to_frames
 from talkers.experts.load import shifted
+from talkers.media import AUDIO_RATE
 from talkers.motion.model import at_frames
 from talkers.speech import FEATURE_RATE, features_of, loudness, speech_gain
 
@@ -19,17 +20,11 @@ Frames = NDArray[np.uint8]
 SHIFT = 5  # frames by which the control's sound is moved
 
 
-@torch.inference_mode()
 def given_pose_latents(avatar: Avatar, samples: NDArray[np.float32], head: Tensor) -> Tensor:
     """Latents [T, L] for sound (float32 [n], 16 kHz) and measured head values [T, 7]."""
-    gain = speech_gain(loudness(samples, 16_000, float(avatar.frame_rate), len(head)))
+    gain = speech_gain(loudness(samples, AUDIO_RATE, float(avatar.frame_rate), len(head)))
     rows = at_frames(features_of(avatar.speech_encoder, samples, gain), FEATURE_RATE, float(avatar.frame_rate), 0, len(head))
-    return avatar.motion.articulate(avatar.motion(rows[None].float(), head[None]).latents[0], avatar.articulation)
-
-
-def decoded(avatar: Avatar, latents: Tensor, seed: int) -> Frames:
-    """Frames of latents [T, L], from the shared noise of the seed."""
-    return np.concatenate([avatar.decode(part, seed) for part in torch.split(latents, 8)])
+    return avatar.latents(rows.float(), head)
 
 
 @torch.inference_mode()
@@ -64,10 +59,10 @@ def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: 
     fitted = np.pad(other, (0, max(0, len(samples) - len(other))))[: len(samples)]
 
     def given(sound: NDArray[np.float32]) -> Callable[[int], Frames]:
-        return lambda seed: decoded(avatar, given_pose_latents(avatar, sound, head), seed)
+        return lambda seed: avatar.decode(given_pose_latents(avatar, sound, head), seed)
 
     return {
-        "codec": lambda seed: decoded(avatar, torch.cat([avatar.encode(real[k : k + 8]) for k in range(0, count, 8)]), seed),
+        "codec": lambda seed: np.stack(list(avatar.reconstruct(iter(real), seed))),
         "speech": lambda seed: spoken(avatar, samples, count, seed),
         "speech_given_pose": given(samples),
         "controls.real": lambda seed: real,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from talkers.errors import MediaError
 from talkers.face.landmarks import BLENDSHAPES, FaceTracker
@@ -46,18 +49,16 @@ class Analysis:
         return self.faces > 0
 
     def save(self, path: Path) -> None:
-        """Write as npz (arrays only)."""
-        fields = {k: np.array(v) for k, v in self.__dict__.items() if k != "notes"}
-        with atomic(path) as temporary, temporary.open("wb") as out:
-            np.savez_compressed(out, notes=np.array(self.notes, dtype=str), **fields)  # type: ignore[arg-type]
+        """Write as safetensors; what is no array goes into its header."""
+        arrays = {k: np.ascontiguousarray(v) for k, v in self.__dict__.items() if isinstance(v, np.ndarray)}
+        plain = {k: v for k, v in self.__dict__.items() if k not in arrays}
+        with atomic(path) as temporary:
+            save_file(arrays, temporary, {"plain": json.dumps(plain)})
 
     @staticmethod
     def load(path: Path) -> Analysis:
-        with np.load(path, allow_pickle=False) as data:
-            values = {k: data[k] for k in data.files}
-        notes = [str(n) for n in values.pop("notes")]
-        plain = {k: v.item() if v.ndim == 0 else v for k, v in values.items()}
-        return Analysis(notes=notes, **plain)
+        with safe_open(path, framework="numpy") as file:
+            return Analysis(**json.loads(file.metadata()["plain"]), **{k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:

@@ -53,10 +53,8 @@ def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Repo
             for done, amplitude in enumerate(AMPLITUDES):
                 made = []
                 for name in names:
-                    head = torch.from_numpy(head_values(corpus, name))[None]
-                    with torch.inference_mode():
-                        latents = avatar.motion.articulate(avatar.motion(features[name][:1].float(), head).latents[0], amplitude)
-                    made.append(openings(np.concatenate([avatar.decode(part) for part in torch.split(latents, 8)]), tracker))
+                    head = torch.from_numpy(head_values(corpus, name))
+                    made.append(openings(avatar.decode(avatar.latents(features[name][0].float(), head, amplitude)), tracker))
                 seen = np.concatenate(made)
                 if np.isfinite(seen).mean() < 0.9:
                     return None

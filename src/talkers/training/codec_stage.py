@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from talkers.bundle import avatar_folder, read_weights
 from talkers.codec import CodecConfig, DiffusionAutoencoder, from_frames, shared_noise, to_frames
 from talkers.codec.schedule import TIMESTEPS, diffuse, target_of
 from talkers.corpus import Corpus
@@ -21,10 +20,9 @@ from talkers.face.regions import region_figures
 from talkers.media import write_png
 from talkers.montage import montage
 from talkers.recipes import CodecTraining, Recipe
-from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.frames import SHAPE_NUMBERS, FrameDataset, FrameStore, PositionSampler, held_out
 from talkers.training.progress import Pace, Report, learning_rate, quiet
-from talkers.training.run import fit, latest_checkpoint
+from talkers.training.run import begin_with, fit
 
 
 def region_weights(boxes: Tensor, size: int, mouth: float, eye: float) -> Tensor:
@@ -112,23 +110,6 @@ def mean_picture(frames: NDArray[np.uint8], indices: NDArray[np.int64], most: in
     return torch.from_numpy(np.asarray(total, np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
 
 
-def load_codec(folder: Path, codec: DiffusionAutoencoder) -> None:
-    """Fill a codec with the weights of a finished avatar, or of a training by its newest checkpoint.
-
-    Raises:
-        ArtefactError: there is neither, or it has another recipe.
-    """
-    found = latest_checkpoint(folder / "training", "codec")
-    if found is None:
-        read_weights(avatar_folder(folder) / "codec.safetensors", codec, codec.state_dict())
-        return
-    state = SafetensorsCheckpointIO().load_checkpoint(found)["state_dict"]
-    try:
-        codec.load_state_dict({k.removeprefix("codec."): v for k, v in state.items() if k.startswith("codec.")})
-    except RuntimeError as error:
-        raise ArtefactError("this codec has another recipe", where=folder, todo="Start from one of the same recipe") from error
-
-
 def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | None = None, report: Report = quiet,
                 trainer_options: dict[str, Any] | None = None,
                 start: Path | None = None) -> DiffusionAutoencoder:  # fmt: skip
@@ -155,7 +136,7 @@ def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | No
     if module.codec.unet.mean is not None:
         module.codec.unet.mean.data.copy_(mean_picture(store.frames, train))
     if start is not None:
-        load_codec(start, module.codec)
+        begin_with(start, "codec", module.codec, "codec.")
     module.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.compile:
         module.codec.unet.compile()

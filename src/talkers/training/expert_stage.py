@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -30,7 +28,7 @@ from talkers.experts.words import CHANCE_WER, SLOTS, WORDS, frame_labels, read_a
 from talkers.media.encode import atomic
 from talkers.training.frames import PositionSampler, held_out
 from talkers.training.progress import Pace, Report, learning_rate, quiet
-from talkers.training.run import fit
+from talkers.training.run import fit, machine
 
 LETTERS = torch.tensor([word in SLOTS[3] for word in WORDS])
 NEIGHBOURS = 0.1  # share of a frame's match that the sounds one frame before and after get
@@ -295,7 +293,7 @@ def train_expert(corpus: Corpus, out: Path, config: ExpertConfig, training: Expe
         training=asdict(training),
         frames_seen=pace.seen,
         seconds=round(pace.spent, 1),
-        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__}",
+        machine=machine(),
         data={"digest": corpus.digest(names), "clips": len(names), "held_out": test, "licence": corpus.about.get("licence")},
         metrics={"of": "real held-out clips", **figures},
     )

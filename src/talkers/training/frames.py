@@ -75,7 +75,7 @@ class FrameStore:
                     progress("unpacking frames", done + 1, len(corpus.clips))
                 store.flush()
                 del store
-        self.frames: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+        self.frames: NDArray[np.uint8] = np.lib.format.open_memmap(path, mode="r")
         marks = np.concatenate([corpus.column("landmarks", c.name) for c in corpus.clips])
         self.boxes = region_boxes(marks, corpus.size)
         self.shapes = np.concatenate([face_shape(corpus, c.name) for c in corpus.clips])

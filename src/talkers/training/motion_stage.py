@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from talkers.bundle import avatar_folder, read_weights
 from talkers.codec import DiffusionAutoencoder
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError
 from talkers.motion import Speech2Latent
 from talkers.motion.model import masked_mse, velocity
 from talkers.recipes import MotionTraining, Recipe
-from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.frames import MOUTH_NUMBERS, FrameStore, PositionSampler, held_out
 from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout
 from talkers.training.progress import Pace, Report, learning_rate, quiet
-from talkers.training.run import fit, latest_checkpoint
+from talkers.training.run import begin_with, fit
 
 
 class MotionModule(pl.LightningModule):
@@ -84,24 +83,6 @@ class MotionModule(pl.LightningModule):
         self.log("val/articulation", opening[0].std() / opening[1].std(), prog_bar=True, batch_size=len(batch["latents"]), sync_dist=True)
 
 
-def load_motion(folder: Path, model: Speech2Latent) -> bool:
-    """Fill a motion model with the weights of a finished avatar, or of a training by its newest checkpoint.
-
-    Returns:
-        False where there is none, or one of another shape: then training begins with nothing.
-    """
-    try:
-        found = latest_checkpoint(folder / "training", "motion")
-        if found is None:
-            read_weights(avatar_folder(folder) / "motion.safetensors", model, model.state_dict())
-            return True
-        state = SafetensorsCheckpointIO().load_checkpoint(found)["state_dict"]
-        model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
-    except (ArtefactError, RuntimeError):
-        return False
-    return True
-
-
 def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, folder: Path, budget: float | None = None, report: Report = quiet,
                 trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> Speech2Latent:  # fmt: skip
     """Run stage 2 to its end, or go on with it; arguments as in `train_codec`."""
@@ -115,7 +96,8 @@ def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, fo
     torch.manual_seed(recipe.seed + 1)
     model = Speech2Latent(recipe.motion, next(iter(data.features.values())).shape[-1], recipe.codec.latent)
     if start is not None:
-        load_motion(start, model)
+        with suppress(ArtefactError):  # of another shape: training begins with nothing
+            begin_with(start, "motion", model, "model.")
     model.set_statistics(latents, heads)
     model.set_mouth(latents, shapes[:, list(MOUTH_NUMBERS)], data.joined(data.silent, names))
     pace = Pace(settings.frames, budget)

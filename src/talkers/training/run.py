@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import platform
 import signal
 import sys
 import time
@@ -14,8 +16,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EMAWeightAveraging
+from torch import nn
 from torch.utils.data import DataLoader
 
+from talkers.bundle import avatar_folder, read_weights
+from talkers.errors import ArtefactError
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.progress import MetricsLog, Pace, Report
 
@@ -65,10 +70,36 @@ class _Saver(pl.Callback):
         self._save(trainer)
 
 
+def machine() -> str:
+    """What this runs on, for the record."""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__}{gpu}"
+
+
 def latest_checkpoint(folder: Path, stage: str) -> Path | None:
     """The newest complete checkpoint of a stage; they appear under their names only when they are complete."""
     found = sorted(folder.glob(f"{stage}-*.ckpt"))
     return found[-1] if found else None
+
+
+def begin_with(folder: Path, stage: str, model: nn.Module, prefix: str) -> None:
+    """Fill a stage's model with the weights of a training by its newest checkpoint, or of a finished avatar.
+
+    Args:
+        prefix: of the model's names in checkpoints.
+
+    Raises:
+        ArtefactError: there is neither, or it has another recipe.
+    """
+    found = latest_checkpoint(folder / "training", stage)
+    if found is None:
+        read_weights(avatar_folder(folder) / f"{stage}.safetensors", model, model.state_dict())
+        return
+    state = SafetensorsCheckpointIO().load_checkpoint(found)["state_dict"]
+    try:
+        model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    except RuntimeError as error:
+        raise ArtefactError(f"this {stage} has another recipe", where=folder, todo="Start from one of the same recipe") from error
 
 
 def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train: Callable[[], DataLoader[Any]], validate: DataLoader[Any] | None,

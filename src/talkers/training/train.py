@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from talkers.training.frames import FrameStore, held_out
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.motion_stage import train_motion
 from talkers.training.progress import Report, quiet
-from talkers.training.run import latest_checkpoint
+from talkers.training.run import latest_checkpoint, machine
 
 CODEC_SHARE = 0.85  # of a time budget; the rest is for the motion model
 
@@ -149,8 +148,7 @@ def save_avatar(
         "training": spent_on(out / "training"),
         "begun_with": begun_with(start) if start else None,
         "seed": recipe.seed,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__}"
-        + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
+        "machine": machine(),
     }
     write_json(out / "avatar.json", about)
     avatar = Avatar.load(out)
@@ -175,11 +173,10 @@ def measure(avatar: Avatar, corpus: Corpus, names: list[str], out: Path, report:
         real = np.array(store.frames[start : start + corpus.clip(name).frames])
         boxes = region_boxes(corpus.column("landmarks", name), corpus.size)
         head = torch.from_numpy(head_values(corpus, name))
-        with torch.inference_mode():
-            latents = avatar.motion.articulate(avatar.motion(features[name][:1].float(), head[None]).latents[0], avatar.articulation)
+        latents = avatar.latents(features[name][0].float(), head)
         made = {
             "codec": np.stack(list(avatar.reconstruct(iter(real)))),
-            "speech_given_pose": np.concatenate([avatar.decode(part) for part in torch.split(latents, 8)]),
+            "speech_given_pose": avatar.decode(latents),
             "mean_frame": np.repeat(real.mean(0, keepdims=True).round().astype(np.uint8), len(real), 0),
         }
         for kind, frames in made.items():
