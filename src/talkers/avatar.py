@@ -183,6 +183,8 @@ def _ready(codec: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoen
     codec = codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if mean is not None:  # pictures are added up in full precision
         codec.unet.mean = torch.nn.Parameter(mean.detach().float().to(device), requires_grad=False)
+    if codec.unet.warp is not None:
+        codec.unet.warp.float()
     codec.reset_constants()
     return codec
 

@@ -111,7 +111,7 @@ def compact() -> Recipe:
     """
     unet = UNetConfig(
         channels=48, multipliers=(1, 2, 4, 16 / 3), blocks=1, attention=(), middle_blocks=1, resample_blocks=False,
-        dropout=0.0, time_width=256, unshuffle=4, positional=16, latent_map=96, mean_picture=True,
+        dropout=0.0, time_width=256, unshuffle=4, positional=16, latent_map=96, mean_picture=True, warp=16,
     )  # fmt: skip
     encoder = EncoderConfig(
         channels=64, multipliers=(1, 1.5, 2, 3), blocks=1, attention=(), resample_blocks=False, dropout=0.0,
@@ -135,7 +135,7 @@ def tiny() -> Recipe:
     """For tests and for trying things out: 64 px, log-mel speech features, trained in about a minute on two CPU cores."""
     unet = UNetConfig(
         channels=32, multipliers=(1, 2), blocks=1, attention=(), middle_blocks=1, resample_blocks=False, dropout=0.0,
-        time_width=64, unshuffle=4, positional=4, latent_map=16, mean_picture=True,
+        time_width=64, unshuffle=4, positional=4, latent_map=16, mean_picture=True, warp=4,
     )  # fmt: skip
     encoder = EncoderConfig(channels=32, multipliers=(1, 2), blocks=1, attention=(), resample_blocks=False, dropout=0.0, unshuffle=4, pool=4, normalise=True)
     return Recipe(
@@ -192,10 +192,10 @@ def _valid_keys(where: tuple[Any, ...]) -> list[str]:
     return [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
 
 
-LARGEST = {"size": 2048, "latent": 8192, "channels": 1024, "blocks": 8, "middle_blocks": 4, "unshuffle": 32, "positional": 512, "latent_map": 1024,
+LARGEST = {"size": 2048, "latent": 8192, "channels": 1024, "blocks": 8, "middle_blocks": 4, "unshuffle": 32, "positional": 512, "latent_map": 1024, "warp": 256,
            "time_width": 4096, "pool": 16, "width": 4096, "encoder_blocks": 24, "decoder_blocks": 24, "heads": 64, "kernel": 63, "pose_hidden": 4096,
            "rate": 120, "steps": 1000}  # fmt: skip
-MAY_BE_ZERO = {"positional", "latent_map", "seed", "middle_blocks"}
+MAY_BE_ZERO = {"positional", "latent_map", "warp", "seed", "middle_blocks"}
 
 
 def _check_ranges(value: Any, where: object, path: str = "") -> None:

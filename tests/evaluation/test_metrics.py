@@ -6,11 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 
 import speaker
 from talkers.errors import MissingComponent
 from talkers.evaluation.fidelity import fidelity
+from talkers.evaluation.judges import load_judges
 from talkers.evaluation.motion import articulation, blinks_of, flicker, movement, silence_motion, silent_frames
 from talkers.evaluation.perceptual import frechet_distance, load_features, perceptual
 from talkers.evaluation.phonemes import bilabial_closure
@@ -113,6 +115,36 @@ def test_perceptual_distances_order_pictures(real: Watched, kind: str) -> None:
     same = perceptual(network, real.frames, real.frames)
     assert same[0] == 0
     assert frechet_distance(same[1], same[2]) == pytest.approx(0, abs=1e-3)
+
+
+def test_published_distances_are_computed_where_they_can_be_had(monkeypatch: pytest.MonkeyPatch, real: Watched) -> None:
+    class Lpips(torch.nn.Module):
+        def __init__(self, net_type: str):
+            super().__init__()
+            assert net_type == "alex"
+
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            assert a.shape == (15, 3, SIZE, SIZE)
+            assert a.min() >= -1
+            return (a - b).abs().mean()
+
+    class Inception(torch.nn.Module):
+        def __init__(self, name: str, features: list[str]):
+            super().__init__()
+            raise OSError("no route to host")
+
+    monkeypatch.delenv("TALKERS_OFFLINE", raising=False)
+    monkeypatch.setattr("torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity", Lpips)
+    monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", Inception)
+    load_judges.cache_clear()
+    judges = load_judges()
+    load_judges.cache_clear()
+    assert "lpips" not in judges.skipped
+    assert "no route to host" in judges.skipped["fid"]
+    assert "pip install torch-fidelity" in judges.skipped["fid"]
+    judged = judges.judge(real, real, np.zeros(75 * 640, np.float32), np.ones(75, bool), None, [])
+    assert judged.figures["lpips"] == 0
+    assert "fid" not in judged.features
 
 
 def test_the_frechet_distance_is_that_of_gaussians() -> None:

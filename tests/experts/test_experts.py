@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 import speaker
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, MediaError, UsageError
+from talkers.evaluation.watched import watch
 from talkers.experts import Expert, ExpertConfig, load_expert, mouths_of
 from talkers.experts.load import BUNDLED, shifted
 from talkers.experts.words import CHANCE_WER, SLOTS, WORDS, frame_labels, read_alignment, read_sentence, sentence_of_name, word_error_rate
+from talkers.media import decode_frames, read_audio
+from talkers.speech import loudness, speech_activity
 from talkers.training.expert_stage import ExpertTraining, train_expert
 
 
@@ -134,3 +138,36 @@ def test_bundled_experts_say_how_good_they_are(name: str) -> None:
         assert about["metrics"]["wer"] < 0.5 < about["metrics"]["wer_of_other_clips"]
     else:
         assert about["metrics"]["offset_found"] > 0.8 > about["metrics"]["offset_found_with_other_sound"]
+
+
+def test_worse_lips_are_read_and_synced_worse(grid: Path) -> None:
+    """Held-out real clips: blur, noise and freezing cost the judges who see them, in order; a delay is told exactly."""
+    readers, syncs = ([load_expert(f"{task}-{sees}") for sees in ("pixels", "points")] for task in ("lips", "sync"))
+    names = [n for n in readers[0].about["data"]["held_out"] if (grid / "s1" / "video" / f"{n}.mpg").exists()][:5]
+    rng, runs = np.random.default_rng(0), {}
+    for name in names:
+        path = grid / "s1" / "video" / f"{name}.mpg"
+        frames = np.stack(list(decode_frames(path)))
+        marks, samples, sentence = watch(frames).landmarks, read_audio(path)[: len(frames) * 640], sentence_of_name(name)
+        speech = speech_activity(loudness(samples, 16_000, 25, len(frames)))
+        assert sentence is not None
+        changed = {("none", 0): (frames, marks)}
+        changed |= {("blur", k): (gaussian_filter(frames.astype(np.float32), (0, k, k, 0)).astype(np.uint8), marks) for k in (4, 8)}
+        for k in (25, 60):
+            noise = rng.normal(size=marks.shape).astype(np.float32) * k / 30
+            changed["noise", k] = ((frames + k * rng.normal(size=frames.shape)).clip(0, 255).astype(np.uint8), marks + noise)
+        changed |= {("freeze", k): tuple(np.repeat(x[::k], k, 0)[: len(frames)] for x in (frames, marks)) for k in (4, 8)}
+        for (kind, amount), seen in changed.items():
+            mouths = mouths_of(*seen)
+            rows = [1 - word_error_rate(sentence, e.read(mouths)) for e in readers] + [e.sync(mouths, samples, speech)[1] for e in syncs]
+            runs.setdefault((kind, amount), []).append(rows)
+            if kind == "none":
+                for delay in (3, -5):
+                    assert all(abs(e.sync(mouths, shifted(samples, delay), speech)[0] - delay) <= 1 for e in syncs), name
+    good = {key: np.mean(rows, 0) for key, rows in runs.items()}  # words read by pixels, by points; confidence by pixels, by points
+    for kind, amounts in {"blur": (4, 8), "noise": (25, 60), "freeze": (4, 8)}.items():
+        some, much = (good[kind, a] for a in amounts)
+        judges = [0, 2] if kind == "blur" else [0, 1, 2, 3]  # blur does not move landmarks
+        assert (good["none", 0][judges] >= some[judges]).all(), kind
+        assert (some[judges] >= much[judges]).all(), kind
+        assert (good["none", 0][judges] > much[judges] + 0.05).all(), kind

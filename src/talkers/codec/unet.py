@@ -1,8 +1,9 @@
 """The decoder's U-Net and the image encoder of the diffusion autoencoder (DAE, table 6 of its appendix).
 
 One implementation serves the paper's networks and the compact one; the compact recipe works on pixel-unshuffled
-pictures and adds three things that make small networks see what matters: learned positional channels, a learned
-mean picture, and the latent entering also as a spatial map at the bottom.
+pictures and adds what makes small networks see what matters: learned positional channels, the latent entering also as
+a spatial map at the bottom, and a learned picture that the latent warps (so that hair and clothes are moved, which is
+sharp, rather than painted anew), to which the network adds the rest.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class UNetConfig:
     unshuffle: int = 1  # side of the pixel blocks folded into channels
     positional: int = 0  # learned channels that tell the network where it is
     latent_map: int = 0  # channels of the latent's own map at the bottom
-    mean_picture: bool = False  # learn a mean picture that the network's output is added to (x0 prediction)
+    mean_picture: bool = False  # learn a picture that the network's output is added to (x0 prediction)
+    warp: int = 0  # side of the grid of displacements that the latent moves that picture by; 0: it stays where it is
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,30 @@ class _Down(nn.Module):
         return outs
 
 
+class Warp(nn.Module):
+    """Latents [B, L] -> displacements [B, 2, grid, grid], in halves of the picture's side (x, y); none at first."""
+
+    def __init__(self, grid: int, latent_width: int):
+        super().__init__()
+        self.grid, self.project = grid, nn.Linear(latent_width, 2 * grid**2)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        with torch.autocast(latent.device.type, enabled=False):  # a tenth of a pixel matters
+            flow: Tensor = self.project(latent.to(self.project.weight.dtype)).float()
+        return 0.02 * flow.reshape(-1, 2, self.grid, self.grid)
+
+
+def moved(picture: Tensor, flow: Tensor) -> Tensor:
+    """A picture [1, C, H, W] seen through displacements [B, 2, g, g] -> float32 [B, C, H, W]."""
+    side = picture.shape[2:]
+    flow = F.interpolate(flow, size=side, mode="bicubic", align_corners=False)
+    y, x = ((2 * torch.arange(n, device=flow.device, dtype=torch.float32) + 1) / n - 1 for n in side)
+    grid = torch.stack([x[None] + flow[:, 0], y[:, None] + flow[:, 1]], -1)
+    return F.grid_sample(picture.float().expand(len(flow), -1, -1, -1), grid, padding_mode="border", align_corners=False)
+
+
 class UNet(nn.Module):
     """Noise-conditional decoder network: (x_t, t, latent) -> prediction of the shape of x_t."""
 
@@ -83,7 +109,9 @@ class UNet(nn.Module):
         self.time = TimeEmbedding(config.channels, tw)
         self.position = nn.Parameter(0.5 * torch.randn(1, config.positional, side, side)) if config.positional else None
         self.mean = nn.Parameter(torch.zeros(1, 3, size, size)) if config.mean_picture else None
+        self.warp = Warp(config.warp, latent_width) if config.warp else None
         self.enter = nn.Conv2d(pixels + config.positional, widths[0], 3, padding=1)
+        self.enter_mean = zeroed(nn.Conv2d(pixels, widths[0], 3, padding=1)) if config.warp else None
         skips, inputs = [widths[0]], widths[0]
         self.down = nn.ModuleList()
         for level, width in enumerate(widths):
@@ -113,9 +141,18 @@ class UNet(nn.Module):
         """x [B, 3, S, S], t [B] schedule positions, latent [B, L] -> [B, 3, S, S]."""
         config, time = self.config, self.time(t)
         h = F.pixel_unshuffle(x, config.unshuffle) if config.unshuffle > 1 else x
-        if self.position is not None:
-            h = torch.cat([h, self.position.to(h.dtype).expand(len(h), -1, -1, -1)], 1)
+        position: Tensor | None = self.position
+        mean: Tensor | None = self.mean
+        if self.warp is not None and mean is not None:
+            flow = self.warp(latent)
+            mean = moved(mean, flow)
+            position = moved(position, flow) if position is not None else None
+        if position is not None:
+            h = torch.cat([h, position.to(h.dtype).expand(len(h), -1, -1, -1)], 1)
         h = self.enter(h.contiguous(memory_format=torch.channels_last))
+        if self.enter_mean is not None and mean is not None:
+            seen = F.pixel_unshuffle(mean, config.unshuffle) if config.unshuffle > 1 else mean
+            h = h + self.enter_mean(seen.to(h.dtype).contiguous(memory_format=torch.channels_last))
         skips = [h]
         for level in self.down:
             skips += level(skips[-1], time, latent)
@@ -136,8 +173,8 @@ class UNet(nn.Module):
         out: Tensor = self.leave(h)
         if config.unshuffle > 1:
             out = F.pixel_shuffle(out, config.unshuffle)
-        if self.mean is not None:
-            out = out.float() + self.mean.float()
+        if mean is not None:
+            out = out.float() + mean.float()
         return out
 
 

@@ -62,11 +62,11 @@ def _avatar(name: str) -> Avatar:
 
 
 def _record(path: Path, judged: dict[str, list[Judged]], extra: dict[str, Any]) -> None:
-    """Keep a clip's figures: NAME.json, with the features for FID in NAME.safetensors."""
+    """Keep a clip's figures: NAME.json, with the features for Frechet distances in NAME.safetensors."""
     features = {}
     for variant, runs in judged.items():
-        if runs[0].features is not None:
-            features[f"{variant}/made"], features[f"{variant}/real"] = runs[0].features
+        for distance, (made, real) in runs[0].features.items():
+            features[f"{variant}/{distance}/made"], features[f"{variant}/{distance}/real"] = made, real
     with atomic(path.with_suffix(".safetensors")) as temporary:
         save_file(features, temporary)
     write_json(path, {"figures": {v: [j.figures for j in runs] for v, runs in judged.items()}, **extra})

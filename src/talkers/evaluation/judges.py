@@ -14,7 +14,7 @@ from talkers.errors import MissingComponent
 from talkers.evaluation.fidelity import fidelity
 from talkers.evaluation.identity import FaceDescriptor
 from talkers.evaluation.motion import movement
-from talkers.evaluation.perceptual import MobileNetV2, load_features, perceptual
+from talkers.evaluation.perceptual import Frames, MobileNetV2, load_features, load_inception, load_lpips, perceptual
 from talkers.evaluation.phonemes import aligned_phones, bilabial_closure
 from talkers.evaluation.watched import Watched
 from talkers.experts import Expert, load_expert
@@ -25,10 +25,11 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Judged:
-    """figures: name -> value (NaN: not defined for this clip). features: of made and real frames, for FID-MNv2."""
+    """figures: name -> value (NaN: not defined for this clip). features: of made and real frames, for each Frechet
+    distance (fid_mnv2, fid) that can be had."""
 
     figures: dict[str, float]
-    features: tuple[NDArray[np.float32], NDArray[np.float32]] | None
+    features: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Judges:
     lips: dict[str, Expert]
     sync: dict[str, Expert]
     network: MobileNetV2 | None
+    lpips: Callable[[Frames, Frames], float] | None
+    inception: Callable[[Frames], NDArray[np.float32]] | None
     descriptor: FaceDescriptor | None
     phones: bool
     skipped: dict[str, str] = field(default_factory=dict)
@@ -66,10 +69,14 @@ class Judges:
             figures[f"lip_wer{suffix}"] = word_error_rate(sentence, expert.read(made.mouths)) if sentence else float("nan")
         if self.descriptor is not None:
             figures["csim"] = self.descriptor.similarity(self.descriptor.describe(made), self.descriptor.describe(real))
-        features = None
+        features = {}
         if self.network is not None:
             figures["lpips_mnv2"], *pooled = perceptual(self.network, made.frames, real.frames)
-            features = (pooled[0], pooled[1])
+            features["fid_mnv2"] = pooled[0], pooled[1]
+        if self.lpips is not None:
+            figures["lpips"] = self.lpips(made.frames, real.frames)
+        if self.inception is not None:
+            features["fid"] = self.inception(made.frames), self.inception(real.frames)
         return Judged({k: float(v) for k, v in figures.items()}, features)
 
 
@@ -92,6 +99,8 @@ def load_judges() -> Judges:
         lips={"": load_expert("lips-pixels"), "_points": load_expert("lips-points")},
         sync={"": load_expert("sync-pixels"), "_points": load_expert("sync-points")},
         network=have("lpips_mnv2 fid_mnv2", load_features),
+        lpips=have("lpips", load_lpips),
+        inception=have("fid", load_inception),
         descriptor=have("csim", FaceDescriptor),
         phones=have("bilabial_closure", aligner) is not None,
         skipped=skipped,

@@ -1,11 +1,15 @@
-"""Perceptual and Frechet distances on the features of MobileNetV2 (Sandler et al. 2018), trained on ImageNet.
+"""Perceptual and Frechet distances.
 
 LPIPS (Zhang et al. 2018) and FID (Heusel et al. 2017) are defined on AlexNet and Inception, whose weights are to be had
-from few places; these stand-ins are computed alike on a network that is, and are named for it: LPIPS-MNv2, FID-MNv2.
-They order pictures as LPIPS and FID do, but their values are not comparable with published ones.
+from few places: they are computed, by torchmetrics, on machines that can get them. The stand-ins LPIPS-MNv2 and
+FID-MNv2 are computed everywhere, alike, on the features of MobileNetV2 (Sandler et al. 2018), trained on ImageNet. They
+order pictures as LPIPS and FID do, but their values are not comparable with published ones.
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,8 +17,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from talkers.errors import MissingComponent
 from talkers.pretrained import fetch
 
+Frames = NDArray[np.uint8]  # [T, H, W, 3]
+MOST = 15  # frames of a clip that are looked at, evenly picked
 TAPS = (1, 3, 6, 13, 17)  # blocks whose outputs are compared
 SETTINGS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
@@ -77,23 +84,72 @@ def load_features() -> MobileNetV2:
     return model.eval().requires_grad_(False)
 
 
-@torch.inference_mode()
-def perceptual(
-    network: MobileNetV2, made: NDArray[np.uint8], real: NDArray[np.uint8], most: int = 15
-) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
-    """LPIPS-MNv2 of a clip, and the pooled features of up to `most` evenly picked frames for FID-MNv2.
+def picked(frames: Frames) -> Tensor:
+    """Up to MOST evenly picked frames: uint8 [n, H, W, 3]."""
+    return torch.from_numpy(frames[np.unique(np.linspace(0, len(frames) - 1, min(MOST, len(frames))).round().astype(int))])
 
-    Args:
-        made, real: uint8 [T, H, W, 3].
+
+@torch.inference_mode()
+def perceptual(network: MobileNetV2, made: Frames, real: Frames) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
+    """LPIPS-MNv2 of a clip, and the pooled features of its frames for FID-MNv2.
 
     Returns:
         distance, features of made and of real [n, 1280].
     """
-    picks = np.unique(np.linspace(0, len(made) - 1, min(most, len(made))).round().astype(int))
-    taps_a, pooled_a = network(torch.from_numpy(made[picks]))
-    taps_b, pooled_b = network(torch.from_numpy(real[picks]))
+    taps_a, pooled_a = network(picked(made))
+    taps_b, pooled_b = network(picked(real))
     distance = sum(float((F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1).mean()) for a, b in zip(taps_a, taps_b, strict=True))
     return distance / len(TAPS), pooled_a.numpy(), pooled_b.numpy()
+
+
+def _published(name: str, packages: str, make: Callable[[], nn.Module]) -> nn.Module:
+    """A network of torchmetrics that brings its weights itself.
+
+    Raises:
+        MissingComponent: a package or the weights cannot be had here.
+    """
+    todo = f"Install what it needs (`pip install {packages}`) on a machine that reaches its weights; {name}-MNv2 stands in for it"
+    if os.environ.get("TALKERS_OFFLINE"):
+        raise MissingComponent(f"{name} fetches its own weights", why="switched off by TALKERS_OFFLINE", todo=todo)
+    try:
+        return make().eval().requires_grad_(False)
+    except (ImportError, OSError, RuntimeError) as error:  # not installed, not reached, or not fitting the torch that is here
+        raise MissingComponent(f"{name} cannot be had here", why=f"{type(error).__name__}: {str(error).splitlines()[0]}", todo=todo) from error
+
+
+def load_lpips() -> Callable[[Frames, Frames], float]:
+    """LPIPS on AlexNet as torchmetrics computes it: made, real -> distance.
+
+    Raises:
+        MissingComponent: see `_published`.
+    """
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    network = _published("LPIPS", "torchvision", lambda: LearnedPerceptualImagePatchSimilarity(net_type="alex"))
+
+    @torch.inference_mode()
+    def distance(made: Frames, real: Frames) -> float:
+        a, b = (picked(x).permute(0, 3, 1, 2).float() / 127.5 - 1 for x in (made, real))
+        return float(network(a, b))
+
+    return distance
+
+
+def load_inception() -> Callable[[Frames], NDArray[np.float32]]:
+    """The features of FID as torchmetrics computes them: frames -> [n, 2048].
+
+    Raises:
+        MissingComponent: see `_published`.
+    """
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    network = _published("FID", "torch-fidelity torchvision", lambda: NoTrainInceptionV3("inception-v3-compat", ["2048"]))
+
+    @torch.inference_mode()
+    def features(frames: Frames) -> NDArray[np.float32]:
+        return np.asarray(network(picked(frames).permute(0, 3, 1, 2)).float().numpy())
+
+    return features
 
 
 def frechet_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

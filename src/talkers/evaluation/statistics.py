@@ -40,10 +40,11 @@ def summary(values: dict[str, dict[str, list[list[float]]]], features: dict[str,
     lips' landmarks, which means nothing when the head moves otherwise, is that of the measured pose.
     """
     flat = {variant: {metric: interval(rows) for metric, rows in metrics.items()} for variant, metrics in values.items()}
-    for variant in flat:
-        if f"{variant}/made" in features:
-            distance = round(frechet_distance(features[f"{variant}/made"], features[f"{variant}/real"]), 4)
-            flat[variant]["fid_mnv2"] = {"mean": distance, "low": None, "high": None, "clips": len(values[variant]["psnr"]), "seeds_std": None}
+    for key in features:
+        variant, metric, which = key.split("/")
+        if which == "made":
+            distance = round(frechet_distance(features[key], features[f"{variant}/{metric}/real"]), 4)
+            flat[variant][metric] = {"mean": distance, "low": None, "high": None, "clips": len(values[variant]["psnr"]), "seeds_std": None}
     if "speech_given_pose" in flat:
         given = flat.pop("speech_given_pose")
         flat["speech"] |= {f"{metric}_given_pose": figure for metric, figure in given.items()}

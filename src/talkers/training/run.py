@@ -83,7 +83,8 @@ def latest_checkpoint(folder: Path, stage: str) -> Path | None:
 
 
 def begin_with(folder: Path, stage: str, model: nn.Module, prefix: str) -> None:
-    """Fill a stage's model with the weights of a training by its newest checkpoint, or of a finished avatar.
+    """Fill a stage's model with the weights of a training by its newest checkpoint (what that one does not have begins
+    anew), or of a finished avatar.
 
     Args:
         prefix: of the model's names in checkpoints.
@@ -96,8 +97,9 @@ def begin_with(folder: Path, stage: str, model: nn.Module, prefix: str) -> None:
         read_weights(avatar_folder(folder) / f"{stage}.safetensors", model, model.state_dict())
         return
     state = SafetensorsCheckpointIO().load_checkpoint(found)["state_dict"]
+    held = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     try:
-        model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        model.load_state_dict(model.state_dict() | held)
     except RuntimeError as error:
         raise ArtefactError(f"this {stage} has another recipe", where=folder, todo="Start from one of the same recipe") from error
 
