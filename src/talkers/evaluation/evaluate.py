@@ -96,7 +96,8 @@ def score_clip(avatar: str, corpus: str, name: str, other: str, seeds: int, path
     phones = judges.said_when(samples, sentence)
     judged: dict[str, list[Judged]] = {}
     columns: dict[str, Watched] = {"real": real}
-    for variant, make in variants(loaded, frames, samples, clips.audio(other), torch.from_numpy(head_values(clips, name))).items():
+    foreign = clips.audio(other) if other != name else np.roll(samples, len(samples) // 2)  # a single clip: its own sound, begun in the middle
+    for variant, make in variants(loaded, frames, samples, foreign, torch.from_numpy(head_values(clips, name))).items():
         judged[variant] = []
         for seed in range(seeds if variant in SEEDED else 1):
             made = real if variant == "controls.real" else watch(make(seed), 0.0)

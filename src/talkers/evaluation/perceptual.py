@@ -113,8 +113,10 @@ def _published(name: str, packages: str, make: Callable[[], nn.Module]) -> nn.Mo
         raise MissingComponent(f"{name} fetches its own weights", why="switched off by TALKERS_OFFLINE", todo=todo)
     try:
         return make().eval().requires_grad_(False)
-    except (ImportError, OSError, RuntimeError) as error:  # not installed, not reached, or not fitting the torch that is here
-        raise MissingComponent(f"{name} cannot be had here", why=f"{type(error).__name__}: {str(error).splitlines()[0]}", todo=todo) from error
+    except ImportError as error:
+        raise MissingComponent(f"{name} needs packages that are not installed", todo=todo) from error
+    except (OSError, RuntimeError) as error:  # its weights are not reached, or a package does not fit the torch that is here
+        raise MissingComponent(f"{name} cannot be had here", why=str(error).splitlines()[0].rstrip("."), todo=todo) from error
 
 
 def load_lpips() -> Callable[[Frames, Frames], float]:

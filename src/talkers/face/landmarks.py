@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +74,19 @@ def lip_shape(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([mouth_opening(landmarks)[:, None], turned.reshape(len(landmarks), -1)], -1).astype(np.float32)
 
 
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what native code writes to stderr to itself: mediapipe greets every tracker with several lines."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 class FaceTracker:
     """Follows one face through a video: the largest at first, then the one nearest to where it was.
 
@@ -80,7 +95,6 @@ class FaceTracker:
 
     def __init__(self, max_faces: int = 2):
         try:
-            os.environ.setdefault("GLOG_minloglevel", "3")
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
@@ -95,7 +109,9 @@ class FaceTracker:
             output_facial_transformation_matrixes=True,
         )
         self._mediapipe = mediapipe
-        self._landmarker = vision.FaceLandmarker.create_from_options(options)
+        with _hushed():
+            self._landmarker = vision.FaceLandmarker.create_from_options(options)
+            self._landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.zeros((64, 64, 3), np.uint8)))
         self._last: NDArray[np.float32] | None = None
 
     def __enter__(self) -> FaceTracker:
