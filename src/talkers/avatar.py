@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from torch import Tensor
 from talkers.bundle import BUNDLED, avatar_folder, digest, read_about, read_weights
 from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
 from talkers.errors import ArtefactError, UsageError
+from talkers.live import Live
 from talkers.motion import HEAD, Controls, Speech2Latent
+from talkers.motion.controls import HeadCurve
 from talkers.recipes import Recipe, from_dict
-from talkers.speech import SpeechEncoder, load_speech_encoder
+from talkers.speech import Listener, SpeechEncoder, load_speech_encoder
 from talkers.talk import Talk
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
@@ -28,9 +30,11 @@ BATCH = 8  # frames made at once
 class Avatar:
     """A person that can be made to speak. Make one with `Avatar.load`."""
 
-    def __init__(self, folder: Path, about: dict[str, Any], recipe: Recipe, codec: DiffusionAutoencoder, motion: Speech2Latent, device: torch.device):
+    def __init__(self, folder: Path, about: dict[str, Any], recipe: Recipe, codec: DiffusionAutoencoder, motion: Speech2Latent,
+                 listener: Listener | None, device: torch.device):  # fmt: skip
         self.folder, self.about, self.recipe, self.device = folder, about, recipe, device
         self.motion = motion.eval()
+        self.listener = listener.eval().requires_grad_(False) if listener is not None else None
         self.codec = _ready(codec, device)
         self._speech: SpeechEncoder | None = None
 
@@ -61,13 +65,16 @@ class Avatar:
             with torch.device("meta"):
                 codec = DiffusionAutoencoder(recipe.codec)
                 motion = Speech2Latent(recipe.motion, features, recipe.codec.latent)
+                listener = Listener(recipe.listener, features) if (folder / "listener.safetensors").exists() else None
         except (ValueError, RuntimeError, ZeroDivisionError, TypeError) as error:
             raise ArtefactError("its recipe cannot be built", where=folder / "avatar.json", why=str(error), todo="Copy or train the avatar again") from error
         read_weights(folder / "codec.safetensors", codec, codec.state_dict())
         read_weights(folder / "motion.safetensors", motion, motion.state_dict())
+        if listener is not None:
+            read_weights(folder / "listener.safetensors", listener, listener.state_dict())
         codec.reset_constants()
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        return cls(folder, about, recipe, codec, motion, chosen)
+        return cls(folder, about, recipe, codec, motion, listener, chosen)
 
     @property
     def size(self) -> int:
@@ -100,9 +107,9 @@ class Avatar:
 
     def inspect(self) -> dict[str, Any]:
         """What avatar.json says, with the sizes and digests of its files."""
-        names = ("codec.safetensors", "motion.safetensors", "preview.png")
+        names = ("codec.safetensors", "motion.safetensors", "listener.safetensors", "preview.png")
         held = {n: {"bytes": (self.folder / n).stat().st_size, "sha256": digest(self.folder / n)} for n in names if (self.folder / n).exists()}
-        count = {part: sum(p.numel() for p in getattr(self, part).parameters()) for part in ("codec", "motion")}
+        count = {part: sum(p.numel() for p in getattr(self, part).parameters()) for part in ("codec", "motion", "listener") if getattr(self, part) is not None}
         return {**self.about, "folder": str(self.folder), "files": held, "parameters": count}
 
     def speak(
@@ -114,6 +121,7 @@ class Avatar:
         controls: Controls | None = None,
         frame_rate: Fraction | float | None = None,
         size: int | None = None,
+        live: bool = False,
     ) -> Talk:
         """Make the avatar say something.
 
@@ -124,6 +132,7 @@ class Avatar:
             controls: head poses and blinks.
             frame_rate: frames a second of the result (default: the avatar's own).
             size: side of the result in pixels (default: the avatar's own).
+            live: hear with the avatar's own listener, exactly as `stream` does, instead of the pretrained speech encoder.
 
         Returns:
             an iterator over frames, uint8 [size, size, 3] RGB, with `save`. Memory does not grow with length.
@@ -138,11 +147,38 @@ class Avatar:
             raise UsageError(f"the seed {seed} was given", todo="Use 0 or more")
         if size is not None and (size % 2 or not 32 <= size <= 4096):
             raise UsageError(f"a side of {size} pixels was asked for", todo="Use an even number from 32 to 4096")
+        follow = self.live(seed=seed, steps=steps, controls=controls) if live else None
+        return Talk(self, speech, seed, self.recipe.steps if steps is None else steps, *self._asked(seed, controls), rate, size or self.size, follow)
+
+    def _asked(self, seed: int, controls: Controls | None) -> tuple[HeadCurve, float]:
+        """Head values and the mouth's amplitude that controls ask for."""
         about = {k: torch.tensor(self.about["head"][k]) for k in ("mean", "std", "low", "high")}
         controls = controls or Controls()
-        head = controls.head_curve(seed, float(self.frame_rate), **about)
-        amplitude = controls.amplitude * self.articulation
-        return Talk(self, speech, seed, self.recipe.steps if steps is None else steps, head, amplitude, rate, size or self.size)
+        return controls.head_curve(seed, float(self.frame_rate), **about), controls.amplitude * self.articulation
+
+    def live(self, *, seed: int = 0, steps: int | None = None, controls: Controls | None = None) -> Live:
+        """Follow speech that is still going on: push sound, get the frames that are settled.
+
+        Args: as in `speak`.
+
+        Raises:
+            ArtefactError: this avatar has no listener. UsageError: a value out of range.
+        """
+        return Live(self, seed, self.recipe.steps if steps is None else steps, *self._asked(seed, controls))
+
+    def stream(self, blocks: Iterable[NDArray[np.float32]], *, seed: int = 0, steps: int | None = None, controls: Controls | None = None) -> Iterator[Frame]:
+        """Frames of speech of unknown length, each yielded as soon as it is settled.
+
+        Args:
+            blocks: float32 [n] mono samples at 16 kHz, in blocks of any size, as they arrive.
+
+        Yields:
+            uint8 [size, size, 3] RGB, one for each 1 / frame_rate of sound; the same however the sound is cut.
+        """
+        following = self.live(seed=seed, steps=steps, controls=controls)
+        for block in blocks:
+            yield from following.push(block)
+        yield from following.finish()
 
     @torch.inference_mode()
     def encode(self, frames: NDArray[np.uint8]) -> Tensor:

@@ -186,7 +186,7 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: t
 
 @app.command
 def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: int = 0, steps: int | None = None, pose: str = "predicted",
-          blinks: float = 15.0, amplitude: float = 1.0, fps: str | None = None, size: int | None = None) -> None:  # fmt: skip
+          blinks: float = 15.0, amplitude: float = 1.0, fps: str | None = None, size: int | None = None, live: bool = False) -> None:  # fmt: skip
     """Make an avatar say what a sound file says.
 
     Args:
@@ -200,12 +200,13 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
         amplitude: How far the mouth moves, 0.5 to 1.5 times as far as the avatar's own.
         fps: Frames a second (default: the avatar's own), such as 30 or 30000/1001.
         size: Side of the video in pixels (default: the avatar's own).
+        live: Hear with the avatar's own listener, as a stream does, instead of the pretrained speech model.
     """
     from talkers.avatar import Avatar
     from talkers.motion import Controls
 
     controls = Controls(pose, blinks, amplitude)
-    talk = Avatar.load(avatar).speak(speech, seed=seed, steps=steps, controls=controls, frame_rate=_rate(fps) if fps else None, size=size)
+    talk = Avatar.load(avatar).speak(speech, seed=seed, steps=steps, controls=controls, frame_rate=_rate(fps) if fps else None, size=size, live=live)
     if talk.silent:
         _say(f"note: no speech is heard in {speech}; the mouth rests.")
     with progress_bar() as report:

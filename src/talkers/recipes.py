@@ -18,7 +18,7 @@ from talkers.codec import CodecConfig
 from talkers.codec.unet import EncoderConfig, UNetConfig
 from talkers.errors import ArtefactError, UsageError
 from talkers.motion import MotionConfig
-from talkers.speech import SpeechConfig
+from talkers.speech import ListenerConfig, SpeechConfig
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,23 @@ class MotionTraining:
 
 
 @dataclass(frozen=True)
+class ListenerTraining:
+    """How the listener is distilled from the speech encoder."""
+
+    frames: int = 3_000_000  # frames heard in all
+    batch: int = 32  # windows a step and process
+    window: int = 64  # frames of a training window
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    ema: float = 0.995
+    latent_weight: float = 1.0  # of the error of the latents that the motion model makes of what is heard
+    noise: float = 0.5  # share of windows with noise
+    validate_every: int = 200_000
+    save_every: int = 100_000
+
+
+@dataclass(frozen=True)
 class Recipe:
     """The complete typed configuration of a training."""
 
@@ -77,6 +94,8 @@ class Recipe:
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     motion_training: MotionTraining = field(default_factory=MotionTraining)
+    listener: ListenerConfig = field(default_factory=ListenerConfig)
+    listener_training: ListenerTraining = field(default_factory=ListenerTraining)
     weights: Literal["int8", "float16"] = "float16"  # how the avatar's weights are stored
 
 
@@ -149,6 +168,8 @@ def tiny() -> Recipe:
         speech=SpeechConfig(encoder="log-mel", layers=()),
         motion=MotionConfig(width=64, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.0, pose_hidden=16),
         motion_training=MotionTraining(frames=280_000, batch=8, window=50, learning_rate=2e-3, ema=0.98, validate_every=140_000, save_every=70_000),
+        listener=ListenerConfig(width=64, blocks=2),
+        listener_training=ListenerTraining(frames=160_000, batch=8, window=50, learning_rate=4e-3, ema=0.97, validate_every=80_000, save_every=60_000),
     )  # fmt: skip
 
 
@@ -193,7 +214,7 @@ def _valid_keys(where: tuple[Any, ...]) -> list[str]:
 
 
 LARGEST = {"size": 2048, "latent": 8192, "channels": 1024, "blocks": 8, "middle_blocks": 4, "unshuffle": 32, "positional": 512, "latent_map": 1024, "warp": 256,
-           "time_width": 4096, "pool": 16, "width": 4096, "encoder_blocks": 24, "decoder_blocks": 24, "heads": 64, "kernel": 63, "pose_hidden": 4096,
+           "time_width": 4096, "pool": 16, "width": 4096, "encoder_blocks": 24, "decoder_blocks": 24, "heads": 64, "kernel": 63, "pose_hidden": 4096, "dilations": 64, "ahead": 50,
            "rate": 120, "steps": 1000}  # fmt: skip
 MAY_BE_ZERO = {"positional", "latent_map", "warp", "seed", "middle_blocks"}
 

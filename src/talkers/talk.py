@@ -26,6 +26,7 @@ from talkers.speech import FEATURE_RATE, feature_stream, loudness, speech_activi
 
 if TYPE_CHECKING:
     from talkers.avatar import Avatar
+    from talkers.live import Live
 
 LARGEST_BATCH = 8  # frames decoded together; the first batches are smaller, for a fast first frame
 SOUND_RATE = 48_000  # Hz of the sound in written videos
@@ -39,9 +40,9 @@ class Talk:
     """
 
     def __init__(self, avatar: Avatar, speech: str | os.PathLike[str] | NDArray[np.float32], seed: int, steps: int, head: HeadCurve, amplitude: float,
-                 frame_rate: Fraction, size: int):  # fmt: skip
+                 frame_rate: Fraction, size: int, live: Live | None = None):  # fmt: skip
         self.avatar, self.seed, self.steps, self.head, self.frame_rate, self.size = avatar, seed, steps, head, frame_rate, size
-        self.amplitude = amplitude
+        self.amplitude, self.live = amplitude, live
         self._samples: NDArray[np.float32] | None = None
         self._path: Path | None = None
         if isinstance(speech, np.ndarray):
@@ -84,12 +85,21 @@ class Talk:
     def latents(self) -> Iterator[Tensor]:
         """Latents of the video's frames, in blocks [n, L]."""
         avatar, rate = self.avatar, float(self.avatar.frame_rate)
+        if self.live is not None:
+            stream = self._followed(self.live)
+            return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
         features = feature_stream(avatar.speech_encoder, self._blocks(), self.gain)
         count = frame_count(self.seconds, avatar.frame_rate) + (self.frame_rate != avatar.frame_rate)
         stream = (
             avatar.motion.articulate(latents, self.amplitude) for latents, _ in latent_stream(avatar.motion, features, FEATURE_RATE, rate, count, self.head)
         )
         return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
+
+    def _followed(self, live: Live) -> Iterator[Tensor]:
+        for block in self._blocks():
+            if len(latents := live.latents(block)):
+                yield latents
+        yield live.rest()
 
     @torch.inference_mode()
     def _batches(self) -> Iterator[NDArray[np.uint8]]:

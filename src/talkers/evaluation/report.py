@@ -46,7 +46,7 @@ Ranges are 95 % intervals over clips.</p>
 
 def columns_of(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The variants of metrics.json, side by side."""
-    made: dict[str, dict[str, Any]] = {name: metrics[name] for name in ("codec", "speech", "pairs") if name in metrics}
+    made: dict[str, dict[str, Any]] = {name: metrics[name] for name in ("codec", "speech", "live", "pairs") if name in metrics}
     if "speech" in made:
         given = {k.removesuffix("_given_pose"): v for k, v in made["speech"].items() if k.endswith("_given_pose")}
         made["speech"] = {k: v for k, v in made["speech"].items() if not k.endswith("_given_pose")}

@@ -12,6 +12,7 @@ from torch import Tensor
 from talkers.avatar import Avatar
 from talkers.codec import to_frames
 from talkers.experts.load import shifted
+from talkers.live import Live
 from talkers.media import AUDIO_RATE
 from talkers.motion.model import at_frames
 from talkers.speech import FEATURE_RATE, features_of, loudness, speech_gain
@@ -43,6 +44,17 @@ def spoken(avatar: Avatar, samples: NDArray[np.float32], frames: int, seed: int)
     return np.concatenate([made, np.repeat(made[-1:], max(0, frames - len(made)), 0)])[:frames]
 
 
+def followed(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, seed: int) -> Frames:
+    """What the avatar's stream makes of sound with measured head values [T, 7]."""
+
+    def asked(first: int, count: int) -> Tensor:
+        return head[torch.arange(first, first + count).clamp(max=len(head) - 1)]
+
+    live = Live(avatar, seed, avatar.recipe.steps, asked, avatar.articulation)
+    made = np.stack([*live.push(samples), *live.finish()])
+    return np.concatenate([made, np.repeat(made[-1:], max(0, len(head) - len(made)), 0)])[: len(head)]
+
+
 def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: NDArray[np.float32], head: Tensor) -> dict[str, Callable[[int], Frames]]:
     """How to make each variant of a clip from a seed.
 
@@ -51,7 +63,7 @@ def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: 
         head: its measured head values [T, 7].
 
     Returns:
-        codec (reconstruction), speech (as a user gets it), speech_given_pose, and controls: silent_audio,
+        codec (reconstruction), speech (as a user gets it), speech_given_pose, live (the stream, measured pose), and controls: silent_audio,
         shuffled_audio, audio_later, audio_sooner, per_frame_noise (all with measured pose), mean_frame, previous_frame,
         real.
     """
@@ -61,10 +73,14 @@ def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: 
     def given(sound: NDArray[np.float32]) -> Callable[[int], Frames]:
         return lambda seed: avatar.decode(given_pose_latents(avatar, sound, head), seed)
 
-    return {
+    made: dict[str, Callable[[int], Frames]] = {
         "codec": lambda seed: np.stack(list(avatar.reconstruct(iter(real), seed))),
         "speech": lambda seed: spoken(avatar, samples, count, seed),
         "speech_given_pose": given(samples),
+    }
+    if avatar.listener is not None:
+        made["live"] = lambda seed: followed(avatar, samples, head, seed)
+    return made | {
         "controls.real": lambda seed: real,
         "controls.silent_audio": given(np.zeros_like(samples)),
         "controls.shuffled_audio": given(fitted),

@@ -3,10 +3,14 @@
 from talkers.speech.activity import loudness, speech_activity
 from talkers.speech.config import FEATURE_RATE, SpeechConfig
 from talkers.speech.encoders import load_speech_encoder
+from talkers.speech.listener import Hearing, Listener, ListenerConfig
 from talkers.speech.windows import SpeechEncoder, feature_stream, features_of, speech_gain
 
 __all__ = [
     "FEATURE_RATE",
+    "Hearing",
+    "Listener",
+    "ListenerConfig",
     "SpeechConfig",
     "SpeechEncoder",
     "feature_stream",

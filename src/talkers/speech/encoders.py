@@ -36,11 +36,16 @@ def mel_filters() -> Tensor:
     return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
 
 
+def mel_power(samples: Tensor, filters: Tensor, centred: bool) -> Tensor:
+    """log10 mel power of [B, n] at 16 kHz, floored at -10: [B, 80, frames]; centred frames reach beyond both ends."""
+    window = torch.hann_window(N_FFT, device=samples.device)
+    spectrum = torch.stft(samples, N_FFT, HOP_LENGTH, window=window, center=centred, return_complex=True).abs().square()
+    return (filters @ spectrum).clamp(min=1e-10).log10()
+
+
 def log_mel_spectrogram(samples: Tensor, filters: Tensor) -> Tensor:
     """log10 mel power of [B, n] at 16 kHz -> [B, 80, n / 160], floored at -10."""
-    window = torch.hann_window(N_FFT, device=samples.device)
-    spectrum = torch.stft(samples, N_FFT, HOP_LENGTH, window=window, return_complex=True)[..., :-1].abs().square()
-    return (filters @ spectrum).clamp(min=1e-10).log10()
+    return mel_power(samples, filters, centred=True)[..., :-1]
 
 
 class LogMel:

@@ -23,16 +23,18 @@ from talkers.media import write_png
 from talkers.montage import montage
 from talkers.motion import HEAD, Speech2Latent
 from talkers.recipes import Recipe
+from talkers.speech import Listener
 from talkers.training.articulation import calibrate
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import train_codec
 from talkers.training.frames import FrameStore, held_out
+from talkers.training.listener_stage import train_listener
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.motion_stage import train_motion
 from talkers.training.progress import Report, quiet
 from talkers.training.run import latest_checkpoint, machine
 
-CODEC_SHARE = 0.85  # of a time budget; the rest is for the motion model
+SHARES = (0.76, 0.12, 0.12)  # of a time budget: codec, motion model, listener
 
 
 def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None, resume: bool) -> tuple[Path, float | None]:
@@ -96,16 +98,17 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     check_fit(recipe, corpus)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # the other processes of a training on several devices join it
     folder, budget = start_folder(out, recipe, corpus, budget, resume or not first)
-    share = (budget * CODEC_SHARE, budget * (1 - CODEC_SHARE)) if budget else (None, None)
-    codec = train_codec(corpus, recipe, folder, share[0], report, trainer_options, start)
-    motion = train_motion(corpus, recipe, codec, folder, share[1], report, trainer_options, start)
-    return save_avatar(out, recipe, corpus, codec, motion, command, start, report) if first else None
+    shares = [budget * share for share in SHARES] if budget else [None] * 3
+    codec = train_codec(corpus, recipe, folder, shares[0], report, trainer_options, start)
+    motion = train_motion(corpus, recipe, codec, folder, shares[1], report, trainer_options, start)
+    listener = train_listener(corpus, recipe, motion, folder, shares[2], report, trainer_options)
+    return save_avatar(out, recipe, corpus, codec, motion, listener, command, start, report) if first else None
 
 
 def spent_on(folder: Path) -> dict[str, Any]:
     """Frames seen and seconds of the stages of a training."""
     spent: dict[str, Any] = {}
-    for stage in ("codec", "motion"):
+    for stage in ("codec", "motion", "listener"):
         if (reached := latest_checkpoint(folder, stage)) is not None:
             pace = SafetensorsCheckpointIO().load_checkpoint(reached)["callbacks"]["Pace"]
             spent[stage] = {"frames_seen": pace["seen"], "seconds": round(pace["spent"], 1)}
@@ -125,7 +128,15 @@ def begun_with(start: Path) -> dict[str, Any]:
 
 
 def save_avatar(
-    out: Path, recipe: Recipe, corpus: Corpus, codec: DiffusionAutoencoder, motion: Speech2Latent, command: str, start: Path | None, report: Report
+    out: Path,
+    recipe: Recipe,
+    corpus: Corpus,
+    codec: DiffusionAutoencoder,
+    motion: Speech2Latent,
+    listener: Listener,
+    command: str,
+    start: Path | None,
+    report: Report,
 ) -> Avatar:
     """Write the bundle, measure it on the held-out clips, and write the figures into it."""
     test = held_out(corpus.names)
@@ -135,6 +146,7 @@ def save_avatar(
     features = next(iter(speech_features(corpus, recipe.speech, report).values())).shape[-1]
     write_weights(out / "codec.safetensors", codec.state_dict(), recipe.weights)
     write_weights(out / "motion.safetensors", motion.state_dict(), recipe.weights)
+    write_weights(out / "listener.safetensors", listener.state_dict(), recipe.weights)
     seconds = float(sum(corpus.clip(n).frames for n in names) / corpus.rate)
     about: dict[str, Any] = {
         "format_version": FORMAT_VERSION,

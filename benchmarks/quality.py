@@ -1,0 +1,98 @@
+"""What the codec keeps of held-out frames: by network passes, by the noise it starts from, and beside a retrieval baseline.
+
+    python benchmarks/quality.py CORPUS [--avatar default] [--clips 2] [--frames 25] [--steps 1 2 4 10 20 100] [-o quality.json]
+
+CORPUS is the prepared corpus that the avatar was trained on; only its held-out clips are scored. Noises: `shared`, one
+x_T for all frames (the paper's); `per_frame`, a new one for each; `encoded`, each frame's own by DDIM inversion (DAE,
+section 3.2); `none`, zeros. `nearest` shows the training frame whose latent is nearest: what any generator must beat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from talkers import Avatar
+from talkers.codec import from_frames, shared_noise, to_frames
+from talkers.corpus import Corpus
+from talkers.evaluation.motion import background, flicker
+from talkers.face.regions import region_boxes, region_figures
+from talkers.training.frames import FrameStore, held_out
+from talkers.training.run import machine
+
+Frames = NDArray[np.uint8]
+BATCH = 8
+
+
+@torch.inference_mode()
+def decoded(avatar: Avatar, latents: torch.Tensor, noise: torch.Tensor, steps: int) -> Frames:
+    """Latents [T, L] and noise [T or 1, 3, S, S] -> frames."""
+    parts = []
+    for k in range(0, len(latents), BATCH):
+        x_T = noise if len(noise) == 1 else noise[k : k + BATCH]
+        parts.append(to_frames(avatar.codec.decode(latents[k : k + BATCH], x_T, steps)).numpy())
+    return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def inverted(avatar: Avatar, frames: Frames, latents: torch.Tensor, steps: int) -> torch.Tensor:
+    """The x_T from which each frame comes back."""
+    pictures = from_frames(torch.from_numpy(frames))
+    return torch.cat([avatar.codec.encode_noise(pictures[k : k + BATCH], latents[k : k + BATCH], steps) for k in range(0, len(latents), BATCH)])
+
+
+def figures(made: Frames, real: Frames, marks: NDArray[np.float32]) -> dict[str, float]:
+    """Fidelity, and flicker of the background relative to the real clip's."""
+    still = background(marks, *real.shape[1:3])
+    return region_figures(made, real, region_boxes(marks, real.shape[1])) | {"flicker_ratio": flicker(made, still) / max(flicker(real, still), 1e-6)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--avatar", default="default")
+    parser.add_argument("--clips", type=int, default=2)
+    parser.add_argument("--frames", type=int, default=25)
+    parser.add_argument("--steps", type=int, nargs="*", default=[1, 2, 4, 10, 20, 100])
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    avatar, corpus = Avatar.load(options.avatar, "cpu"), Corpus(options.corpus)
+    store, test = FrameStore(corpus), held_out(corpus.names)
+    known = store.indices([n for n in corpus.names if n not in test])[::3]
+    index = torch.cat([avatar.encode(np.array(store.frames[known[k : k + 64]])) for k in range(0, len(known), 64)])
+    rows: dict[str, list[dict[str, float]]] = {}
+    shared, size = shared_noise(avatar.size, 0), (3, avatar.size, avatar.size)
+    for name in test[: options.clips]:
+        real = corpus.frames(name)[: options.frames]
+        marks = np.nan_to_num(corpus.column("landmarks", name))[: len(real)]
+        latents = avatar.encode(real)
+        per_frame = torch.randn(len(real), *size, generator=torch.Generator().manual_seed(0))
+
+        def keep(key: str, made: Frames, seconds: float = 0.0) -> None:
+            rows.setdefault(key, []).append(figures(made, real, marks) | ({"ms_a_frame": 1000 * seconds / len(real)} if seconds else {}))
+
+        for steps in options.steps:
+            begin = time.perf_counter()
+            made = decoded(avatar, latents, shared, steps)
+            keep(f"shared, {steps} steps", made, time.perf_counter() - begin)
+        for steps in (1, 10):
+            keep(f"per_frame, {steps} steps", decoded(avatar, latents, per_frame, steps))
+            keep(f"none, {steps} steps", decoded(avatar, latents, torch.zeros(1, *size), steps))
+            keep(f"encoded, {steps} steps", decoded(avatar, latents, inverted(avatar, real, latents, steps), steps))
+        keep("nearest", np.stack([store.frames[known[k]] for k in torch.cdist(latents, index).argmin(1).tolist()]))
+        keep("mean_frame", np.repeat(real.mean(0, keepdims=True).round().astype(np.uint8), len(real), 0))
+    table = {key: {k: round(float(np.mean([r[k] for r in runs])), 3) for k in runs[0]} for key, runs in rows.items()}
+    report = {"machine": machine(), "avatar": str(avatar.folder), "clips": test[: options.clips], "frames": options.frames, "figures": table}
+    print(json.dumps(report, indent=1))
+    if options.output:
+        options.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

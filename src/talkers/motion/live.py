@@ -1,0 +1,50 @@
+"""Motion for a stream that is still going on: every latent is settled a few frames after its sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from talkers.motion.model import MotionModel, at_frames
+
+WINDOW = 64  # frames heard at once
+HOP = 2  # frames that are settled together
+AHEAD = 4  # frames of speech after them that are heard before they are settled
+TRUST = 0.7  # in the newest window, which heard most, against the one before: takes the trembling out of the seams
+
+
+class LiveMotion:
+    """Speech features in blocks of any size -> latents, the same however the features are cut. One for each stream.
+
+    Args:
+        frame_rate: of the latents (the rate the model was trained at).
+        head: first frame, count -> [count, 7] head values (NaN: predicted).
+    """
+
+    def __init__(self, model: MotionModel, feature_rate: float, frame_rate: float, head: Callable[[int, int], Tensor]):
+        self.model, self.feature_rate, self.frame_rate, self.head = model, feature_rate, frame_rate, head
+        self.per_frame = feature_rate / frame_rate
+        self.done = 0  # frames settled
+        self._held: Tensor | None = None  # features from row `_first` on
+        self._first = 0
+        self._opinion: Tensor | None = None  # the last window's latents of frames from `done` on
+
+    @torch.inference_mode()
+    def push(self, features: Tensor) -> Tensor:
+        """Features [n, F] -> the latents that are settled by them [m, L]."""
+        self._held = features if self._held is None else torch.cat([self._held, features])
+        settled = []
+        while (self.done + HOP + AHEAD) * self.per_frame <= self._first + len(self._held):
+            begin, end = max(0, self.done + HOP + AHEAD - WINDOW), self.done + HOP + AHEAD
+            first = round(begin * self.per_frame)
+            self._held, self._first = self._held[first - self._first :], first
+            rows = at_frames(self._held, self.feature_rate, self.frame_rate, 0, end - begin)
+            latents = self.model(rows[None], self.head(begin, end - begin)[None]).latents[0, self.done - begin :].float()
+            if self._opinion is not None:
+                latents[: len(self._opinion)] = torch.lerp(self._opinion, latents[: len(self._opinion)], TRUST)
+            settled.append(latents[:HOP])
+            self._opinion = latents[HOP:]
+            self.done += HOP
+        return torch.cat(settled) if settled else torch.zeros(0, 0)

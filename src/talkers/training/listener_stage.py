@@ -1,0 +1,172 @@
+"""Stage 3: distil the speech encoder into the avatar's own listener, so that it can follow a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import soxr
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from talkers.corpus import Corpus
+from talkers.media import AUDIO_RATE
+from talkers.media.encode import atomic
+from talkers.motion import Speech2Latent
+from talkers.recipes import ListenerTraining, Recipe
+from talkers.speech import FEATURE_RATE, Listener, SpeechConfig, features_of, load_speech_encoder, loudness, speech_gain
+from talkers.speech.encoders import N_FFT
+from talkers.speech.listener import STEP, sounds_of
+from talkers.training.frames import PositionSampler, held_out
+from talkers.training.motion_data import gated
+from talkers.training.progress import Pace, Report, learning_rate, quiet
+from talkers.training.run import fit
+
+PLAYED = (1.0, 0.82, 0.91, 1.1, 1.22)  # speeds at which clips are played, pitch and all: other voices
+Sounds = dict[str, tuple[Tensor, Tensor]]  # what is heard: samples [n] at 16 kHz, level normalised; features [n / STEP, F]
+
+
+def heard_sounds(corpus: Corpus, config: SpeechConfig, report: Report) -> Sounds:
+    """Every clip at every speed, and with digital silence between its words: {name/rendition: ...}; cached."""
+    key = sha256(f"{config} {corpus.digest()} {PLAYED} 1".encode()).hexdigest()[:16]
+    path = corpus.folder / ".cache" / f"heard-{key}.safetensors"
+    if not path.exists():
+        encoder, rate, held = load_speech_encoder(config), float(corpus.rate), {}
+        for done, clip in enumerate(corpus.clips):
+            samples = corpus.audio(clip.name)
+            gain = speech_gain(loudness(samples, AUDIO_RATE, rate, clip.frames))
+            sounds = {f"{speed:g}": np.asarray(soxr.resample(samples, AUDIO_RATE * speed, AUDIO_RATE), np.float32) for speed in PLAYED}
+            sounds["gated"] = gated(samples, corpus.column("speech", clip.name), rate)
+            for kind, sound in sounds.items():
+                cut = torch.from_numpy(sound[: len(sound) // STEP * STEP] * np.float32(gain))
+                held[f"{clip.name}/{kind}/samples"] = cut.half()
+                held[f"{clip.name}/{kind}/features"] = features_of(encoder, cut.numpy())[: len(cut) // STEP].half()
+            report("hearing speech again", done + 1, len(corpus.clips))
+        with atomic(path) as temporary:
+            save_file(held, temporary)
+    held = load_file(path)
+    return {k.removesuffix("/samples"): (held[k], held[k.removesuffix("samples") + "features"]) for k in held if k.endswith("/samples")}
+
+
+class SoundDataset(Dataset[dict[str, Tensor]]):
+    """Windows of sound that begin anywhere in a clip and go on with other clips, with the features to be told of them."""
+
+    def __init__(self, sounds: Sounds, names: Sequence[str], rows: int, ahead: int):
+        self.sounds, self.rows, self.ahead = sounds, rows, ahead
+        self.names = [k for k in sounds if k.split("/")[0] in set(names)]
+        self.starts = [(k, start) for k, name in enumerate(self.names) for start in range(0, max(1, len(sounds[name][1]) - 20), 10)]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        k, start = self.starts[index]
+        samples, features = ([x] for x in (self.sounds[self.names[k]][0][start * STEP :], self.sounds[self.names[k]][1][start:]))
+        wanted = self.rows + self.ahead + 2
+        while sum(map(len, features)) < wanted:
+            k = (k * 31 + 17 * len(features)) % len(self.names)
+            more = self.sounds[self.names[k]]
+            samples.append(more[0])
+            features.append(more[1])
+        heard = torch.cat([torch.zeros(N_FFT // 2), torch.cat(samples)[: wanted * STEP].float()])
+        return {"samples": heard, "features": torch.cat(features)[: self.rows].float()}
+
+
+class ListenerModule(pl.LightningModule):
+    """Training step: features as the encoder tells them, and the latents that the motion model makes of them."""
+
+    def __init__(self, listener: Listener, motion: Speech2Latent, training: ListenerTraining, pace: Pace, seed: int):
+        super().__init__()
+        self.model, self.training_config, self.seed = listener, training, seed
+        self._motion = [motion.eval().requires_grad_(False)]  # in a list: not trained, not saved
+        self.frames_per_step = training.batch * training.window
+        self._pace = [pace]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        config = self.training_config
+        return torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)
+        config = self.training_config
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self._pace[0].fraction, config.learning_rate, config.warmup, True)
+
+    def told(self, samples: Tensor, rows: int) -> Tensor:
+        """Samples [B, n] -> standardised features of their first `rows` rows."""
+        ahead = self.model.config.ahead
+        heard: Tensor = self.model(sounds_of(samples)[:, : rows + ahead])[0]
+        return heard[:, ahead:].float()
+
+    def latents(self, features: Tensor) -> Tensor:
+        """Normalised latents that the motion model makes of standardised features [B, 2 T, F]."""
+        motion = self._motion[0].to(features.device)
+        made: Tensor = motion(self.model.features(features)).latents.float()
+        return (made - motion.latent_mean) / motion.latent_std
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        samples, config = batch["samples"], self.training_config
+        b = len(samples)
+        level = 10 ** ((40 * torch.rand(b, 1, device=samples.device) - 20) / 20)  # of any loudness
+        hiss = 10 ** ((-55 + 30 * torch.rand(b, 1, device=samples.device)) / 20) * (torch.rand(b, 1, device=samples.device) < config.noise)
+        wanted = (batch["features"] - self.model.mean) / self.model.std
+        told = self.told(level * (samples + hiss * torch.randn_like(samples)), wanted.shape[1])
+        loss = (told - wanted).square().mean()
+        few = slice(0, max(1, b // 4))  # the motion model costs more than the listener
+        with torch.no_grad():
+            right = self.latents(wanted[few])
+        moved = (self.latents(told[few]) - right).square().mean()
+        self.log("train/features", loss, prog_bar=True)
+        self.log("train/latents", moved, prog_bar=True)
+        return loss + config.latent_weight * moved
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        wanted = (batch["features"] - self.model.mean) / self.model.std
+        told = self.told(batch["samples"], wanted.shape[1])
+        right, made = self.latents(wanted), self.latents(told)
+        self.log("val/features_r2", 1 - (told - wanted).square().mean() / wanted.var(), prog_bar=True, batch_size=len(told))
+        self.log(
+            "val/latents_r2", 1 - (made - right).square().mean() / (right - right.mean(1, keepdim=True)).square().mean(), prog_bar=True, batch_size=len(told)
+        )
+
+
+def train_listener(corpus: Corpus, recipe: Recipe, motion: Speech2Latent, folder: Path, budget: float | None = None, report: Report = quiet,
+                   trainer_options: dict[str, Any] | None = None) -> Listener:  # fmt: skip
+    """Run stage 3 to its end, or go on with it; arguments as in `train_codec`."""
+    settings = recipe.listener_training
+    sounds = heard_sounds(corpus, recipe.speech, report)
+    test = held_out(corpus.names)
+    names = [n for n in corpus.names if n not in test]
+    features = torch.cat([f[::7].float() for name, (_, f) in sounds.items() if name.split("/")[0] in set(names)])
+    torch.manual_seed(recipe.seed + 2)
+    listener = Listener(recipe.listener, features.shape[1])
+    listener.mean.copy_(features.mean(0))
+    listener.std.copy_(features.std(0).clamp(min=1e-4))
+    pace = Pace(settings.frames, budget)
+    module = ListenerModule(listener, motion, settings, pace, recipe.seed)
+    rows = 2 * settings.window if recipe.rate * 2 == FEATURE_RATE else round(settings.window * FEATURE_RATE / recipe.rate)
+    data = SoundDataset(sounds, names, rows, recipe.listener.ahead)
+    indices = np.arange(len(data))
+
+    def loader() -> DataLoader[Any]:
+        sampler = PositionSampler(
+            indices, np.ones(len(indices)), settings.batch, recipe.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size
+        )
+        return DataLoader(data, batch_sampler=sampler, pin_memory=torch.cuda.is_available())
+
+    known = {k: v for k, v in sounds.items() if k.endswith("/1")}
+    held = SoundDataset(known, test, rows, recipe.listener.ahead) if test else None
+    validate = DataLoader(held, batch_sampler=[list(range(k, min(k + 16, len(held)))) for k in range(0, len(held), 16)]) if held is not None else None
+    between = max(1, settings.save_every // module.frames_per_step), max(1, settings.validate_every // module.frames_per_step)
+    fit(module, "listener", folder, pace, loader, validate, between, settings.ema, report, trainer_options)
+    return module.model
