@@ -53,6 +53,30 @@ def figures(made: Frames, real: Frames, marks: NDArray[np.float32]) -> dict[str,
     return region_figures(made, real, region_boxes(marks, real.shape[1])) | {"flicker_ratio": flicker(made, still) / max(flicker(real, still), 1e-6)}
 
 
+def score(
+    avatar: Avatar, store: FrameStore, index: tuple[NDArray[np.int64], torch.Tensor], name: str, count: int, steps: list[int]
+) -> dict[str, dict[str, float]]:
+    """Figures of everything that is made of the first `count` frames of a clip."""
+    real = store.corpus.frames(name)[:count]
+    marks = np.nan_to_num(store.corpus.column("landmarks", name))[: len(real)]
+    latents, size = avatar.encode(real), (3, avatar.size, avatar.size)
+    per_frame = torch.randn(len(real), *size, generator=torch.Generator().manual_seed(0))
+    scored: dict[str, dict[str, float]] = {}
+    for passes in steps:
+        begin = time.perf_counter()
+        made = decoded(avatar, latents, shared_noise(avatar.size, 0), passes)
+        seconds = time.perf_counter() - begin
+        scored[f"shared, {passes} steps"] = figures(made, real, marks) | {"ms_a_frame": 1000 * seconds / len(real)}
+    for passes in (1, 10):
+        noises = {"per_frame": per_frame, "none": torch.zeros(1, *size), "encoded": inverted(avatar, real, latents, passes)}
+        for kind, noise in noises.items():
+            scored[f"{kind}, {passes} steps"] = figures(decoded(avatar, latents, noise, passes), real, marks)
+    nearest = torch.cdist(latents, index[1]).argmin(1).tolist()
+    scored["nearest"] = figures(np.stack([store.frames[index[0][k]] for k in nearest]), real, marks)
+    scored["mean_frame"] = figures(np.repeat(real.mean(0, keepdims=True).round().astype(np.uint8), len(real), 0), real, marks)
+    return scored
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
@@ -65,29 +89,9 @@ def main() -> None:
     avatar, corpus = Avatar.load(options.avatar, "cpu"), Corpus(options.corpus)
     store, test = FrameStore(corpus), held_out(corpus.names)
     known = store.indices([n for n in corpus.names if n not in test])[::3]
-    index = torch.cat([avatar.encode(np.array(store.frames[known[k : k + 64]])) for k in range(0, len(known), 64)])
-    rows: dict[str, list[dict[str, float]]] = {}
-    shared, size = shared_noise(avatar.size, 0), (3, avatar.size, avatar.size)
-    for name in test[: options.clips]:
-        real = corpus.frames(name)[: options.frames]
-        marks = np.nan_to_num(corpus.column("landmarks", name))[: len(real)]
-        latents = avatar.encode(real)
-        per_frame = torch.randn(len(real), *size, generator=torch.Generator().manual_seed(0))
-
-        def keep(key: str, made: Frames, seconds: float = 0.0) -> None:
-            rows.setdefault(key, []).append(figures(made, real, marks) | ({"ms_a_frame": 1000 * seconds / len(real)} if seconds else {}))
-
-        for steps in options.steps:
-            begin = time.perf_counter()
-            made = decoded(avatar, latents, shared, steps)
-            keep(f"shared, {steps} steps", made, time.perf_counter() - begin)
-        for steps in (1, 10):
-            keep(f"per_frame, {steps} steps", decoded(avatar, latents, per_frame, steps))
-            keep(f"none, {steps} steps", decoded(avatar, latents, torch.zeros(1, *size), steps))
-            keep(f"encoded, {steps} steps", decoded(avatar, latents, inverted(avatar, real, latents, steps), steps))
-        keep("nearest", np.stack([store.frames[known[k]] for k in torch.cdist(latents, index).argmin(1).tolist()]))
-        keep("mean_frame", np.repeat(real.mean(0, keepdims=True).round().astype(np.uint8), len(real), 0))
-    table = {key: {k: round(float(np.mean([r[k] for r in runs])), 3) for k in runs[0]} for key, runs in rows.items()}
+    index = known, torch.cat([avatar.encode(np.array(store.frames[known[k : k + 64]])) for k in range(0, len(known), 64)])
+    runs = [score(avatar, store, index, name, options.frames, options.steps) for name in test[: options.clips]]
+    table = {key: {k: round(float(np.mean([r[key][k] for r in runs])), 3) for k in runs[0][key]} for key in runs[0]}
     report = {"machine": machine(), "avatar": str(avatar.folder), "clips": test[: options.clips], "frames": options.frames, "figures": table}
     print(json.dumps(report, indent=1))
     if options.output:
