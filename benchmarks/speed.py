@@ -3,7 +3,7 @@
     python benchmarks/speed.py [--seconds 60] [-o speed.json]
 
 Each length is spoken by a fresh process, as a user's command would be: import, model load, speech features, motion,
-decoding, encoding and muxing all count. The baseline is one frame of the `dae_talker` recipe's codec at 20 DDIM steps
+decoding, encoding and muxing all count. The stream is fed as if the speech were being said. The baseline is one frame of the `dae_talker` recipe's codec at 20 DDIM steps
 with random weights (timing does not depend on them).
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from talkers.evaluation.speed import measure_speed
+from talkers.evaluation.speed import measure_speed, measure_stream
 
 
 def baseline(steps: int, frames: int) -> float:
@@ -52,6 +52,7 @@ def main() -> None:
         report[f"speak_{seconds:g}s"] = {k: round(v, 3 if k == "real_time_factor" else 1) for k, v in got.items()} | {
             "times_the_baseline": round(got["fps"] * slow)
         }
+    report["stream_30s"] = {k: round(v, 2 if k == "load" else 0) for k, v in measure_stream("default", 30).items()}
     text = json.dumps(report, indent=1)
     print(text)
     if options.output:

@@ -34,6 +34,42 @@ print(json.dumps({"frames": talk.frame_count, "seconds": seconds, "first_frame_c
                   "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 """
 
+STREAM = """
+import json, sys, time
+import numpy as np
+import talkers
+from talkers.media import read_audio
+samples = read_audio(sys.argv[2])
+avatar = talkers.Avatar.load(sys.argv[1])
+list(avatar.stream([samples[:16000]]))  # warm
+live, now, busy, frame, late = avatar.live(), 0.0, 0.0, 0, []
+rate, step = float(avatar.frame_rate), int(sys.argv[3])
+for first in range(0, len(samples) - step + 1, step):
+    now = max(now, (first + step) / 16000)  # when this block has been said, and the last one is dealt with
+    frames = live.push(samples[first : first + step])
+    while True:
+        begin = time.perf_counter()
+        shown = next(frames, None)
+        spent = time.perf_counter() - begin
+        now, busy = now + spent, busy + spent
+        if shown is None:
+            break
+        late.append(now - (frame + 0.5) / rate)
+        frame += 1
+late = 1000 * np.array(late)
+print(json.dumps({"latency_ms": late.mean(), "latency_p95_ms": float(np.percentile(late, 95)), "latency_max_ms": late.max(),
+                  "load": busy / (len(samples) / 16000), "settled_after_ms": 1000 * live.delay}))
+"""
+
+
+def _measured(script: str, *arguments: str) -> dict[str, float]:
+    """Run a script in a fresh process; the last line it prints is its figures."""
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TalkersError("the speed could not be measured", why=(done.stderr.strip().splitlines() or ["the process ended"])[-1])
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
 
 def demo_speech(path: Path, seconds: float) -> Path:
     """The demo's sentence, repeated to a length: a WAV file."""
@@ -52,10 +88,7 @@ def measure_speed(avatar: str, seconds: float) -> dict[str, float]:
     """
     with tempfile.TemporaryDirectory() as folder:
         speech = demo_speech(Path(folder) / "speech.wav", seconds)
-        done = subprocess.run([sys.executable, "-c", SPEAK, avatar, str(speech), str(Path(folder) / "out.mp4")], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise TalkersError("the speed could not be measured", why=(done.stderr.strip().splitlines() or ["the process ended"])[-1])
-    got = json.loads(done.stdout.splitlines()[-1])
+        got = _measured(SPEAK, avatar, str(speech), str(Path(folder) / "out.mp4"))
     return {
         "fps": got["frames"] / got["seconds"],
         "real_time_factor": got["seconds"] / seconds,
@@ -63,3 +96,16 @@ def measure_speed(avatar: str, seconds: float) -> dict[str, float]:
         "first_frame_cold_ms": got["first_frame_cold_ms"],
         "peak_mb": got["peak_mb"],
     }
+
+
+def measure_stream(avatar: str, seconds: float, block: float = 0.02) -> dict[str, float]:
+    """Follow the demo's sentence as if it were being said, in blocks of so many seconds, in a fresh process.
+
+    Returns:
+        latency_ms, latency_p95_ms, latency_max_ms: from the middle of a frame's sound to the frame itself, the
+        waiting for sound and all computing counted; load: share of the time that is spent computing (below 1: it
+        keeps up); settled_after_ms: the part of the latency that no faster machine takes away, at most.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        speech = demo_speech(Path(folder) / "speech.wav", seconds)
+        return _measured(STREAM, avatar, str(speech), str(int(block * 16_000)))

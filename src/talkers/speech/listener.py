@@ -27,7 +27,7 @@ class ListenerConfig:
     blocks: int = 8
     kernel: int = 7
     dilations: tuple[int, ...] = (1, 2, 4, 8)  # of the blocks in turn
-    ahead: int = 5  # features (of 20 ms) of sound that it hears ahead
+    ahead: int = 4  # features (of 20 ms) of sound that it hears ahead
 
 
 class _Block(nn.Module):
