@@ -245,7 +245,7 @@ def reconstruct(clip: Positional[Path], output: Out, avatar: str = "default", se
 
 @app.command
 def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], output: Out, pairs: bool = False, seeds: int = 1, jobs: int | None = None,
-             limit: int | None = None, every: bool = False, speed: float = 60.0, as_json: Json = False) -> None:  # fmt: skip
+             limit: int | None = None, every: bool = False, speed: float = 60.0, experts: Path | None = None, as_json: Json = False) -> None:  # fmt: skip
     """Score an avatar on real clips of its person, beside controls: writes metrics.json and index.html.
 
     Interrupted, it goes on where it was when it is run again.
@@ -260,6 +260,7 @@ def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], outpu
         limit: At most so many clips.
         every: Score also the clips of its corpus that the avatar was trained on.
         speed: Seconds of speech for the speed figures; 0 leaves them out.
+        experts: Folder of judges made by train-expert, in place of the bundled ones.
         as_json: Print metrics.json instead of a table.
     """
     try:
@@ -269,16 +270,16 @@ def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], outpu
     except ImportError as error:
         raise _missing("evaluating", "evaluate", error) from error
 
-    if seeds < 1 or (limit is not None and limit < 1) or speed < 0:
-        raise UsageError("seeds, limit and speed count from 1, 1 and 0", todo="Correct the number")
+    if seeds < 1 or (limit is not None and limit < 1) or (jobs is not None and jobs < 1) or speed < 0:
+        raise UsageError("seeds, limit, jobs and speed count from 1, 1, 1 and 0", todo="Correct the number")
     command = "talkers " + shlex.join(sys.argv[1:])
     with progress_bar() as report:
         if pairs:
             if len(clips) != 1:
                 raise UsageError(f"{len(clips)} folders of real videos were named", todo="Write: talkers evaluate --pairs MADE REAL -o REPORT")
-            outcome = evaluate_pairs(Path(avatar), clips[0], output, jobs, limit, command, report)
+            outcome = evaluate_pairs(Path(avatar), clips[0], output, jobs, limit, experts, command, report)
         else:
-            outcome = run(avatar, _some(clips), output, seeds, jobs, limit, every, speed, command, report)
+            outcome = run(avatar, _some(clips), output, seeds, jobs, limit, every, speed, experts, command, report)
     if as_json:
         _print_json(outcome.metrics)
     else:

@@ -15,7 +15,8 @@ from talkers.avatar import Avatar
 from talkers.cli import main
 from talkers.corpus import Corpus
 from talkers.errors import MediaError
-from talkers.evaluation.evaluate import Outcome, evaluate, evaluate_pairs
+from talkers.evaluation.evaluate import Outcome, _chosen, evaluate, evaluate_pairs, partner, shuffled
+from talkers.experts import load_expert
 from talkers.media import VideoWriter, decode_frames
 
 KEYS = {
@@ -24,6 +25,8 @@ KEYS = {
                "silence_motion", "articulation", "jitter_ratio"),
     "speed": ("fps", "first_frame_ms", "peak_mb", "real_time_factor"),
 }  # fmt: skip
+KEYS["speech"] += ("csim", "bilabial_closure", "blink_rate", "pose_range", "fid_mnv2", "lip_wer_points", "sync_offset_points", "sync_distance", "face_found")
+KEYS["live"] = ("mouth_r2", "lip_wer", "sync_confidence", "articulation")
 CONTROLS = {"real", "silent_audio", "shuffled_audio", "audio_later", "audio_sooner", "per_frame_noise", "mean_frame", "previous_frame"}
 
 
@@ -82,9 +85,30 @@ def test_a_clip_that_fails_is_listed_and_the_rest_is_scored(report: tuple[Outcom
 def test_a_second_run_goes_on_where_the_first_was(report: tuple[Outcome, Path], tiny_avatar: Avatar) -> None:
     _, folder = report
     kept = {p: p.stat().st_mtime_ns for p in (folder / ".work").glob("*.json")}
+    speed = dict.fromkeys(folder.glob(".work/speed-*.json"))
+    assert len(speed) == 1
     again = evaluate(str(tiny_avatar.folder), [folder.parent / "clips"], folder, seeds=2, jobs=1, limit=3, every=True, speed_seconds=0)
     assert {p: p.stat().st_mtime_ns for p in (folder / ".work").glob("*.json")} == kept
     assert again.metrics["codec"] == report[0].metrics["codec"]
+    evaluate(str(tiny_avatar.folder), [folder.parent / "clips"], folder, seeds=1, jobs=1, limit=1, every=True, speed_seconds=0)
+    assert len(set((folder / ".work").glob("*.json")) - set(kept)) == 1  # other settings, another record
+
+
+def test_the_wrong_sound_is_wrong() -> None:
+    names = ["bwwh2n", "bwwh4p", "lrbq3s", "bwwh9n"]
+    assert partner("bwwh2n", names) == "lrbq3s"
+    assert partner("alone", ["alone"]) == "alone"
+    samples = np.arange(300, dtype=np.float32)
+    assert 100 <= shuffled(samples, "x")[0] <= 200
+    assert sorted(shuffled(samples, "x")) == list(samples)
+
+
+def test_clips_of_the_training_are_left_out(tiny_avatar: Avatar, corpus: Corpus) -> None:
+    notes: list[str] = []
+    held = tiny_avatar.about["data"]["held_out"]
+    assert _chosen(corpus, tiny_avatar, False, None, notes) == held
+    assert "left out" in notes[0]
+    assert len(_chosen(corpus, tiny_avatar, True, None, notes)) == len(corpus.names)
 
 
 def write(path: Path, frames: np.ndarray, acts: speaker.Performance, rate: Fraction = Fraction(25)) -> None:
@@ -103,11 +127,17 @@ def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixtur
         write(tmp_path / "real" / f"{k}.mp4", frames, acts)
         frozen = np.stack([speaker.draw(128, 0, float(s), float(b)) for s, b in zip(acts.shift, acts.blink, strict=True)])
         write(tmp_path / "made" / f"{k}.mp4", frames if k else frozen[:50, ::2, ::2], acts)  # the first frozen, smaller and shorter
+    (tmp_path / "made" / "more").mkdir()
+    (tmp_path / "real" / "more").mkdir()
+    for folder in ("made", "real"):  # the same name in a folder below, at another rate
+        write(tmp_path / folder / "more" / "1.mp4", frames, acts, Fraction(30))
     write(tmp_path / "made" / "alone.mp4", frames, acts)
     arguments = ["evaluate", str(tmp_path / "made"), str(tmp_path / "real"), "--pairs", "-o", str(tmp_path / "report"), "--json"]
     assert main(arguments) == 0
     metrics = json.loads(capsys.readouterr().out)
+    assert len(metrics["about"]["clips"]) == 3
     records = {p.name[0]: json.loads(p.read_text())["figures"]["pairs"][0] for p in (tmp_path / "report" / ".work").glob("*.json")}
+    assert records["m"]["psnr"] > 40
     assert records["1"]["psnr"] > 40
     assert records["1"]["articulation"] == pytest.approx(1, abs=0.1)
     assert records["0"]["articulation"] < 0.5
@@ -116,6 +146,7 @@ def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "alone" in told
     assert "64x64" in told
     assert "50" in told
+    assert "30 frames a second" in told
     with pytest.raises(MediaError, match="same name"):
         evaluate_pairs(tmp_path / "made" / "alone.mp4", tmp_path / "real", tmp_path / "other")
 
@@ -130,13 +161,16 @@ def test_what_cannot_be_scored_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         (["evaluate", "default", str(tmp_path / "nowhere.mp4"), "-o", str(tmp_path / "r2"), "--speed", "0"], 3, "No such file"),
         (["evaluate", str(tmp_path), str(tmp_path / "real"), "-o", str(tmp_path / "r3")], 4, "no avatar"),
         (["evaluate", "default", str(tmp_path / "real"), "-o", str(tmp_path / "r4"), "--seeds", "0"], 2, "seeds"),
+        (["evaluate", "default", str(tmp_path / "real"), "-o", str(tmp_path / "r4"), "--jobs", "0"], 2, "jobs"),
+        (["evaluate", str(tmp_path / "gone.mp4"), str(tmp_path / "real"), "--pairs", "-o", str(tmp_path / "r5")], 3, "no such file"),
+        (["evaluate", str(tmp_path / "real"), str(tmp_path / "real"), "--pairs", "-o", str(tmp_path / "real" / "a.mp4")], 6, "folder"),
     ]:
         assert main(arguments) == code
         assert message in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_real_footage_can_be_evaluated(grid: Path, tmp_path: Path) -> None:
-    clips = sorted((grid / "s1" / "video").glob("*.mpg"))[:1]
+    clips = [grid / "s1" / "video" / f"{name}.mpg" for name in load_expert("lips-pixels").about["data"]["held_out"][:1]]
     outcome = evaluate("default", clips, tmp_path, jobs=1, speed_seconds=0)
     metrics = outcome.metrics
     assert metrics["codec"]["psnr"]["mean"] > 25

@@ -78,6 +78,18 @@ def test_a_mouth_that_moves_in_silence_is_counted() -> None:
     assert silent_frames(speech).sum() == 56
 
 
+def test_what_does_not_move_is_not_compared_with(real: Watched, acts: speaker.Performance) -> None:
+    still = Watched(*(np.repeat(x[:1], 75, 0) for x in (real.frames, real.landmarks, real.blendshapes, real.angles, real.found)))
+    figures = fidelity(still.frames, still) | movement(still, still, acts.opening > 0.05)
+    for metric in ("mouth_r2", "eye_r2", "articulation", "pose_std_ratio", "pose_speed_ratio", "jitter_ratio", "flicker_ratio"):
+        assert np.isnan(figures[metric]), metric
+    faceless = Watched(real.frames, 0 * real.landmarks, real.blendshapes, real.angles, np.zeros(75, bool))
+    figures = movement(faceless, real, acts.opening > 0.05)
+    assert figures["face_found"] == 0
+    assert np.isnan(figures["silence_motion"])
+    assert np.isnan(figures["lmd_mouth"])
+
+
 def test_blinks_are_counted() -> None:
     closed = np.full(100, 0.1, np.float32)
     assert blinks_of(closed)[0] == 0
@@ -178,6 +190,7 @@ def test_lips_that_close_for_b_are_counted() -> None:
     opening[10:13] = 0.01
     phones = [("B", 0.4, 0.5), ("IY", 0.5, 0.7), ("M", 1.2, 1.3)]
     assert bilabial_closure(opening, phones) == 0.5
+    assert bilabial_closure(0 * opening, phones) == 0  # a mouth that never opens does not close
     assert np.isnan(bilabial_closure(opening, [("IY", 0.5, 0.7)]))
 
 

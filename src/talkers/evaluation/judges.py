@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,9 +19,12 @@ from talkers.evaluation.perceptual import Frames, MobileNetV2, load_features, lo
 from talkers.evaluation.phonemes import aligned_phones, bilabial_closure
 from talkers.evaluation.watched import Watched
 from talkers.experts import Expert, load_expert
+from talkers.experts.load import BUNDLED
+from talkers.experts.models import SYNC_RANGE
 from talkers.experts.words import word_error_rate
 
 Part = TypeVar("Part")
+LEAST_SPEECH = 10  # frames with speech, below which sound and lips are not compared
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,16 @@ class Judges:
         """
         figures = fidelity(made.frames, real) | movement(made, real, speech)
         figures["bilabial_closure"] = bilabial_closure(made.opening, phones)
+        seen = made.found.mean() >= 0.5
+        heard = seen and speech.sum() >= LEAST_SPEECH and len(made.frames) > 2 * SYNC_RANGE
         for suffix, expert in self.sync.items():
-            offset, figures[f"sync_confidence{suffix}"] = expert.sync(made.mouths, samples, speech)
-            figures[f"sync_offset{suffix}"], figures[f"in_sync{suffix}"] = offset, float(abs(offset) <= 1)
+            offset, sure = expert.sync(made.mouths, samples, speech) if heard else (float("nan"), float("nan"))
+            figures |= {f"sync_offset{suffix}": offset, f"sync_distance{suffix}": abs(offset), f"sync_confidence{suffix}": sure}
+            figures[f"in_sync{suffix}"] = float(abs(offset) <= 1) if heard else float("nan")
         for suffix, expert in self.lips.items():
-            figures[f"lip_wer{suffix}"] = word_error_rate(sentence, expert.read(made.mouths)) if sentence else float("nan")
-        if self.descriptor is not None:
+            figures[f"lip_wer{suffix}"] = word_error_rate(sentence, expert.read(made.mouths)) if sentence and seen else float("nan")
+        figures["csim"] = float("nan")
+        if self.descriptor is not None and seen:
             figures["csim"] = self.descriptor.similarity(self.descriptor.describe(made), self.descriptor.describe(real))
         features = {}
         if self.network is not None:
@@ -80,9 +88,15 @@ class Judges:
         return Judged({k: float(v) for k, v in figures.items()}, features)
 
 
+def expert_paths(folder: Path | None) -> dict[str, str]:
+    """Which expert judges what: those in a folder of one's own, else the bundled ones."""
+    return {name: str(folder / f"{name}.json") if folder and (folder / f"{name}.json").is_file() else name for name in BUNDLED}
+
+
 @lru_cache(1)
-def load_judges() -> Judges:
-    """All judges that can be had on this machine."""
+def load_judges(experts: Path | None = None) -> Judges:
+    """All judges that can be had on this machine; experts: see `expert_paths`."""
+    paths = expert_paths(experts)
     skipped: dict[str, str] = {}
 
     def have(metrics: str, make: Callable[[], Part]) -> Part | None:
@@ -96,8 +110,8 @@ def load_judges() -> Judges:
         return aligned_phones(np.zeros(1600, np.float32), ())
 
     return Judges(
-        lips={"": load_expert("lips-pixels"), "_points": load_expert("lips-points")},
-        sync={"": load_expert("sync-pixels"), "_points": load_expert("sync-points")},
+        lips={"": load_expert(paths["lips-pixels"]), "_points": load_expert(paths["lips-points"])},
+        sync={"": load_expert(paths["sync-pixels"]), "_points": load_expert(paths["sync-points"])},
         network=have("lpips_mnv2 fid_mnv2", load_features),
         lpips=have("lpips", load_lpips),
         inception=have("fid", load_inception),

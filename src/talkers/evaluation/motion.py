@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from talkers.evaluation.watched import Watched
 from talkers.face.landmarks import EYE_CORNERS, LIPS
+from talkers.face.regions import ratio
 
 MOVING = 0.02  # change of the mouth's opening from frame to frame, in inter-ocular distances, that is seen as movement
 QUIET = 4  # frames by which silence is narrowed on both sides: mouths open before they sound and close after it
@@ -28,8 +29,9 @@ def mouth_distance(made: Watched, real: Watched) -> float:
 
 
 def articulation(made: Watched, real: Watched) -> float:
-    """How far the mouth moves, relative to the real one: ratio of the standard deviations of its opening."""
-    return float(made.opening.std()) / max(float(real.opening.std()), 1e-6)
+    """How far the mouth moves, relative to the real one: ratio of the standard deviations of its opening; NaN where
+    the real one does not move."""
+    return ratio(float(made.opening.std()), float(real.opening.std()), 0.005)
 
 
 def silence_motion(opening: NDArray[np.float32], speech: NDArray[np.bool_]) -> float:
@@ -79,7 +81,9 @@ def movement(made: Watched, real: Watched, speech: NDArray[np.bool_], frame_rate
     Returns:
         lmd_mouth in pixels of a picture 256 high, and lmd_mouth_iod in inter-ocular distances; pose_error in degrees
         (mean over yaw, pitch, roll); pose_std_ratio, pose_speed_ratio, articulation, jitter_ratio, flicker_ratio relative
-        to real (1 is right); silence_motion, a share; blink_rate a minute and blink_seconds; blendshape_error.
+        to real (1 is right; NaN where the real one is still); silence_motion, a share; blink_rate a minute and
+        blink_seconds; blendshape_error; face_found, the share of frames with a face. Where it is seen in fewer than half
+        of the made frames, all but face_found and flicker_ratio are NaN.
     """
     height, width = real.frames.shape[1:3]
     eyes = float(np.linalg.norm(real.landmarks[:, EYE_CORNERS[0]] - real.landmarks[:, EYE_CORNERS[1]], axis=-1).mean())
@@ -87,18 +91,24 @@ def movement(made: Watched, real: Watched, speech: NDArray[np.bool_], frame_rate
     still = background(real.landmarks, height, width)
     count, length = blinks_of(made.blink)
     speeds = [np.abs(np.diff(w.angles, axis=0)).mean() for w in (made, real)]
-    return {
+    figures = {
         "lmd_mouth": distance * 256 / height,
         "lmd_mouth_iod": distance / max(eyes, 1e-6),
         "pose_error": float(np.abs(made.angles - real.angles).mean()),
-        "pose_std_ratio": float(made.angles.std(0).mean() / max(real.angles.std(0).mean(), 1e-6)),
-        "pose_speed_ratio": float(speeds[0] / max(speeds[1], 1e-6)),
+        "pose_std_ratio": ratio(made.angles.std(0).mean(), real.angles.std(0).mean(), 0.02),
+        "pose_speed_ratio": ratio(speeds[0], speeds[1], 0.005),
         "pose_range": float(np.ptp(made.angles, axis=0).mean()),
+        "pose_range_ratio": ratio(np.ptp(made.angles, axis=0).mean(), np.ptp(real.angles, axis=0).mean(), 0.05),
         "articulation": articulation(made, real),
         "silence_motion": silence_motion(made.opening, speech),
         "blink_rate": count / (len(made.frames) / frame_rate) * 60,
         "blink_seconds": length / frame_rate,
         "blendshape_error": float(np.abs(made.blendshapes - real.blendshapes).mean()),
-        "jitter_ratio": tremble(made.landmarks) / max(tremble(real.landmarks), 1e-9),
-        "flicker_ratio": flicker(made.frames, still) / max(flicker(real.frames, still), 1e-6),
+        "jitter_ratio": ratio(tremble(made.landmarks), tremble(real.landmarks), 1e-5),
+    }
+    if made.found.mean() < 0.5:  # what is interpolated between no faces means nothing
+        figures = dict.fromkeys(figures, float("nan"))
+    return figures | {
+        "flicker_ratio": ratio(flicker(made.frames, still), flicker(real.frames, still), 0.01),
+        "face_found": float(made.found.mean()),
     }

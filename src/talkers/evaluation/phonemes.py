@@ -12,6 +12,7 @@ from talkers.errors import MissingComponent
 
 BILABIALS = ("P", "B", "M")
 CLOSED = 0.03  # opening, in inter-ocular distances, at or below which lips are closed
+OPENED = 0.03  # by how much further they are open within a fifth of a second of it: a mouth that rests does not close
 
 
 def aligned_phones(samples: NDArray[np.float32], words: Sequence[str]) -> list[tuple[str, float, float]]:
@@ -45,7 +46,8 @@ def aligned_phones(samples: NDArray[np.float32], words: Sequence[str]) -> list[t
 
 
 def bilabial_closure(opening: NDArray[np.float32], phones: Sequence[tuple[str, float, float]], frame_rate: float = 25.0) -> float:
-    """Share of p, b and m for which the lips close, a frame before to a frame after: NaN where none is said.
+    """Share of p, b and m for which the lips close, a frame before to a frame after, having been or coming to be open
+    within a fifth of a second: NaN where none is said.
 
     Args:
         opening: [T] in inter-ocular distances.
@@ -55,5 +57,6 @@ def bilabial_closure(opening: NDArray[np.float32], phones: Sequence[tuple[str, f
         if phone in BILABIALS:
             first, last = max(0, int(start * frame_rate) - 1), int(np.ceil(end * frame_rate)) + 1
             if len(window := opening[first:last]):
-                closed.append(window.min() <= CLOSED)
+                around = opening[max(0, first - 5) : last + 5]
+                closed.append(window.min() <= CLOSED and around.max() - window.min() >= OPENED)
     return float(np.mean(closed)) if closed else float("nan")

@@ -26,6 +26,11 @@ def psnr(mse: float) -> float:
     return float(10 * np.log10(255**2 / max(mse, 1e-3)))
 
 
+def ratio(made: float, real: float, least: float) -> float:
+    """made / real, or NaN where the real one is too small to compare with."""
+    return float(made / real) if real > least else float("nan")
+
+
 def region_figures(made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDArray[np.int16]) -> dict[str, float]:
     """Fidelity of a clip, whole and where it matters.
 
@@ -35,7 +40,7 @@ def region_figures(made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDAr
 
     Returns:
         psnr and psnr_mouth in dB; mouth_r2 and eye_r2: the share of the region's variation about the clip's mean
-        frame that is explained (0: a still picture does as well; 1: perfect).
+        frame that is explained (0: a still picture does as well; 1: perfect; NaN: nothing moves there).
     """
     error = np.square(made.astype(np.float32) - real).mean(-1)  # [T, S, S]
     spread = np.square(real - real.astype(np.float32).mean(0)).mean(-1)
@@ -48,6 +53,6 @@ def region_figures(made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDAr
     return {
         "psnr": psnr(float(error.mean())),
         "psnr_mouth": psnr(sums["mouth"][0] / max(sums["mouth"][2], 1)),
-        "mouth_r2": float(1 - sums["mouth"][0] / max(sums["mouth"][1], 1e-9)),
-        "eye_r2": float(1 - sums["eye"][0] / max(sums["eye"][1], 1e-9)),
+        "mouth_r2": 1 - ratio(sums["mouth"][0], sums["mouth"][1], 0.05 * sums["mouth"][2]),
+        "eye_r2": 1 - ratio(sums["eye"][0], sums["eye"][1], 0.05 * sums["eye"][2]),
     }

@@ -207,33 +207,36 @@ def score(expert: Expert, corpus: Corpus, footage: Footage, names: Sequence[str]
         read = {n: expert.read(footage.mouths[n]) for n in names}
         said = {n: sentence_of_name(n) for n in names}
         rows = [(s, read[n]) for n in names if (s := said[n]) is not None]
-        other = [(rows[k][0], rows[(k + 1) % len(rows)][1]) for k in range(len(rows))]
+        others = [(said, told) for j, (said, _) in enumerate(rows) for k, (_, told) in enumerate(rows) if j != k]
         return {
             "clips": len(rows),
             "wer": float(np.mean([word_error_rate(*row) for row in rows])),
             "letter_error": float(np.mean([s[3] != r[3] for s, r in rows])),
-            "wer_of_other_clips": float(np.mean([word_error_rate(*row) for row in other])),
+            "wer_of_other_clips": float(np.mean([word_error_rate(*row) for row in others])),
             "wer_of_guessing": round(CHANCE_WER, 4),
         }
-    found, lost, sure, unsure = [], [], [], []
+    found, alike, lost, sure, unsure = [], [], [], [], []
+    rng = np.random.default_rng(0)
     for k, name in enumerate(names):
-        samples, other_sound = corpus.audio(name), corpus.audio(names[(k + 1) % len(names)])
+        samples = corpus.audio(name)
         for shift in (-10, -5, -2, 0, 3, 7, 10):
             offset, confidence = expert.sync(footage.mouths[name], shifted(samples, shift), footage.speech[name])
             found.append(abs(offset - shift) <= 1)
             sure.append(confidence)
-        for part in (2, 3, 5, 7):  # another clip's sound, begun elsewhere: that sentences begin alike must not help
-            elsewhere = np.roll(other_sound, len(other_sound) * part // 9)
-            offset, confidence = expert.sync(footage.mouths[name], elsewhere, footage.speech[name])
+        for other in range(1, min(6, len(names))):  # five other clips' sound, begun where it begins, and anywhere
+            sound = corpus.audio(names[(k + other) % len(names)])
+            alike.append(abs(expert.sync(footage.mouths[name], sound, footage.speech[name])[0]) <= 1)
+            offset, confidence = expert.sync(footage.mouths[name], np.roll(sound, rng.integers(len(sound))), footage.speech[name])
             lost.append(abs(offset) <= 1)
             unsure.append(confidence)
     return {
         "clips": len(names),
         "offset_found": float(np.mean(found)),
-        "offset_found_with_other_sound": float(np.mean(lost)),
+        "offset_found_with_shuffled_sound": float(np.mean(lost or [np.nan])),
+        "offset_found_with_another_sentence": float(np.mean(alike or [np.nan])),
         "offset_found_by_guessing": round(3 / 31, 4),
         "confidence": float(np.mean(sure)),
-        "confidence_with_other_sound": float(np.mean(unsure)),
+        "confidence_with_shuffled_sound": float(np.mean(unsure or [np.nan])),
     }
 
 
@@ -250,6 +253,8 @@ def train_expert(corpus: Corpus, out: Path, config: ExpertConfig, training: Expe
     Raises:
         ArtefactError, UsageError: a corpus of another rate or without what the task needs; a training begun otherwise.
     """
+    if training.frames < 1:
+        raise UsageError(f"{training.frames} frames of training were asked for", todo="Use at least 1")
     if corpus.rate != RATE:
         raise ArtefactError(f"this corpus has {corpus.rate} fps, experts need {RATE}", where=corpus.folder, todo="Prepare it again with --rate 25")
     if config.task == "lips" and alignments is None:
