@@ -215,7 +215,9 @@ def score(expert: Expert, corpus: Corpus, footage: Footage, names: Sequence[str]
             "wer_of_other_clips": float(np.mean([word_error_rate(*row) for row in others])),
             "wer_of_guessing": round(CHANCE_WER, 4),
         }
-    found, alike, lost, sure, unsure = [], [], [], [], []
+    found, sure, unsure = [], [], []
+    alike: list[float] = []
+    lost: list[float] = []
     rng = np.random.default_rng(0)
     for k, name in enumerate(names):
         samples = corpus.audio(name)
@@ -225,9 +227,9 @@ def score(expert: Expert, corpus: Corpus, footage: Footage, names: Sequence[str]
             sure.append(confidence)
         for other in range(1, min(6, len(names))):  # five other clips' sound, begun where it begins, and anywhere
             sound = corpus.audio(names[(k + other) % len(names)])
-            alike.append(abs(expert.sync(footage.mouths[name], sound, footage.speech[name])[0]) <= 1)
+            alike.append(float(abs(expert.sync(footage.mouths[name], sound, footage.speech[name])[0]) <= 1))
             offset, confidence = expert.sync(footage.mouths[name], np.roll(sound, rng.integers(len(sound))), footage.speech[name])
-            lost.append(abs(offset) <= 1)
+            lost.append(float(abs(offset) <= 1))
             unsure.append(confidence)
     return {
         "clips": len(names),
