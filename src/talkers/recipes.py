@@ -89,6 +89,7 @@ class Recipe:
     rate: int = 25  # frames a second of the corpus
     steps: int = 20  # network passes a frame when speaking, unless asked otherwise
     seed: int = 0
+    minutes: float = 0.0  # of the corpus that are trained on, or 0 for all of it
     codec: CodecConfig = field(default_factory=CodecConfig)
     codec_training: CodecTraining = field(default_factory=CodecTraining)
     speech: SpeechConfig = field(default_factory=SpeechConfig)

@@ -20,7 +20,7 @@ from talkers.speech import SpeechConfig
 from talkers.training.articulation import agree
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import region_weights, train_codec
-from talkers.training.frames import FrameStore, PositionSampler, held_out
+from talkers.training.frames import FrameStore, PositionSampler, held_out, training_clips
 from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout, gated, speech_features
 from talkers.training.progress import Pace, learning_rate, parse_duration
 from talkers.training.progress import quiet as quiet_report
@@ -135,6 +135,15 @@ def test_held_out_clips_never_change() -> None:
     assert set(held_out(names[:100])) == set(chosen) & set(names[:100])
     assert len(held_out(["a", "b"])) == 1
     assert held_out(["only"]) == []
+
+
+def test_fewer_minutes_are_part_of_more(corpus: Corpus) -> None:
+    every = training_clips(corpus)
+    assert set(every).isdisjoint(held_out(corpus.names))
+    few, more = (training_clips(corpus, m) for m in (0.05, 0.12))
+    assert 0 < len(few) < len(more) < len(every)
+    assert set(few) < set(more) < set(every)
+    assert sum(corpus.clip(n).frames for n in more) >= 0.12 * 60 * corpus.rate
 
 
 def test_regions_lie_on_mouth_and_eyes(corpus: Corpus) -> None:

@@ -20,7 +20,7 @@ from talkers.face.regions import region_figures
 from talkers.media import write_png
 from talkers.montage import montage
 from talkers.recipes import CodecTraining, Recipe
-from talkers.training.frames import SHAPE_NUMBERS, FrameDataset, FrameStore, PositionSampler, held_out
+from talkers.training.frames import SHAPE_NUMBERS, FrameDataset, FrameStore, PositionSampler, held_out, training_clips
 from talkers.training.progress import Pace, Report, learning_rate, quiet
 from talkers.training.run import begin_with, fit
 
@@ -127,7 +127,7 @@ def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | No
     settings = recipe.codec_training
     store = FrameStore(corpus, report)
     test = held_out(corpus.names)
-    train = store.indices([n for n in corpus.names if n not in test])
+    train = store.indices(training_clips(corpus, recipe.minutes))
     if not len(train):
         raise ArtefactError("no frame of this corpus can be trained on", where=corpus.folder, todo="Prepare more footage")
     pace = Pace(settings.frames, budget)

@@ -37,6 +37,22 @@ def held_out(names: Sequence[str], share: float = 0.06) -> list[str]:
     return sorted(chosen or ranked[: len(ranked) > 1])
 
 
+def training_clips(corpus: Corpus, minutes: float = 0.0) -> list[str]:
+    """The clips that are trained on: all but the held-out ones, or so many minutes of them; fewer minutes are a part of
+    more minutes."""
+    test = set(held_out(corpus.names))
+    names = [n for n in corpus.names if n not in test]
+    if not minutes:
+        return names
+    chosen, frames = set(), 0
+    for name in sorted(names, key=lambda n: sha256(f"minutes {n}".encode()).hexdigest()):
+        if frames >= minutes * 60 * corpus.rate:
+            break
+        chosen.add(name)
+        frames += corpus.clip(name).frames
+    return [n for n in names if n in chosen]
+
+
 def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:
     """What a face is doing apart from where it is: mouth opening, lips in the frame of the eyes, blendshapes: [T, 133]."""
     shapes = np.nan_to_num(corpus.column("blendshapes", name))

@@ -23,7 +23,7 @@ from talkers.recipes import ListenerTraining, Recipe
 from talkers.speech import FEATURE_RATE, Listener, SpeechConfig, features_of, load_speech_encoder, loudness, speech_gain
 from talkers.speech.encoders import N_FFT
 from talkers.speech.listener import STEP, sounds_of
-from talkers.training.frames import PositionSampler, held_out
+from talkers.training.frames import PositionSampler, held_out, training_clips
 from talkers.training.motion_data import gated
 from talkers.training.progress import Pace, Report, learning_rate, quiet
 from talkers.training.run import fit
@@ -146,7 +146,7 @@ def train_listener(corpus: Corpus, recipe: Recipe, motion: Speech2Latent, folder
     settings = recipe.listener_training
     sounds = heard_sounds(corpus, recipe.speech, report)
     test = held_out(corpus.names)
-    names = [n for n in corpus.names if n not in test]
+    names = training_clips(corpus, recipe.minutes)
     features = torch.cat([f[::7].float() for name, (_, f) in sounds.items() if name.split("/")[0] in set(names)])
     torch.manual_seed(recipe.seed + 2)
     listener = Listener(recipe.listener, features.shape[1])

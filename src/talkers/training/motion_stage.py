@@ -18,7 +18,7 @@ from talkers.errors import ArtefactError
 from talkers.motion import Speech2Latent
 from talkers.motion.model import masked_mse, velocity
 from talkers.recipes import MotionTraining, Recipe
-from talkers.training.frames import MOUTH_NUMBERS, FrameStore, PositionSampler, held_out
+from talkers.training.frames import MOUTH_NUMBERS, FrameStore, PositionSampler, held_out, training_clips
 from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout
 from talkers.training.progress import Pace, Report, learning_rate, quiet
 from talkers.training.run import begin_with, fit
@@ -89,7 +89,7 @@ def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, fo
     settings = recipe.motion_training
     data = MotionData.collect(corpus, FrameStore(corpus, report), codec, recipe.speech, report)
     test = held_out(corpus.names)
-    names = [n for n in corpus.names if n not in test and data.usable[n].any()]
+    names = [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()]
     if not names:
         raise ArtefactError("no clip of this corpus can be trained on", where=corpus.folder, todo="Prepare more footage")
     latents, heads, shapes = (data.joined(what, names) for what in (data.latents, data.heads, data.shapes))

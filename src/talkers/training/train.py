@@ -27,7 +27,7 @@ from talkers.speech import Listener
 from talkers.training.articulation import calibrate
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import train_codec
-from talkers.training.frames import FrameStore, held_out
+from talkers.training.frames import FrameStore, held_out, training_clips
 from talkers.training.listener_stage import train_listener
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.motion_stage import train_motion
@@ -140,7 +140,7 @@ def save_avatar(
 ) -> Avatar:
     """Write the bundle, measure it on the held-out clips, and write the figures into it."""
     test = held_out(corpus.names)
-    names = [n for n in corpus.names if n not in test and corpus.column("face", n).any()]
+    names = [n for n in training_clips(corpus, recipe.minutes) if corpus.column("face", n).any()]
     heads = np.concatenate([head_values(corpus, n)[np.asarray(corpus.column("face", n), bool)] for n in names])
     low, high = np.percentile(heads, [1, 99], axis=0)
     features = next(iter(speech_features(corpus, recipe.speech, report).values())).shape[-1]
