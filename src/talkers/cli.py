@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -214,6 +215,37 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
     if talk.head.clamped:
         _say("note: some of the poses asked for lie beyond what the footage shows; they were limited to it.")
     out.print(f"Wrote {output} ({talk.frame_count} frames, {talk.seconds:.2f} s)")
+
+
+@app.command
+def say(text: Positional[str], output: Out, voice: str = "joe", avatar: str = "default", seed: int = 0, steps: int | None = None, pose: str = "predicted",
+        blinks: float = 15.0, amplitude: float = 1.0, fps: str | None = None, size: int | None = None, live: bool = False) -> None:  # fmt: skip
+    """Make an avatar say a text, with a local text-to-speech voice.
+
+    Args:
+        text: What to say, or - to read it from standard input.
+        output: Video to write (.mp4, .mov or .mkv).
+        voice: joe, or the .onnx file of a Piper voice.
+        avatar: As in speak, and so is all that follows.
+        seed: Of the noise and the blinks.
+        steps: Network passes a frame.
+        pose: predicted, still, or a file.
+        blinks: Blinks a minute.
+        amplitude: How far the mouth moves.
+        fps: Frames a second.
+        size: Side of the video in pixels.
+        live: Hear with the avatar's own listener.
+    """
+    import soundfile
+
+    from talkers.voice import load_voice
+
+    teller = load_voice(voice)
+    samples = teller.say(sys.stdin.read() if text == "-" else text)
+    with tempfile.TemporaryDirectory() as folder:
+        speech = Path(folder) / "speech.wav"
+        soundfile.write(speech, samples, teller.rate)
+        speak(speech, output, avatar, seed, steps, pose, blinks, amplitude, fps, size, live)
 
 
 @app.command

