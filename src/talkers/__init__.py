@@ -14,10 +14,10 @@ __all__ = ["Avatar", "Controls", "TalkersError", "__version__"]
 
 if TYPE_CHECKING:
     from talkers.avatar import Avatar
+    from talkers.controls import Controls
     from talkers.errors import TalkersError
-    from talkers.motion import Controls
 
-_HOMES = {"Avatar": "talkers.avatar", "Controls": "talkers.motion", "TalkersError": "talkers.errors"}
+_HOMES = {"Avatar": "talkers.avatar", "Controls": "talkers.controls", "TalkersError": "talkers.errors"}
 
 
 def __getattr__(name: str) -> Any:

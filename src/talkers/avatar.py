@@ -15,10 +15,10 @@ from torch import Tensor
 
 from talkers.bundle import BUNDLED, avatar_folder, digest, read_about, read_weights
 from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
+from talkers.controls import Controls
 from talkers.errors import ArtefactError, UsageError
 from talkers.live import Live
-from talkers.motion import HEAD, Controls, Speech2Latent
-from talkers.motion.controls import HeadCurve
+from talkers.motion import HEAD, HeadCurve, Speech2Latent
 from talkers.recipes import Recipe, from_dict
 from talkers.speech import Listener, SpeechEncoder, load_speech_encoder
 from talkers.talk import Talk
@@ -154,7 +154,7 @@ class Avatar:
         """Head values and the mouth's amplitude that controls ask for."""
         about = {k: torch.tensor(self.about["head"][k]) for k in ("mean", "std", "low", "high")}
         controls = controls or Controls()
-        return controls.head_curve(seed, float(self.frame_rate), **about), controls.amplitude * self.articulation
+        return HeadCurve(controls, seed, float(self.frame_rate), **about), controls.amplitude * self.articulation
 
     def live(self, *, seed: int = 0, steps: int | None = None, controls: Controls | None = None) -> Live:
         """Follow speech that is still going on: push sound, get the frames that are settled.

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from tyro.conf import Positional, arg
 
+from talkers.controls import VIDEO_SUFFIXES, Controls
 from talkers.errors import PartialFailure, TalkersError, UsageError
 
 out, err = Console(), Console(stderr=True)
@@ -30,6 +31,7 @@ app = tyro.extras.SubcommandApp()
 
 Out = Annotated[Path, arg(aliases=["-o"])]
 Json = Annotated[bool, arg(name="json")]
+Asked = Annotated[Controls, arg(name="")]
 
 
 @contextmanager
@@ -186,8 +188,8 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: t
 
 
 @app.command
-def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: int = 0, steps: int | None = None, pose: str = "predicted",
-          blinks: float = 15.0, amplitude: float = 1.0, fps: str | None = None, size: int | None = None, live: bool = False) -> None:  # fmt: skip
+def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: int = 0, steps: int | None = None, fps: str | None = None,
+          size: int | None = None, live: bool = False, controls: Asked = Controls()) -> None:  # fmt: skip
     """Make an avatar say what a sound file says.
 
     Args:
@@ -196,18 +198,19 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
         avatar: Folder of an avatar, or default for the bundled one.
         seed: Of the noise and the blinks; the same seed gives the same frames.
         steps: Network passes a frame (default: what the avatar was made for).
-        pose: predicted, still, or a CSV or JSON file with time and any of yaw, pitch, roll.
-        blinks: Blinks a minute.
-        amplitude: How far the mouth moves, 0.5 to 1.5 times as far as the avatar's own.
         fps: Frames a second (default: the avatar's own), such as 30 or 30000/1001.
         size: Side of the video in pixels (default: the avatar's own).
         live: Hear with the avatar's own listener, as a stream does, instead of the pretrained speech model.
+        controls: Of head, eyes and mouth. The pose may also be a video, whose head is followed.
     """
     from talkers.avatar import Avatar
-    from talkers.motion import Controls
 
-    controls = Controls(pose, blinks, amplitude)
-    talk = Avatar.load(avatar).speak(speech, seed=seed, steps=steps, controls=controls, frame_rate=_rate(fps) if fps else None, size=size, live=live)
+    with tempfile.TemporaryDirectory() as folder:
+        if Path(controls.pose).suffix.lower() in VIDEO_SUFFIXES:
+            from talkers.face.analysis import write_pose_file
+
+            controls = replace(controls, pose=str(write_pose_file(Path(controls.pose), Path(folder) / "pose.csv")))
+        talk = Avatar.load(avatar).speak(speech, seed=seed, steps=steps, controls=controls, frame_rate=_rate(fps) if fps else None, size=size, live=live)
     if talk.silent:
         _say(f"note: no speech is heard in {speech}; the mouth rests.")
     with progress_bar() as report:
@@ -218,8 +221,8 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
 
 
 @app.command
-def say(text: Positional[str], output: Out, voice: str = "joe", avatar: str = "default", seed: int = 0, steps: int | None = None, pose: str = "predicted",
-        blinks: float = 15.0, amplitude: float = 1.0, fps: str | None = None, size: int | None = None, live: bool = False) -> None:  # fmt: skip
+def say(text: Positional[str], output: Out, voice: str = "joe", avatar: str = "default", seed: int = 0, steps: int | None = None, fps: str | None = None,
+        size: int | None = None, live: bool = False, controls: Asked = Controls()) -> None:  # fmt: skip
     """Make an avatar say a text, with a local text-to-speech voice.
 
     Args:
@@ -229,12 +232,10 @@ def say(text: Positional[str], output: Out, voice: str = "joe", avatar: str = "d
         avatar: As in speak, and so is all that follows.
         seed: Of the noise and the blinks.
         steps: Network passes a frame.
-        pose: predicted, still, or a file.
-        blinks: Blinks a minute.
-        amplitude: How far the mouth moves.
         fps: Frames a second.
         size: Side of the video in pixels.
         live: Hear with the avatar's own listener.
+        controls: Of head, eyes and mouth.
     """
     import soundfile
 
@@ -245,7 +246,7 @@ def say(text: Positional[str], output: Out, voice: str = "joe", avatar: str = "d
     with tempfile.TemporaryDirectory() as folder:
         speech = Path(folder) / "speech.wav"
         soundfile.write(speech, samples, teller.rate)
-        speak(speech, output, avatar, seed, steps, pose, blinks, amplitude, fps, size, live)
+        speak(speech, output, avatar, seed, steps, fps, size, live, controls)
 
 
 @app.command

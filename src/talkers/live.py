@@ -12,6 +12,7 @@ from torch import Tensor
 
 from talkers.errors import ArtefactError, UsageError
 from talkers.media import AUDIO_RATE, frame_count
+from talkers.motion import HeadCurve
 from talkers.motion.live import AHEAD, HOP, LiveMotion
 from talkers.speech import FEATURE_RATE, Hearing
 
@@ -33,7 +34,7 @@ class Live:
             raise ArtefactError("this avatar has no listener, it cannot follow a stream", where=avatar.folder, todo="Train one: `talkers train --resume`")
         self.avatar, self.seed, self.steps, self.amplitude = avatar, seed, steps, amplitude
         self._hearing = Hearing(avatar.listener)
-        self._motion = LiveMotion(avatar.motion, FEATURE_RATE, float(avatar.frame_rate), head)
+        self._motion = LiveMotion(avatar.motion, FEATURE_RATE, float(avatar.frame_rate), head, head.adjusted if isinstance(head, HeadCurve) else None)
         self._samples = 0
         self._given = 0
 

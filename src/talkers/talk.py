@@ -20,8 +20,7 @@ from torch import Tensor
 from talkers.codec import shared_noise, to_frames
 from talkers.errors import MediaError, UsageError
 from talkers.media import AUDIO_RATE, VideoWriter, audio_blocks, frame_count, probe
-from talkers.motion import latent_stream
-from talkers.motion.controls import HeadCurve
+from talkers.motion import HeadCurve, latent_stream
 from talkers.speech import FEATURE_RATE, feature_stream, loudness, speech_activity, speech_gain
 
 if TYPE_CHECKING:
@@ -91,7 +90,8 @@ class Talk:
         features = feature_stream(avatar.speech_encoder, self._blocks(), self.gain)
         count = frame_count(self.seconds, avatar.frame_rate) + (self.frame_rate != avatar.frame_rate)
         stream = (
-            avatar.motion.articulate(latents, self.amplitude) for latents, _ in latent_stream(avatar.motion, features, FEATURE_RATE, rate, count, self.head)
+            avatar.motion.articulate(latents, self.amplitude)
+            for latents, _ in latent_stream(avatar.motion, features, FEATURE_RATE, rate, count, self.head, self.head.adjusted)
         )
         return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
 

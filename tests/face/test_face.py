@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import speaker
 from talkers.avatar import Avatar
+from talkers.controls import read_pose_file
 from talkers.errors import FaceError, MediaError, MissingComponent
 from talkers.face import Crop, FaceTracker, choose_crop, mouth_opening, paste_back
-from talkers.face.analysis import Analysis, analyse
+from talkers.face.analysis import Analysis, analyse, write_pose_file
 from talkers.face.check import check_footage, findings_of, lip_delay
 from talkers.face.crop import face_height
 from talkers.face.landmarks import angles_of
@@ -183,3 +185,19 @@ def test_of_two_faces_the_tracked_one_is_kept(portrait: np.ndarray, tmp_path: Pa
     assert (a.faces[1:] == 2).all()
     assert (a.landmarks[:, :, 0].mean(1) < 256).all()
     assert "two-faces" in {f.kind for f in findings_of(a)}
+
+
+def test_the_head_of_a_video_becomes_a_pose_file(tmp_path: Path) -> None:
+    acts = speaker.perform(30, 4)
+    frames = [speaker.draw(256, float(o), float(s), 0.0) for o, s in zip(acts.opening, acts.shift, strict=True)]
+    for name, shown in (("a.mp4", frames), ("empty.mp4", [np.full((256, 256, 3), 90, np.uint8)] * 10)):
+        with VideoWriter(tmp_path / name, Fraction(25), crf=15) as writer:
+            for frame in shown:
+                writer.write(frame)
+    curves = read_pose_file(write_pose_file(tmp_path / "a.mp4", tmp_path / "pose.csv"))
+    assert len(curves["time"]) > 20
+    assert curves["time"][-1] <= 29 / 25
+    assert set(curves) == {"time", "yaw", "pitch", "roll"}
+    with pytest.raises(FaceError, match="0 of 10"):
+        write_pose_file(tmp_path / "empty.mp4", tmp_path / "no.csv")
+    assert not (tmp_path / "no.csv").exists()

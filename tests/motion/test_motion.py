@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from talkers.controls import Controls, constant_pose, read_pose_file
 from talkers.errors import UsageError
-from talkers.motion import HEAD, Controls, Motion, MotionConfig, Speech2Latent, latent_stream
-from talkers.motion.controls import HeadCurve, read_pose_file
+from talkers.motion import HEAD, Motion, MotionConfig, Speech2Latent, latent_stream
+from talkers.motion.head import HeadCurve
 from talkers.motion.model import at_frames
 from talkers.talk import rebatch, resample
 
@@ -121,7 +122,7 @@ def test_rebatch_keeps_order_and_grows() -> None:
 
 
 def curve(controls: Controls, seed: int = 0) -> HeadCurve:
-    return controls.head_curve(seed, 25.0, **STATISTICS)
+    return HeadCurve(controls, seed, 25.0, **STATISTICS)
 
 
 def test_still_means_still_and_predicted_means_asked_of_the_model() -> None:
@@ -156,6 +157,34 @@ def test_pose_files_are_followed_and_limited_to_the_footage(tmp_path: Path) -> N
     assert curve(Controls(str(tmp_path / "pose.json")))(0, 26)[25, 1] == pytest.approx(3)
 
 
+def test_a_pose_may_be_constant() -> None:
+    values = curve(Controls("yaw=5, pitch=-2"))(0, 3)
+    assert values[:, 0].tolist() == [5, 5, 5]
+    assert values[0, 1] == pytest.approx(-2)
+    assert values[:, 2].isnan().all()
+    for wrong in ("tilt=3", "yaw=a lot", "yaw=nan", "yaw=300"):
+        with pytest.raises(UsageError, match="pose"):
+            constant_pose(wrong)
+
+
+def test_predicted_poses_are_scaled_offset_and_limited() -> None:
+    predicted = STATISTICS["mean"] + torch.tensor([2.0, 0, 0, 0, 0, 0, 0])
+    plain, moved = (curve(c).adjusted(predicted[None])[0] for c in (Controls(), Controls(pose_scale=0.5, pose_offset=(1.0, -1.0, 0))))
+    assert torch.allclose(plain, predicted)
+    assert moved[0] == pytest.approx(float(STATISTICS["mean"][0]) + 2)  # half of 2, and 1
+    assert moved[1] == pytest.approx(float(STATISTICS["mean"][1]) - 1)
+    assert torch.equal(moved[2:], plain[2:])
+    far = curve(Controls()).adjusted(predicted[None] + 1000)[0]
+    assert torch.equal(far, STATISTICS["high"])
+
+
+def test_blinks_come_when_they_are_asked_for() -> None:
+    closed = curve(Controls(blink_times=(1.0, 3.0)))(0, 100)[:, 6]
+    shut = closed > closed.min() + 0.7 * (closed.max() - closed.min())
+    starts = torch.nonzero(shut[1:] & ~shut[:-1])[:, 0] + 1
+    assert [abs(int(s) - at) <= 2 for s, at in zip(starts, (25, 75), strict=True)] == [True, True]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -182,5 +211,6 @@ def test_wrong_pose_files_are_refused(tmp_path: Path, content: str) -> None:
 def test_wrong_controls_are_refused() -> None:
     with pytest.raises(UsageError, match="no such pose file"):
         curve(Controls("nodding"))
-    with pytest.raises(UsageError, match="blinks"):
-        curve(Controls(blinks=600))
+    for values in ({"blinks": 600}, {"blink_times": (-1.0,)}, {"pose_scale": 9}, {"pose_offset": (200.0, 0, 0)}, {"amplitude": 0.1}):
+        with pytest.raises(UsageError, match="asked for"):
+            Controls(**values)  # type: ignore[arg-type]

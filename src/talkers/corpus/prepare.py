@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import talkers
+from talkers.controls import VIDEO_SUFFIXES
 from talkers.corpus.clips import analyse_to, render
 from talkers.corpus.parallel import parallel
 from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, write_json
@@ -24,8 +25,6 @@ from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, 
 from talkers.face.analysis import Analysis, file_digest
 from talkers.face.crop import Crop, choose_crop, face_height
 from talkers.media.encode import atomic
-
-VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpv", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp", ".mxf"}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from talkers.errors import MediaError
+from talkers.errors import FaceError, MediaError
 from talkers.face.landmarks import BLENDSHAPES, FaceTracker
 from talkers.media import AUDIO_RATE, MediaInfo, decode_frames, probe, read_audio
 from talkers.media.encode import atomic
@@ -120,3 +120,18 @@ def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_fac
         cuts=np.array(cuts, np.int32),
         notes=notes,
     )
+
+
+def write_pose_file(video: Path, path: Path, rate: int = 25) -> Path:
+    """Measure the head of a video and write it as a pose file: columns time, yaw, pitch, roll (see `Controls.pose`).
+
+    Raises:
+        MediaError: it cannot be read. FaceError: a face is seen in fewer than half of its frames.
+    """
+    with FaceTracker(1) as tracker:
+        angles = [reading.angles if (reading := tracker.track(frame)) is not None else None for frame in decode_frames(video, Fraction(rate))]
+    rows = [(k / rate, *row) for k, row in enumerate(angles) if row is not None]
+    if 2 * len(rows) < len(angles) or not rows:
+        raise FaceError(f"a face is seen in only {len(rows)} of {len(angles)} frames", where=video, todo="Use a video that shows a face from the front")
+    path.write_text("time,yaw,pitch,roll\n" + "".join(",".join(f"{v:.4f}" for v in row) + "\n" for row in rows), "utf-8")
+    return path

@@ -21,10 +21,13 @@ class LiveMotion:
     Args:
         frame_rate: of the latents (the rate the model was trained at).
         head: first frame, count -> [count, 7] head values (NaN: predicted).
+        adjust: predicted head values [..., 7] -> the ones to take.
     """
 
-    def __init__(self, model: MotionModel, feature_rate: float, frame_rate: float, head: Callable[[int, int], Tensor]):
+    def __init__(self, model: MotionModel, feature_rate: float, frame_rate: float, head: Callable[[int, int], Tensor],
+                 adjust: Callable[[Tensor], Tensor] | None = None):  # fmt: skip
         self.model, self.feature_rate, self.frame_rate, self.head = model, feature_rate, frame_rate, head
+        self.adjust = adjust
         self.per_frame = feature_rate / frame_rate
         self.done = 0  # frames settled
         self._held: Tensor | None = None  # features from row `_first` on
@@ -41,7 +44,7 @@ class LiveMotion:
             first = round(begin * self.per_frame)
             self._held, self._first = self._held[first - self._first :], first
             rows = at_frames(self._held, self.feature_rate, self.frame_rate, 0, end - begin)
-            latents = self.model(rows[None], self.head(begin, end - begin)[None]).latents[0, self.done - begin :].float()
+            latents = self.model(rows[None], self.head(begin, end - begin)[None], adjust=self.adjust).latents[0, self.done - begin :].float()
             if self._opinion is not None:
                 latents[: len(self._opinion)] = torch.lerp(self._opinion, latents[: len(self._opinion)], TRUST)
             settled.append(latents[:HOP])

@@ -3,6 +3,7 @@ encoder -> pose adaptor -> Conformer decoder -> one latent a frame."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -41,7 +42,7 @@ class Motion(NamedTuple):
 class MotionModel(Protocol):
     """What every motion model does."""
 
-    def __call__(self, features: Tensor, head: Tensor | None = None, mask: Tensor | None = None) -> Motion:
+    def __call__(self, features: Tensor, head: Tensor | None = None, mask: Tensor | None = None, adjust: Callable[[Tensor], Tensor] | None = None) -> Motion:
         """Speech features and, if given, head poses -> latents; see `Speech2Latent.forward`."""
         ...
 
@@ -112,7 +113,7 @@ class Speech2Latent(nn.Module):
         told = (latents - self.latent_mean) / self.latent_std @ self.mouth_read
         return latents + (amplitude - 1) * (told - self.mouth_rest) @ self.mouth_write
 
-    def forward(self, features: Tensor, head: Tensor | None = None, mask: Tensor | None = None) -> Motion:
+    def forward(self, features: Tensor, head: Tensor | None = None, mask: Tensor | None = None, adjust: Callable[[Tensor], Tensor] | None = None) -> Motion:
         """Speak.
 
         Args:
@@ -120,9 +121,10 @@ class Speech2Latent(nn.Module):
             head: [B, T, 7] poses to take (measured ones in training: teacher forcing); NaN asks for the predicted
                 value, None for all of them.
             mask: bool [B, T], which frames exist (None: all).
+            adjust: predicted head poses [B, T, 7] -> the ones to take in their place.
 
         Returns:
-            latents in the codec's units and the head poses predicted.
+            latents in the codec's units and the head poses predicted, adjusted if they are.
         """
         x = self.enter(features)
         x = self.downsample(x.transpose(1, 2)).transpose(1, 2)
@@ -131,6 +133,8 @@ class Speech2Latent(nn.Module):
         for block in self.encoder:
             x = block(x, mask)
         predicted = self.predict(self.predictor(x)[0])  # normalised
+        if adjust is not None:
+            predicted = (adjust(predicted * self.head_std + self.head_mean) - self.head_mean) / self.head_std
         used = predicted
         if head is not None:
             given = (head - self.head_mean) / self.head_std

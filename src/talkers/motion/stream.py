@@ -20,6 +20,7 @@ def latent_stream(
     frame_rate: float,
     frames: int,
     head: Callable[[int, int], Tensor] | None = None,
+    adjust: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Latents of `frames` frames from features that come in blocks.
 
@@ -27,6 +28,7 @@ def latent_stream(
         features: blocks [n, F], in all feature_rate a second; when they end early the last one is repeated.
         frame_rate: of the latents (the rate the model was trained at).
         head: first frame, count -> [count, 7] head poses (NaN: predicted), or None for predicted ones.
+        adjust: predicted head poses [..., 7] -> the ones to take.
 
     Yields:
         latents [n, L] and head poses used [n, 7].
@@ -50,7 +52,7 @@ def latent_stream(
         count = min(WINDOW, frames - start)
         window = at_frames(held, feature_rate, frame_rate, 0, count)
         asked = head(start, count) if head is not None else torch.full((count, len(HEAD)), float("nan"))
-        motion = model(window[None], asked[None])
+        motion = model(window[None], asked[None], adjust=adjust)
         joined = torch.cat([motion.latents[0], torch.where(asked.isnan(), motion.head[0], asked)], -1).float()
         joined = joined[done - start :]
         if tail is not None:

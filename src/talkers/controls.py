@@ -1,0 +1,123 @@
+"""What a user can ask of an avatar while it speaks: the typed object of Python and of the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkers.errors import UsageError
+
+ANGLES = ("yaw", "pitch", "roll")
+VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpv", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp", ".mxf"}
+Curves = dict[str, NDArray[np.float64]]  # time in seconds and any of ANGLES in degrees, [n] each
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Head, eyes and mouth of a video. What lies beyond the footage's range is limited to it."""
+
+    pose: str = "predicted"
+    """predicted (from the speech), still (the footage's mean), constant angles such as yaw=5,pitch=-2 in degrees, or a CSV
+    or JSON file with columns time (seconds) and any of yaw, pitch, roll (degrees), interpolated between its rows."""
+    pose_scale: float = 1.0
+    """How far the predicted head moves about the footage's mean pose, 0 to 2 times as far as predicted."""
+    pose_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Degrees of yaw, pitch and roll added to the predicted pose."""
+    blinks: float = 15.0
+    """Blinks a minute, at irregular times that the seed decides."""
+    blink_times: tuple[float, ...] = ()
+    """Seconds at which the eyes close; given any, there are no other blinks."""
+    amplitude: float = 1.0
+    """How far the mouth moves, 0.5 to 1.5 times as far as the avatar's own."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError: a value out of range."""
+        if not 0 <= self.pose_scale <= 2:
+            raise UsageError(f"a pose scale of {self.pose_scale} was asked for", todo="Use 0 to 2")
+        if len(self.pose_offset) != 3 or not all(abs(a) <= 90 for a in self.pose_offset):
+            raise UsageError(f"a pose offset of {self.pose_offset} was asked for", todo="Give yaw, pitch and roll in degrees, -90 to 90")
+        if not 0 <= self.blinks <= 60:
+            raise UsageError(f"{self.blinks} blinks a minute were asked for", todo="Use 0 to 60")
+        if not all(0 <= t < 1e6 for t in self.blink_times):
+            raise UsageError(f"blinks were asked for at {self.blink_times}", todo="Give seconds, 0 or later")
+        if not 0.5 <= self.amplitude <= 1.5:
+            raise UsageError(f"a mouth amplitude of {self.amplitude} was asked for", todo="Use 0.5 to 1.5")
+
+    def curves(self) -> Curves | None:
+        """The poses asked for over time; None where they are predicted or still.
+
+        Raises:
+            UsageError: no such file, or what it holds are no poses.
+        """
+        if self.pose in ("predicted", "still"):
+            return None
+        if re.fullmatch(r"\s*[a-z]+\s*=[^=]*(,\s*[a-z]+\s*=[^=]*)*", self.pose):
+            return constant_pose(self.pose)
+        return read_pose_file(self.pose)
+
+
+def _checked(curves: Curves, where: object) -> Curves:
+    for name, values in curves.items():
+        if not np.isfinite(values).all():
+            raise UsageError(f"row {int(np.flatnonzero(~np.isfinite(values))[0]) + 1} of column {name} is not a number", where=where, todo="Correct it")
+    if (np.diff(curves["time"]) <= 0).any():
+        raise UsageError(f"time does not rise at row {int(np.flatnonzero(np.diff(curves['time']) <= 0)[0]) + 2}", where=where, todo="Sort the rows by time")
+    if max(np.abs(curves[name]).max() for name in ANGLES if name in curves) > 90:
+        raise UsageError("a pose lies beyond 90 degrees", where=where, todo="Angles are in degrees, between -90 and 90")
+    return curves
+
+
+def constant_pose(text: str) -> Curves:
+    """'yaw=5,pitch=-2' -> curves of one row.
+
+    Raises:
+        UsageError: another angle than yaw, pitch, roll, or no number.
+    """
+    curves = {"time": np.zeros(1)}
+    for part in text.split(","):
+        name, _, value = (p.strip() for p in part.partition("="))
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if name not in ANGLES or not np.isfinite(number):
+            raise UsageError(f"'{part.strip()}' is not a pose", todo="Write angles in degrees, such as yaw=5,pitch=-2,roll=0")
+        curves[name] = np.array([number])
+    return _checked(curves, text)
+
+
+def read_pose_file(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]]:
+    """Read a pose curve: CSV with a header, or JSON (a list of objects); columns time and any of yaw, pitch, roll.
+
+    Raises:
+        UsageError: no such file, unknown or missing columns, values that are not finite numbers, times that fall.
+    """
+    path = Path(path)
+    known = {"time", *ANGLES}
+    try:
+        text = path.read_text("utf-8-sig")
+        rows = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(text.splitlines()))
+        if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+            raise UsageError("this pose file holds no rows", where=path, todo="Give a CSV with a header line, or a JSON list of objects")
+        columns = set(rows[0])
+        if "time" not in columns or not columns & set(ANGLES) or not columns <= known:
+            raise UsageError(
+                f"this pose file has the columns {', '.join(sorted(map(str, columns)))}",
+                where=path,
+                todo="It needs time (seconds) and any of yaw, pitch, roll (degrees)",
+            )
+        curves = {name: np.array([float(row[name]) for row in rows]) for name in columns}
+    except FileNotFoundError as error:
+        raise UsageError("there is no such pose file", where=path, todo="Use predicted, still, or the path of a CSV or JSON file") from error
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            "this pose file cannot be read", where=path, why=str(error), todo="It needs time (seconds) and any of yaw, pitch, roll (degrees)"
+        ) from error
+    return _checked(curves, path)
