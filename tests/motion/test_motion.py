@@ -73,7 +73,7 @@ class TestContract:
 class Echo:
     """A motion model that says which features it heard: what streams do with it shows their timing."""
 
-    def __call__(self, features: torch.Tensor, head: torch.Tensor | None = None, mask: torch.Tensor | None = None) -> Motion:
+    def __call__(self, features: torch.Tensor, head: torch.Tensor | None = None, mask: torch.Tensor | None = None, adjust: object = None) -> Motion:
         frames = features.reshape(1, -1, 2, features.shape[-1]).mean(2)
         return Motion(frames, torch.zeros(1, frames.shape[1], len(HEAD)))
 
