@@ -193,10 +193,12 @@ class Avatar:
         return np.concatenate([to_frames(self.codec.decode(part.to(self.device), noise, steps)).cpu().numpy() for part in torch.split(latents, BATCH)])
 
     @torch.inference_mode()
-    def latents(self, features: Tensor, head: Tensor, amplitude: float | None = None) -> Tensor:
+    def latents(self, features: Tensor, head: Tensor, amplitude: float | None = None, look: Tensor | None = None) -> Tensor:
         """Speech features [2 T, F] and head values [T, 7] -> latents [T, L], for a clip that is heard at once; the mouth
-        moves `amplitude` times as far as the motion model says (default: the avatar's own articulation)."""
-        return self.motion.articulate(self.motion(features[None], head[None]).latents[0], self.articulation if amplitude is None else amplitude)
+        moves `amplitude` times as far as the motion model says (default: the avatar's own articulation), and the look
+        is the avatar's own or the one given (see `Speech2Latent.look_of`)."""
+        made = self.motion(features[None], head[None]).latents[0]
+        return self.motion.articulate(made, self.articulation if amplitude is None else amplitude, look)
 
     def reconstruct(self, frames: Iterator[Frame], seed: int = 0, steps: int | None = None, batch: int = BATCH) -> Iterator[Frame]:
         """Frames -> latents -> frames: what the codec alone keeps of a video, a batch at a time."""

@@ -29,10 +29,11 @@ class Live:
     takes to make it comes on top. One for each stream; make it with `Avatar.live`.
     """
 
-    def __init__(self, avatar: Avatar, seed: int, steps: int, head: Callable[[int, int], Tensor], amplitude: float):
+    def __init__(self, avatar: Avatar, seed: int, steps: int, head: Callable[[int, int], Tensor], amplitude: float, look: Tensor | None = None):
         if avatar.listener is None:
             raise ArtefactError("this avatar has no listener, it cannot follow a stream", where=avatar.folder, todo="Train one: `talkers train --resume`")
         self.avatar, self.seed, self.steps, self.amplitude = avatar, seed, steps, amplitude
+        self.look = look
         self._hearing = Hearing(avatar.listener)
         self._motion = LiveMotion(avatar.motion, FEATURE_RATE, float(avatar.frame_rate), head, head.adjusted if isinstance(head, HeadCurve) else None)
         self._samples = 0
@@ -64,7 +65,7 @@ class Live:
     def _settled(self, samples: NDArray[np.float32]) -> Tensor:
         features = self._hearing.hear(samples)
         latents = self._motion.push(features) if len(features) else torch.zeros(0, 0)
-        return self.avatar.motion.articulate(latents, self.amplitude) if len(latents) else latents
+        return self.avatar.motion.articulate(latents, self.amplitude, self.look) if len(latents) else latents
 
     def _frames(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
         for part in torch.split(latents, LARGEST_BATCH) if len(latents) else ():

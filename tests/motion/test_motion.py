@@ -157,6 +157,30 @@ def test_pose_files_are_followed_and_limited_to_the_footage(tmp_path: Path) -> N
     assert curve(Controls(str(tmp_path / "pose.json")))(0, 26)[25, 1] == pytest.approx(3)
 
 
+def test_one_look_is_worn_and_head_and_mouth_are_left_alone() -> None:
+    torch.manual_seed(0)
+    model = Speech2Latent(MotionConfig(width=16, heads=2), 8, 24)
+    clips, every = [], []
+    for k in range(12):  # dimensions 0..6 move with the head, 7..9 with the mouth, 20..22 are the take's look
+        head, mouth = torch.randn(40, 7), torch.randn(40, 3)
+        latents = 0.01 * torch.randn(40, 24)
+        latents[:, :7] += head
+        latents[:, 7:10] += mouth
+        latents[:, 20:23] += (torch.tensor([3.0, 1, -2]) if k % 4 else torch.randn(3)) + 0.01 * torch.randn(3)
+        clips.append((latents, head))
+        every.append((latents, head, mouth))
+    latents, head, mouth = (torch.cat(x) for x in zip(*every, strict=True))
+    model.set_statistics(latents, head)
+    model.set_mouth(latents, torch.cat([mouth, torch.randn(len(mouth), 9)], 1), torch.ones(len(mouth), dtype=torch.bool))
+    assert torch.allclose(model.articulate(latents, 1.0), latents, atol=1e-5)  # before it is set
+    model.set_look(clips)
+    made = model.articulate(latents, 1.0)
+    assert (made[:, 20:23] - torch.tensor([3.0, 1, -2])).abs().max() < 0.3
+    assert (made[:, :10] - latents[:, :10]).abs().max() < 0.5
+    own = model.articulate(latents[:40], 1.0, model.look_of(latents[:40]))
+    assert (own[:, 20:23].mean(0) - latents[:40, 20:23].mean(0)).abs().max() < 0.05
+
+
 def test_a_pose_may_be_constant() -> None:
     values = curve(Controls("yaw=5, pitch=-2"))(0, 3)
     assert values[:, 0].tolist() == [5, 5, 5]

@@ -21,11 +21,11 @@ Frames = NDArray[np.uint8]
 SHIFT = 5  # frames by which the control's sound is moved
 
 
-def given_pose_latents(avatar: Avatar, samples: NDArray[np.float32], head: Tensor) -> Tensor:
-    """Latents [T, L] for sound (float32 [n], 16 kHz) and measured head values [T, 7]."""
+def given_pose_latents(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: Tensor) -> Tensor:
+    """Latents [T, L] for sound (float32 [n], 16 kHz), measured head values [T, 7] and the clip's look."""
     gain = speech_gain(loudness(samples, AUDIO_RATE, float(avatar.frame_rate), len(head)))
     rows = at_frames(features_of(avatar.speech_encoder, samples, gain), FEATURE_RATE, float(avatar.frame_rate), 0, len(head))
-    return avatar.latents(rows.float(), head)
+    return avatar.latents(rows.float(), head, look=look)
 
 
 @torch.inference_mode()
@@ -44,13 +44,13 @@ def spoken(avatar: Avatar, samples: NDArray[np.float32], frames: int, seed: int)
     return np.concatenate([made, np.repeat(made[-1:], max(0, frames - len(made)), 0)])[:frames]
 
 
-def followed(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, seed: int) -> Frames:
-    """What the avatar's stream makes of sound with measured head values [T, 7]."""
+def followed(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: Tensor, seed: int) -> Frames:
+    """What the avatar's stream makes of sound with measured head values [T, 7] and the clip's look."""
 
     def asked(first: int, count: int) -> Tensor:
         return head[torch.arange(first, first + count).clamp(max=len(head) - 1)]
 
-    live = Live(avatar, seed, avatar.recipe.steps, asked, avatar.articulation)
+    live = Live(avatar, seed, avatar.recipe.steps, asked, avatar.articulation, look)
     made = np.stack([*live.push(samples), *live.finish()])
     return np.concatenate([made, np.repeat(made[-1:], max(0, len(head) - len(made)), 0)])[: len(head)]
 
@@ -68,10 +68,11 @@ def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: 
         real.
     """
     count = len(real)
+    look = avatar.motion.look_of(avatar.encode(real))
     fitted = np.pad(other, (0, max(0, len(samples) - len(other))))[: len(samples)]
 
     def given(sound: NDArray[np.float32]) -> Callable[[int], Frames]:
-        return lambda seed: avatar.decode(given_pose_latents(avatar, sound, head), seed)
+        return lambda seed: avatar.decode(given_pose_latents(avatar, sound, head, look), seed)
 
     made: dict[str, Callable[[int], Frames]] = {
         "codec": lambda seed: np.stack(list(avatar.reconstruct(iter(real), seed))),
@@ -79,14 +80,14 @@ def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: 
         "speech_given_pose": given(samples),
     }
     if avatar.listener is not None:
-        made["live"] = lambda seed: followed(avatar, samples, head, seed)
+        made["live"] = lambda seed: followed(avatar, samples, head, look, seed)
     return made | {
         "controls.real": lambda seed: real,
         "controls.silent_audio": given(np.zeros_like(samples)),
         "controls.shuffled_audio": given(fitted),
         "controls.audio_later": given(shifted(samples, SHIFT)),
         "controls.audio_sooner": given(shifted(samples, -SHIFT)),
-        "controls.per_frame_noise": lambda seed: with_own_noise(avatar, given_pose_latents(avatar, samples, head), seed),
+        "controls.per_frame_noise": lambda seed: with_own_noise(avatar, given_pose_latents(avatar, samples, head, look), seed),
         "controls.mean_frame": lambda seed: np.repeat(real.mean(0, dtype=np.float64).round().astype(np.uint8)[None], count, 0),
         "controls.previous_frame": lambda seed: np.concatenate([real[:1], real[:-1]]),
     }

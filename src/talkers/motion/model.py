@@ -3,7 +3,7 @@ encoder -> pose adaptor -> Conformer decoder -> one latent a frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ HEAD = ("yaw", "pitch", "roll", "x", "y", "scale", "blink")
 """What the pose adaptor steers: three angles in degrees, position and scale as shares of the frame's side, blink 0..1."""
 
 MOUTH = 6  # principal shapes of the mouth
+LOOK = 16  # principal ways in which takes differ that are neither head nor mouth: hair, clothes, light
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Speech2Latent(nn.Module):
     mouth_read: Tensor
     mouth_write: Tensor
     mouth_rest: Tensor
+    look_axes: Tensor
+    look_worn: Tensor
 
     def __init__(self, config: MotionConfig, features: int, latent: int):
         super().__init__()
@@ -84,6 +87,8 @@ class Speech2Latent(nn.Module):
         self.register_buffer("mouth_read", torch.zeros(latent, MOUTH))
         self.register_buffer("mouth_write", torch.zeros(MOUTH, latent))
         self.register_buffer("mouth_rest", torch.zeros(MOUTH))
+        self.register_buffer("look_axes", torch.zeros(latent, LOOK))
+        self.register_buffer("look_worn", torch.zeros(LOOK))
 
     def set_statistics(self, latents: Tensor, head: Tensor) -> None:
         """Take normalisation from a corpus: latents [N, L], head [N, 7]."""
@@ -108,10 +113,47 @@ class Speech2Latent(nn.Module):
         self.mouth_write.copy_(torch.linalg.lstsq(told, latents - latents.mean(0)).solution)
         self.mouth_rest.copy_(told[still].mean(0) if still.any() else told.mean(0))
 
-    def articulate(self, latents: Tensor, amplitude: float) -> Tensor:
-        """Latents [T, L] with the mouth moved `amplitude` times as far from where it rests."""
-        told = (latents - self.latent_mean) / self.latent_std @ self.mouth_read
-        return latents + (amplitude - 1) * (told - self.mouth_rest) @ self.mouth_write
+    def set_look(self, clips: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Learn how takes differ apart from head and mouth, and which look is the commonest; that one will be worn.
+
+        Speech does not say how the hair was combed that day; left to itself, a regressor wanders from one take's look to
+        another's while it speaks.
+
+        Args:
+            clips: latents [T, L] and head values [T, 7] of each.
+        """
+        pairs = [((x - self.latent_mean) / self.latent_std, (h - self.head_mean) / self.head_std) for x, h in clips if len(x)]
+        pairs = [(x, torch.cat([h, x @ self.mouth_read], 1)) for x, h in pairs]
+        within = [torch.cat([p[k] - p[k].mean(0) for p in pairs]) for k in (0, 1)]
+        moved = torch.linalg.lstsq(within[1], within[0]).solution  # [7 + MOUTH, L]: what head and mouth do to latents
+        taken = torch.linalg.qr(moved.T).Q
+        looks = torch.stack([x.mean(0) for x, _ in pairs])
+        free = looks - looks @ taken @ taken.T
+        spread = free - free.mean(0)
+        axes = torch.linalg.svd(spread, full_matrices=False).Vh[:LOOK].T
+        count = min(axes.shape[1], max(0, len(pairs) - 1))
+        axes = axes[:, :count]
+        told = free @ axes
+        commonest = torch.cdist(told, told).median(1).values.argmin()
+        self.look_axes.zero_()
+        self.look_worn.zero_()
+        self.look_axes[:, :count] = axes
+        self.look_worn[:count] = told[commonest]
+
+    def look_of(self, latents: Tensor) -> Tensor:
+        """The look of a take, from its latents [T, L]: [LOOK]."""
+        return (((latents - self.latent_mean) / self.latent_std) @ self.look_axes).mean(0)
+
+    def articulate(self, latents: Tensor, amplitude: float, look: Tensor | None = None) -> Tensor:
+        """Latents [T, L] with the mouth moved `amplitude` times as far from where it rests, and one look throughout.
+
+        Args:
+            look: [LOOK], see `look_of` (default: the commonest of the footage).
+        """
+        normal = (latents - self.latent_mean) / self.latent_std
+        worn = (self.look_worn if look is None else look) - normal @ self.look_axes
+        opened = (amplitude - 1) * (normal @ self.mouth_read - self.mouth_rest) @ self.mouth_write
+        return latents + opened + worn @ self.look_axes.T * self.latent_std
 
     def forward(self, features: Tensor, head: Tensor | None = None, mask: Tensor | None = None, adjust: Callable[[Tensor], Tensor] | None = None) -> Motion:
         """Speak.

@@ -99,6 +99,7 @@ def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, fo
         with suppress(ArtefactError):  # of another shape: training begins with nothing
             begin_with(start, "motion", model, "model.")
     model.set_statistics(latents, heads)
+    model.look_axes.zero_()  # while it learns, every take has its own
     model.set_mouth(latents, shapes[:, list(MOUTH_NUMBERS)], data.joined(data.silent, names))
     pace = Pace(settings.frames, budget)
     module = MotionModule(model, settings, pace, recipe.seed, fit_readout(latents, shapes))
@@ -115,4 +116,5 @@ def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, fo
     validate = DataLoader(WindowDataset(data, test, longest), batch_size=8) if test else None
     between = max(1, settings.save_every // module.frames_per_step), max(1, settings.validate_every // module.frames_per_step)
     fit(module, "motion", folder, pace, loader, validate, between, settings.ema, report, trainer_options)
+    module.model.set_look([(data.latents[n][data.usable[n]], data.heads[n][data.usable[n]]) for n in names])
     return module.model

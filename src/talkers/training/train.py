@@ -177,7 +177,7 @@ def save_avatar(
     about["articulation"] = calibrate(avatar, corpus, names[:: max(1, len(names) // 4)][:4], report)
     avatar.about = about
     if test:
-        about["metrics"] = {"of": "held-out clips, as the saved avatar makes them, pose given", **measure(avatar, corpus, test[:8], out, report)}
+        about["metrics"] = {"of": "held-out clips, as the saved avatar makes them, pose and look given", **measure(avatar, corpus, test[:8], out, report)}
     write_json(out / "avatar.json", about)
     return avatar
 
@@ -192,7 +192,7 @@ def measure(avatar: Avatar, corpus: Corpus, names: list[str], out: Path, report:
         real = np.array(store.frames[start : start + corpus.clip(name).frames])
         boxes = region_boxes(corpus.column("landmarks", name), corpus.size)
         head = torch.from_numpy(head_values(corpus, name))
-        latents = avatar.latents(features[name][0].float(), head)
+        latents = avatar.latents(features[name][0].float(), head, look=avatar.motion.look_of(avatar.encode(real)))
         made = {
             "codec": np.stack(list(avatar.reconstruct(iter(real)))),
             "speech_given_pose": avatar.decode(latents),
