@@ -23,42 +23,15 @@ from talkers.cli import main
 from talkers.corpus import Corpus
 
 SOURCE = Path(talkers.__file__).parent
+SPEAKING = {"--output", "--avatar", "--seed", "--steps", "--fps", "--size", "--live"}
+SPEAKING |= {"--pose", "--pose-scale", "--pose-offset", "--blinks", "--blink-times", "--amplitude"}
 VERBS = {
     "demo": {"--output"},
     "check": {"--json", "--jobs"},
     "prepare": {"--output", "--size", "--rate", "--jobs", "--consent", "--licence"},
     "train": {"--output", "--recipe", "--set", "--budget", "--resume", "--start", "--devices", "--strategy", "--precision"},
-    "speak": {
-        "--output",
-        "--avatar",
-        "--seed",
-        "--steps",
-        "--pose",
-        "--pose-scale",
-        "--pose-offset",
-        "--blinks",
-        "--blink-times",
-        "--amplitude",
-        "--fps",
-        "--size",
-        "--live",
-    },
-    "say": {
-        "--output",
-        "--voice",
-        "--avatar",
-        "--seed",
-        "--steps",
-        "--pose",
-        "--pose-scale",
-        "--pose-offset",
-        "--blinks",
-        "--blink-times",
-        "--amplitude",
-        "--fps",
-        "--size",
-        "--live",
-    },
+    "speak": SPEAKING,
+    "say": SPEAKING | {"--voice"},
     "reconstruct": {"--output", "--avatar", "--seed", "--steps"},
     "evaluate": {"--output", "--pairs", "--seeds", "--jobs", "--limit", "--every", "--speed", "--experts", "--json"},
     "train-expert": {"--output", "--task", "--sees", "--alignments", "--frames", "--budget", "--seed", "--resume"},

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from tyro.conf import Positional, arg
 
-from talkers.controls import VIDEO_SUFFIXES, Controls
+from talkers.controls import Controls
 from talkers.errors import PartialFailure, TalkersError, UsageError
 
 out, err = Console(), Console(stderr=True)
@@ -146,14 +146,14 @@ def prepare(footage: Positional[tuple[Path, ...]], output: Out, size: int = 256,
 @app.command
 def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: tuple[str, ...] = (), budget: str | None = None, resume: bool = False, start: Path | None = None,
           devices: str = "auto", strategy: str = "auto", precision: str = "bf16-mixed") -> None:  # fmt: skip
-    """Train an avatar from a corpus: first the codec, then the motion model.
+    """Train an avatar from a corpus: the codec, then the motion model, then the listener.
 
     Args:
         corpus: Folder made by `talkers prepare`.
         output: Folder of the avatar; its training/ holds checkpoints, montages and metrics.jsonl.
-        recipe: compact, dae_talker, dae_talker_128 or tiny.
+        recipe: compact, compact_512, dae_talker, dae_talker_128 or tiny.
         set: Settings to change, as key=value (see the recipe in avatar.json for the keys).
-        budget: Time for both stages together, such as 30m or 1h30m; the learning rate is fitted to it.
+        budget: Time for all stages together, such as 30m or 1h30m; the learning rate is fitted to it.
         resume: Go on with the training in the output folder.
         start: Avatar or training folder of the same recipe whose codec and motion model to begin with.
         devices: Number of devices, or auto (all GPUs, else the CPU).
@@ -204,6 +204,7 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
         controls: Of head, eyes and mouth. The pose may also be a video, whose head is followed.
     """
     from talkers.avatar import Avatar
+    from talkers.media import VIDEO_SUFFIXES
 
     with tempfile.TemporaryDirectory() as folder:
         if Path(controls.pose).suffix.lower() in VIDEO_SUFFIXES:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from talkers.errors import UsageError
 
 ANGLES = ("yaw", "pitch", "roll")
-VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpv", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp", ".mxf"}
 Curves = dict[str, NDArray[np.float64]]  # time in seconds and any of ANGLES in degrees, [n] each
 
 

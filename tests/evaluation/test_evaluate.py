@@ -25,7 +25,8 @@ KEYS = {
                "silence_motion", "articulation", "jitter_ratio"),
     "speed": ("fps", "first_frame_ms", "peak_mb", "real_time_factor"),
 }  # fmt: skip
-KEYS["speech"] += ("csim", "bilabial_closure", "blink_rate", "pose_range", "fid_mnv2", "lip_wer_points", "sync_offset_points", "sync_distance", "face_found")
+KEYS["speech"] += ("csim", "bilabial_closure", "blink_rate", "pose_range", "fid_mnv2", "lip_wer_points", "sync_offset_points", "sync_distance", "face_found",
+                   "ssim_face", "ssim_mouth", "lpips_mnv2_face", "lpips_mnv2_mouth", "fid_mnv2_face", "fid_mnv2_mouth")  # fmt: skip
 KEYS["live"] = ("mouth_r2", "lip_wer", "sync_confidence", "articulation")
 CONTROLS = {"real", "silent_audio", "shuffled_audio", "audio_later", "audio_sooner", "per_frame_noise", "mean_frame", "previous_frame"}
 

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import talkers
-from talkers.controls import VIDEO_SUFFIXES
 from talkers.corpus.clips import analyse_to, render
 from talkers.corpus.parallel import parallel
 from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, write_json
 from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, TalkersError, UsageError
 from talkers.face.analysis import Analysis, file_digest
 from talkers.face.crop import Crop, choose_crop, face_height
+from talkers.media import VIDEO_SUFFIXES
 from talkers.media.encode import atomic
 
 

@@ -21,24 +21,29 @@ def face_box(landmarks: NDArray[np.float32], height: int, width: int) -> Region:
     return slice(top, bottom), slice(left, right)
 
 
+def regions(real: Watched) -> dict[str, Region]:
+    """Where figures are taken, by the suffix of their names: the whole frame, the face, and the mouth throughout a clip."""
+    height, width = real.frames.shape[1:3]
+    mouth = region_boxes(real.landmarks, max(height, width))[:, 0]
+    (left, top), (right, bottom) = mouth[:, :2].min(0), mouth[:, 2:].max(0)
+    return {"": (slice(None), slice(None)), "_face": face_box(real.landmarks, height, width), "_mouth": (slice(top, bottom), slice(left, right))}
+
+
 def fidelity(made: NDArray[np.uint8], real: Watched) -> dict[str, float]:
     """Fidelity of a clip: uint8 [T, H, W, 3] against the real one, frame by frame.
 
     Returns:
-        psnr, psnr_face, psnr_mouth in dB; ssim, ssim_mouth; mouth_r2 and eye_r2: the share of the region's
+        psnr, psnr_face, psnr_mouth in dB; ssim, ssim_face, ssim_mouth; mouth_r2 and eye_r2: the share of the region's
         variation about the clip's mean frame that is explained (0: a still picture does as well; 1: perfect).
     """
     frames = real.frames
-    height, width = frames.shape[1:3]
-    boxes = region_boxes(real.landmarks, max(height, width))
-    face = face_box(real.landmarks, height, width)
-    left, top = boxes[:, 0, :2].min(0)
-    right, bottom = boxes[:, 0, 2:].max(0)
+    where = regions(real)
+    boxes = region_boxes(real.landmarks, max(frames.shape[1:3]))
+    face = where["_face"]
     return {
         **region_figures(made, frames, boxes),
         "psnr_face": psnr(float(np.square(made[:, *face].astype(np.float32) - frames[:, *face]).mean())),
-        "ssim": _ssim(made, frames),
-        "ssim_mouth": _ssim(made[:, top:bottom, left:right], frames[:, top:bottom, left:right]),
+        **{f"ssim{name}": _ssim(made[:, *region], frames[:, *region]) for name, region in where.items()},
     }
 
 

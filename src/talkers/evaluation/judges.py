@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkers.errors import MissingComponent
-from talkers.evaluation.fidelity import fidelity
+from talkers.evaluation.fidelity import fidelity, regions
 from talkers.evaluation.identity import FaceDescriptor
 from talkers.evaluation.motion import movement
 from talkers.evaluation.perceptual import Frames, MobileNetV2, load_features, load_inception, load_lpips, perceptual
@@ -78,13 +78,15 @@ class Judges:
         if self.descriptor is not None and seen:
             figures["csim"] = self.descriptor.similarity(self.descriptor.describe(made), self.descriptor.describe(real))
         features = {}
-        if self.network is not None:
-            figures["lpips_mnv2"], *pooled = perceptual(self.network, made.frames, real.frames)
-            features["fid_mnv2"] = pooled[0], pooled[1]
-        if self.lpips is not None:
-            figures["lpips"] = self.lpips(made.frames, real.frames)
-        if self.inception is not None:
-            features["fid"] = self.inception(made.frames), self.inception(real.frames)
+        for region, where in regions(real).items():
+            shown, wanted = made.frames[:, *where], real.frames[:, *where]
+            if self.network is not None:
+                figures[f"lpips_mnv2{region}"], *pooled = perceptual(self.network, shown, wanted)
+                features[f"fid_mnv2{region}"] = pooled[0], pooled[1]
+            if self.lpips is not None:
+                figures[f"lpips{region}"] = self.lpips(shown, wanted)
+            if self.inception is not None:
+                features[f"fid{region}"] = self.inception(shown), self.inception(wanted)
         return Judged({k: float(v) for k, v in figures.items()}, features)
 
 

@@ -22,6 +22,7 @@ from talkers.pretrained import fetch
 
 Frames = NDArray[np.uint8]  # [T, H, W, 3]
 MOST = 15  # frames of a clip that are looked at, evenly picked
+LEAST = 96  # pixels to which the shorter side of a smaller region is enlarged: networks shrink pictures 32 times
 TAPS = (1, 3, 6, 13, 17)  # blocks whose outputs are compared
 SETTINGS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
@@ -85,8 +86,12 @@ def load_features() -> MobileNetV2:
 
 
 def picked(frames: Frames) -> Tensor:
-    """Up to MOST evenly picked frames: uint8 [n, H, W, 3]."""
-    return torch.from_numpy(frames[np.unique(np.linspace(0, len(frames) - 1, min(MOST, len(frames))).round().astype(int))])
+    """Up to MOST evenly picked frames, enlarged if they are small: uint8 [n, H, W, 3]."""
+    few = torch.from_numpy(frames[np.unique(np.linspace(0, len(frames) - 1, min(MOST, len(frames))).round().astype(int))])
+    if (shortest := min(few.shape[1:3])) >= LEAST or not shortest:
+        return few
+    larger = F.interpolate(few.permute(0, 3, 1, 2).float(), scale_factor=LEAST / shortest, mode="bilinear", antialias=True)
+    return larger.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 @torch.inference_mode()

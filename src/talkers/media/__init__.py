@@ -4,10 +4,11 @@ FFmpeg (PyAV) as byte streams, so that no file name is ever interpreted as a pro
 from talkers.media.audio import AUDIO_RATE, audio_blocks, audio_duration, read_audio
 from talkers.media.decode import decode_frames
 from talkers.media.encode import VideoWriter, frame_count, write_flac, write_png
-from talkers.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
+from talkers.media.probe import VIDEO_SUFFIXES, AudioInfo, MediaInfo, VideoInfo, probe
 
 __all__ = [
     "AUDIO_RATE",
+    "VIDEO_SUFFIXES",
     "AudioInfo",
     "MediaInfo",
     "VideoInfo",

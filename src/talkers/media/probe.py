@@ -17,6 +17,9 @@ from talkers.errors import MediaError
 
 av.logging.set_level(av.logging.PANIC)  # FFmpeg's own chatter means nothing to a user
 
+VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpv", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp", ".mxf"}
+"""How the names of video files end."""
+
 
 @dataclass(frozen=True)
 class VideoInfo:

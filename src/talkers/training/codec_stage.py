@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -21,8 +20,8 @@ from talkers.media import write_png
 from talkers.montage import montage
 from talkers.recipes import CodecTraining, Recipe
 from talkers.training.frames import SHAPE_NUMBERS, FrameDataset, FrameStore, PositionSampler, held_out, training_clips
-from talkers.training.progress import Pace, Report, learning_rate, quiet
-from talkers.training.run import begin_with, fit
+from talkers.training.progress import Pace, Report, quiet
+from talkers.training.run import StageModule, begin_with, fit
 
 
 def region_weights(boxes: Tensor, size: int, mouth: float, eye: float) -> Tensor:
@@ -37,16 +36,14 @@ def region_weights(boxes: Tensor, size: int, mouth: float, eye: float) -> Tensor
     return weights / weights.mean((1, 2, 3), keepdim=True)
 
 
-class CodecModule(pl.LightningModule):
+class CodecModule(StageModule):
     """Training step of the diffusion autoencoder (DAE, equation 6, with region weights)."""
 
     def __init__(self, config: CodecConfig, training: CodecTraining, pace: Pace, seed: int, montages: Path | None = None):
-        super().__init__()
+        super().__init__(training, pace, seed, training.batch)
         self.codec = DiffusionAutoencoder(config)
         self.tell_shape = torch.nn.Linear(config.latent, SHAPE_NUMBERS)
-        self.training_config, self.config, self.seed, self.montages = training, config, seed, montages
-        self.frames_per_step = training.batch
-        self._pace = [pace]  # in a list: not a submodule, and shared by the averaged copy
+        self.config, self.montages = config, montages
         self._clips: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -54,17 +51,6 @@ class CodecModule(pl.LightningModule):
         return torch.optim.AdamW(
             self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, betas=(0.9, 0.99) if config.decay else (0.9, 0.999), fused=True
         )
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        torch.nn.utils.clip_grad_norm_(self.parameters(), self.training_config.gradient_clip)
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)  # resuming is exact
-        config = self.training_config
-        rate = learning_rate(self._pace[0].fraction, config.learning_rate, config.warmup, config.decay)
-        for optimizer in self.trainer.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
 
     def loss(self, frames: Tensor, boxes: Tensor, shape: Tensor) -> Tensor:
         """Weighted squared error of the prediction for frames uint8 [B, S, S, 3] at random noise levels, and of the

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -27,8 +26,8 @@ from talkers.experts.mouths import Mouths, mouths_of
 from talkers.experts.words import CHANCE_WER, SLOTS, WORDS, frame_labels, read_alignment, sentence_of_name, word_error_rate
 from talkers.media.encode import atomic
 from talkers.training.frames import PositionSampler, held_out
-from talkers.training.progress import Pace, Report, learning_rate, quiet
-from talkers.training.run import fit, machine
+from talkers.training.progress import Pace, Report, quiet
+from talkers.training.run import StageModule, fit, machine
 
 LETTERS = torch.tensor([word in SLOTS[3] for word in WORDS])
 NEIGHBOURS = 0.1  # share of a frame's match that the sounds one frame before and after get
@@ -132,29 +131,12 @@ def stretch(rows: Tensor, positions: Tensor) -> Tensor:
     return torch.stack([r[i] for r, i in zip(rows, index, strict=True)])
 
 
-class ExpertModule(pl.LightningModule):
+class ExpertModule(StageModule):
     """Training step of an expert; validation says what it gets right on held-out clips."""
 
     def __init__(self, config: ExpertConfig, training: ExpertTraining, pace: Pace):
-        super().__init__()
-        self.model = build(config)
-        self.config, self.training_config = config, training
-        self.frames_per_step = training.batch * training.window
-        self._pace = [pace]
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        config = self.training_config
-        return torch.optim.AdamW(self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        config = self.training_config
-        torch.manual_seed((config.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)
-        for optimizer in self.trainer.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self._pace[0].fraction, config.learning_rate, config.warmup, True)
+        super().__init__(training, pace, training.seed, training.batch * training.window)
+        self.model, self.config = build(config), config
 
     def _read_loss(self, batch: dict[str, Tensor]) -> Tensor:
         frames = batch["seen"].shape[1]

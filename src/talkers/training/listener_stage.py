@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import soxr
 import torch
 from safetensors.torch import load_file, save_file
@@ -25,8 +24,8 @@ from talkers.speech.encoders import N_FFT
 from talkers.speech.listener import STEP, sounds_of
 from talkers.training.frames import PositionSampler, held_out, training_clips
 from talkers.training.motion_data import gated
-from talkers.training.progress import Pace, Report, learning_rate, quiet
-from talkers.training.run import fit
+from talkers.training.progress import Pace, Report, quiet
+from talkers.training.run import StageModule, fit
 
 PLAYED = (1.0, 0.82, 0.91, 1.1, 1.22)  # speeds at which clips are played, pitch and all: other voices
 Sounds = dict[str, tuple[Tensor, Tensor]]  # what is heard: samples [n] at 16 kHz, level normalised; features [n / STEP, F]
@@ -78,29 +77,13 @@ class SoundDataset(Dataset[dict[str, Tensor]]):
         return {"samples": heard, "features": torch.cat(features)[: self.rows].float()}
 
 
-class ListenerModule(pl.LightningModule):
+class ListenerModule(StageModule):
     """Training step: features as the encoder tells them, and the latents that the motion model makes of them."""
 
     def __init__(self, listener: Listener, motion: Speech2Latent, training: ListenerTraining, pace: Pace, seed: int):
-        super().__init__()
-        self.model, self.training_config, self.seed = listener, training, seed
+        super().__init__(training, pace, seed, training.batch * training.window)
+        self.model = listener
         self._motion = [motion.eval().requires_grad_(False)]  # in a list: not trained, not saved
-        self.frames_per_step = training.batch * training.window
-        self._pace = [pace]
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        config = self.training_config
-        return torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)
-        config = self.training_config
-        for optimizer in self.trainer.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self._pace[0].fraction, config.learning_rate, config.warmup, True)
 
     def told(self, samples: Tensor, rows: int) -> Tensor:
         """Samples [B, n] -> standardised features of their first `rows` rows."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -20,35 +19,19 @@ from talkers.motion.model import masked_mse, velocity
 from talkers.recipes import MotionTraining, Recipe
 from talkers.training.frames import MOUTH_NUMBERS, FrameStore, PositionSampler, held_out, training_clips
 from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout
-from talkers.training.progress import Pace, Report, learning_rate, quiet
-from talkers.training.run import begin_with, fit
+from talkers.training.progress import Pace, Report, quiet
+from talkers.training.run import StageModule, begin_with, fit
 
 
-class MotionModule(pl.LightningModule):
+class MotionModule(StageModule):
     """Training step of speech2latent: the paper's losses on latents and pose, with velocity and shape beside them."""
 
     readout: Tensor
 
     def __init__(self, model: Speech2Latent, training: MotionTraining, pace: Pace, seed: int, readout: Tensor):
-        super().__init__()
-        self.model, self.training_config, self.seed = model, training, seed
-        self.frames_per_step = training.batch * training.window
-        self._pace = [pace]
+        super().__init__(training, pace, seed, training.batch * training.window)
+        self.model = model
         self.register_buffer("readout", readout)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        config = self.training_config
-        return torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        torch.nn.utils.clip_grad_norm_(self.parameters(), self.training_config.gradient_clip)
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)
-        config = self.training_config
-        for optimizer in self.trainer.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self._pace[0].fraction, config.learning_rate, config.warmup, True)
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Losses in normalised units, pose given (teacher forcing)."""

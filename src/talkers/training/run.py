@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from talkers.bundle import avatar_folder, read_weights
 from talkers.errors import ArtefactError
 from talkers.training.checkpoint import SafetensorsCheckpointIO
-from talkers.training.progress import MetricsLog, Pace, Report
+from talkers.training.progress import MetricsLog, Pace, Report, learning_rate
 
 
 class _Report(pl.Callback):
@@ -68,6 +68,42 @@ class _Saver(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._save(trainer)
+
+
+class StageModule(pl.LightningModule):
+    """What every stage's module does alike: AdamW, clipped gradients, a learning rate that follows the pace, and random
+    numbers that depend on the position alone, so that resuming is exact.
+
+    Args:
+        training: the stage's settings; has learning_rate, weight_decay and warmup, and may have gradient_clip (else 1)
+            and decay (else true).
+        frames_per_step: frames that a step sees.
+    """
+
+    def __init__(self, training: Any, pace: Pace, seed: int, frames_per_step: int):
+        super().__init__()
+        self.training_config, self.seed, self.frames_per_step = training, seed, frames_per_step
+        self._pace = [pace]  # in a list: not a submodule, and shared by the averaged copy
+
+    @property
+    def decays(self) -> bool:
+        """Whether the learning rate falls to the end."""
+        return bool(getattr(self.training_config, "decay", True))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        config = self.training_config
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        torch.nn.utils.clip_grad_norm_(self.parameters(), getattr(self.training_config, "gradient_clip", 1.0))
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + self.global_step) * 4099 + self.global_rank)
+        config = self.training_config
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self._pace[0].fraction, config.learning_rate, config.warmup, self.decays)
 
 
 def machine() -> str:
