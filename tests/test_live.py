@@ -19,8 +19,8 @@ from talkers.motion import HEAD
 from talkers.motion.live import AHEAD, HOP, LiveMotion
 from talkers.speech import Hearing, Listener, ListenerConfig, features_of, load_speech_encoder
 from talkers.speech.config import SpeechConfig
-from talkers.speech.encoders import log_mel_spectrogram, mel_filters
 from talkers.speech.listener import sounds_of
+from talkers.speech.mel import log_mel_spectrogram
 from test_avatar import opening_of
 
 
@@ -42,7 +42,7 @@ def listener() -> Listener:
 def test_sound_is_told_as_whisper_tells_it() -> None:
     samples = torch.randn(1, 16_000)
     rows = sounds_of(torch.cat([torch.zeros(1, 200), samples], 1))[0]
-    mel = ((log_mel_spectrogram(samples, mel_filters()) + 4) / 4)[0].T.reshape(50, 160)
+    mel = ((log_mel_spectrogram(samples) + 4) / 4)[0].T.reshape(50, 160)
     assert len(rows) == 49  # the last frame reaches beyond the end
     assert torch.allclose(rows[1:], mel[1:49], atol=1e-4)  # the first one is padded otherwise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -214,15 +215,13 @@ class Avatar:
 
 def _ready(codec: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoencoder:
     """Put a codec where and in the precision in which it is fastest: bfloat16 where the hardware multiplies it."""
-    codec = codec.eval().requires_grad_(False)
-    mean = codec.unet.mean
+    codec = codec.eval().requires_grad_(False).to(device)
+    exact = deepcopy(codec.unet.appearance), deepcopy(codec.encoder.components), codec.encoder.state_dict().get("centre")
     fast = device.type == "cuda" or (device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16())
-    codec = codec.to(device=device, dtype=torch.bfloat16 if fast else torch.float32)
-    codec = codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if mean is not None:  # pictures are added up in full precision
-        codec.unet.mean = torch.nn.Parameter(mean.detach().float().to(device), requires_grad=False)
-    if codec.unet.warp is not None:
-        codec.unet.warp.float()
+    codec = codec.to(dtype=torch.bfloat16 if fast else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    codec.unet.appearance, codec.encoder.components = exact[:2]  # a tenth of a pixel, a grey level: these need full precision
+    if exact[2] is not None:
+        codec.encoder.centre = exact[2]
     codec.reset_constants()
     return codec
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from talkers.codec import CodecConfig
+from talkers.codec.appearance import AppearanceConfig
 from talkers.codec.unet import EncoderConfig, UNetConfig
 from talkers.errors import ArtefactError, UsageError
 from talkers.motion import MotionConfig
@@ -37,6 +38,7 @@ class CodecTraining:
     eye_weight: float = 1.0
     blink_boost: float = 0.0  # closed eyes are seen 1 + this times as often
     noisiest_share: float = 0.0  # share of training pictures at the very first sampling step (t = 999)
+    appearance_weight: float = 0.5  # of the error of the appearance model's picture alone
     shape_weight: float = 0.0  # of the loss by which latents must tell the shape of mouth and eyes linearly
     latent_noise: float = 0.0  # standard deviation of noise added to latents, which keeps neighbours alike
     validate_every: int = 40_000  # frames between validations
@@ -68,14 +70,15 @@ class MotionTraining:
 class ListenerTraining:
     """How the listener is distilled from the speech encoder."""
 
-    frames: int = 3_000_000  # frames heard in all
-    batch: int = 32  # windows a step and process
+    frames: int = 6_000_000  # frames heard in all
+    batch: int = 8  # windows a step and process
     window: int = 64  # frames of a training window
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup: float = 0.05
     ema: float = 0.995
-    latent_weight: float = 1.0  # of the error of the latents that the motion model makes of what is heard
+    features_weight: float = 0.5  # of the error of the features, relative to that of what the motion model reads of them
+    latent_weight: float = 0.5  # of the errors of the latents and of the mouth that the motion model makes of what is heard
     noise: float = 0.5  # share of windows with noise
     validate_every: int = 200_000
     save_every: int = 100_000
@@ -130,21 +133,21 @@ def compact() -> Recipe:
     what differs and why.
     """
     unet = UNetConfig(
-        channels=48, multipliers=(1, 2, 4, 16 / 3), blocks=1, attention=(), middle_blocks=1, resample_blocks=False,
-        dropout=0.0, time_width=256, unshuffle=4, positional=16, latent_map=96, mean_picture=True, warp=16,
+        channels=64, multipliers=(1, 2, 4), blocks=1, attention=(), middle_blocks=1, resample_blocks=False,
+        dropout=0.0, time_width=256, unshuffle=8, positional=16, latent_map=96, appearance=AppearanceConfig(32, 32, 512),
     )  # fmt: skip
     encoder = EncoderConfig(
         channels=64, multipliers=(1, 1.5, 2, 3), blocks=1, attention=(), resample_blocks=False, dropout=0.0,
-        unshuffle=8, positional=8, pool=4, normalise=True,
+        unshuffle=8, positional=8, pool=4, normalise=True, components=128,
     )  # fmt: skip
     return Recipe(
         name="compact",
         steps=1,
         codec=CodecConfig(prediction="x0", unet=unet, encoder=encoder),
         codec_training=CodecTraining(
-            frames=120_000, batch=8, learning_rate=8e-4, warmup=0.03, decay=True, ema=0.998, mouth_weight=30, eye_weight=12,
+            frames=120_000, batch=8, learning_rate=8e-4, warmup=0.03, decay=True, ema=0.998, mouth_weight=16, eye_weight=10,
             shape_weight=0.003,
-            blink_boost=4, noisiest_share=0.7, latent_noise=0.1, validate_every=12_000,
+            blink_boost=4, noisiest_share=0.7, latent_noise=0.1, validate_every=8_000,
         ),
         speech=SpeechConfig(encoder="whisper-base", layers=(3, 6)),
         weights="int8",
@@ -154,7 +157,7 @@ def compact() -> Recipe:
 def compact_512() -> Recipe:
     """`compact` at 512 px: the same networks on larger pixel blocks, at nearly the same cost a frame."""
     base = compact()
-    unet, encoder = dataclasses.replace(base.codec.unet, unshuffle=8), dataclasses.replace(base.codec.encoder, unshuffle=16)
+    unet, encoder = dataclasses.replace(base.codec.unet, unshuffle=16), dataclasses.replace(base.codec.encoder, unshuffle=16)
     return dataclasses.replace(base, name="compact_512", codec=dataclasses.replace(base.codec, size=512, unet=unet, encoder=encoder))
 
 
@@ -162,9 +165,21 @@ def tiny() -> Recipe:
     """For tests and for trying things out: 64 px, log-mel speech features, trained in about a minute on two CPU cores."""
     unet = UNetConfig(
         channels=32, multipliers=(1, 2), blocks=1, attention=(), middle_blocks=1, resample_blocks=False, dropout=0.0,
-        time_width=64, unshuffle=4, positional=4, latent_map=16, mean_picture=True, warp=4,
+        time_width=64, unshuffle=4, positional=4, latent_map=16, appearance=AppearanceConfig(4, 8, 64),
     )  # fmt: skip
-    encoder = EncoderConfig(channels=32, multipliers=(1, 2), blocks=1, attention=(), resample_blocks=False, dropout=0.0, unshuffle=4, pool=4, normalise=True)
+    encoder = EncoderConfig(
+        channels=32,
+        multipliers=(1, 2),
+        blocks=1,
+        attention=(),
+        resample_blocks=False,
+        dropout=0.0,
+        unshuffle=4,
+        pool=4,
+        normalise=True,
+        components=24,
+        small=32,
+    )
     return Recipe(
         name="tiny",
         steps=1,
@@ -221,10 +236,10 @@ def _valid_keys(where: tuple[Any, ...]) -> list[str]:
     return [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
 
 
-LARGEST = {"size": 2048, "latent": 8192, "channels": 1024, "blocks": 8, "middle_blocks": 4, "unshuffle": 32, "positional": 512, "latent_map": 1024, "warp": 256,
+LARGEST = {"size": 2048, "latent": 8192, "channels": 1024, "blocks": 8, "middle_blocks": 4, "unshuffle": 32, "positional": 512, "latent_map": 1024, "pictures": 256, "components": 1024, "small": 256, "grid": 256,
            "time_width": 4096, "pool": 16, "width": 4096, "encoder_blocks": 24, "decoder_blocks": 24, "heads": 64, "kernel": 63, "pose_hidden": 4096, "dilations": 64, "ahead": 50,
            "rate": 120, "steps": 1000}  # fmt: skip
-MAY_BE_ZERO = {"positional", "latent_map", "warp", "seed", "middle_blocks"}
+MAY_BE_ZERO = {"positional", "latent_map", "pictures", "components", "seed", "middle_blocks"}
 
 
 def _check_ranges(value: Any, where: object, path: str = "") -> None:

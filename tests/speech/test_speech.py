@@ -13,7 +13,9 @@ from talkers import pretrained
 from talkers.errors import ArtefactError, MissingComponent, UsageError
 from talkers.speech import SpeechConfig, feature_stream, features_of, load_speech_encoder, loudness, speech_activity, speech_gain
 from talkers.speech.ctranslate2 import read_variables
-from talkers.speech.encoders import HiddenStates, LogMel, log_mel_spectrogram, mel_filters
+from talkers.speech.encoders import HiddenStates, LogMel
+from talkers.speech.mel import log_mel_spectrogram
+from talkers.speech.whisper import Whisper, WhisperEncoder
 from talkers.speech.windows import ROWS
 
 
@@ -49,7 +51,7 @@ def test_mel_spectrogram_equals_whispers() -> None:
 
     samples = noise(3)
     theirs = torch.from_numpy(WhisperFeatureExtractor()(samples, sampling_rate=16_000).input_features[0])
-    mel = log_mel_spectrogram(torch.nn.functional.pad(torch.from_numpy(samples), (0, 480_000 - len(samples)))[None], mel_filters())[0]
+    mel = log_mel_spectrogram(torch.nn.functional.pad(torch.from_numpy(samples), (0, 480_000 - len(samples)))[None])[0]
     ours = (torch.maximum(mel, mel.max() - 8) + 4) / 4
     assert torch.allclose(ours, theirs, atol=1e-3)
 
@@ -67,15 +69,46 @@ def test_wav2vec2_and_hubert_come_through_the_same_class(kind: str) -> None:
         "num_conv_pos_embedding_groups": 4,
     }
     model = Wav2Vec2Model(Wav2Vec2Config(**small)) if kind == "wav2vec2" else HubertModel(HubertConfig(**small))
-    encoder = HiddenStates(model, (1, -1), whisper=False)
+    encoder = HiddenStates(model, (1, -1))
     assert encoder.width == 64
     assert encoder.encode(torch.randn(2, 64_000)).shape == (2, ROWS, 64)
     assert features_of(encoder, noise(5.5)).shape == (275, 64)
     with pytest.raises(UsageError, match="0 to 2"):
-        HiddenStates(model, (7,), whisper=False)
+        HiddenStates(model, (7,))
 
 
-def whisper() -> HiddenStates:
+def test_whisper_is_that_of_transformers() -> None:
+    from transformers import WhisperConfig
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder as Theirs
+
+    torch.manual_seed(0)
+    config = WhisperConfig(d_model=128, encoder_layers=3, encoder_attention_heads=2, encoder_ffn_dim=96, max_source_positions=ROWS)
+    theirs = Theirs(config).eval()
+    for weight in theirs.parameters():
+        torch.nn.init.normal_(weight.data, std=0.1)
+    state = theirs.state_dict()
+    stored = {f"{conv}/{kind}": state[f"{conv}.{kind}"] for conv in ("conv1", "conv2") for kind in ("weight", "bias")}
+    stored["position_encodings/encodings"] = state["embed_positions.weight"]
+    names = {"self_attention/linear_1": "self_attn.out_proj", "ffn/linear_0": "fc1", "ffn/linear_1": "fc2"}
+    norms = {"self_attention/layer_norm": "self_attn_layer_norm", "ffn/layer_norm": "final_layer_norm"}
+    stored |= {f"layer_norm/{kind}": state[f"layer_norm.{name}"] for kind, name in (("gamma", "weight"), ("beta", "bias"))}
+    for i in range(3):
+        stored |= {f"layer_{i}/{new}/{kind}": state[f"layers.{i}.{old}.{kind}"] for new, old in names.items() for kind in ("weight", "bias")}
+        for kind, name in (("gamma", "weight"), ("beta", "bias")):
+            stored |= {f"layer_{i}/{new}/{kind}": state[f"layers.{i}.{old}.{name}"] for new, old in norms.items()}
+        attention = {kind: [state.get(f"layers.{i}.self_attn.{part}_proj.{kind}", torch.zeros(128)) for part in "qkv"] for kind in ("weight", "bias")}
+        stored |= {f"layer_{i}/self_attention/linear_0/{kind}": torch.cat(parts) for kind, parts in attention.items()}
+    mel = torch.randn(2, 80, 2 * ROWS)
+    with torch.inference_mode():
+        expected, ours = theirs(mel, output_hidden_states=True).hidden_states, WhisperEncoder(stored).eval()(mel)
+    assert len(ours) == len(expected) == 4
+    for a, b in zip(ours, expected, strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+    with pytest.raises(UsageError, match="0 to 3"):
+        Whisper(stored, (4,))
+
+
+def whisper() -> Whisper:
     try:
         return load_speech_encoder(SpeechConfig())  # type: ignore[return-value]
     except MissingComponent as error:

@@ -63,9 +63,10 @@ class DiffusionAutoencoder(nn.Module):
         latents: Tensor = self.encoder(pictures)
         return latents
 
-    def output(self, x_t: Tensor, t: Tensor, latents: Tensor) -> Tensor:
-        """The U-Net's raw prediction (x0, eps or v, see `CodecConfig.prediction`) at schedule positions t [B]."""
-        out: Tensor = self.unet(x_t, t, latents)
+    def output(self, x_t: Tensor, t: Tensor, latents: Tensor, near: Tensor | None = None) -> Tensor:
+        """The U-Net's raw prediction (x0, eps or v, see `CodecConfig.prediction`) at schedule positions t [B]; `near` as
+        in `UNet.forward`."""
+        out: Tensor = self.unet(x_t, t, latents, near)
         return out
 
     def denoise(self, x_t: Tensor, t: Tensor, latents: Tensor) -> Tensor:

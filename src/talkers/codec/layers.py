@@ -22,6 +22,11 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(32, channels), channels)
 
 
+def positions(channels: int, side: int) -> nn.Parameter:
+    """Learned channels that tell a network where it is, the same for all pictures: [1, channels, side, side]."""
+    return nn.Parameter(nn.init.uniform_(torch.empty(1, channels, side, side), -1, 1))
+
+
 class TimeEmbedding(nn.Module):
     """Schedule positions [B] -> [B, width]: sinusoid -> Linear -> SiLU -> Linear (DAE)."""
 
@@ -35,7 +40,7 @@ class TimeEmbedding(nn.Module):
 
     def sinusoid(self) -> Tensor:
         """Angular frequencies, from 1 down to 1e-4: [channels / 2]."""
-        return torch.exp(-math.log(10_000) * torch.arange(self.channels // 2) / (self.channels // 2))
+        return torch.exp(-math.log(10_000) * torch.arange(self.channels // 2, device="cpu") / (self.channels // 2))
 
     def forward(self, t: Tensor) -> Tensor:
         angles = t.float()[:, None] * self.frequencies.float()

@@ -15,7 +15,7 @@ BETA_FIRST, BETA_LAST = 1e-4, 0.02
 
 def alpha_bars() -> Tensor:
     """Cumulative products of 1 - beta for linear betas: float32 [1000], falling from 0.9999 to 4e-5."""
-    betas = torch.linspace(BETA_FIRST, BETA_LAST, TIMESTEPS, dtype=torch.float64)
+    betas = torch.linspace(BETA_FIRST, BETA_LAST, TIMESTEPS, dtype=torch.float64, device="cpu")
     return torch.cumprod(1 - betas, 0).float()
 
 

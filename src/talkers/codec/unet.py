@@ -2,19 +2,19 @@
 
 One implementation serves the paper's networks and the compact one; the compact recipe works on pixel-unshuffled
 pictures and adds what makes small networks see what matters: learned positional channels, the latent entering also as
-a spatial map at the bottom, and a learned picture that the latent warps (so that hair and clothes are moved, which is
-sharp, rather than painted anew), to which the network adds the rest.
+a spatial map at the bottom, and an appearance model that tells most of the picture, to which the network adds the rest.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from talkers.codec.layers import Attention, ResBlock, TimeEmbedding, group_norm, zeroed
+from talkers.codec.appearance import Appearance, AppearanceConfig
+from talkers.codec.layers import Attention, ResBlock, TimeEmbedding, group_norm, positions, zeroed
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class UNetConfig:
     unshuffle: int = 1  # side of the pixel blocks folded into channels
     positional: int = 0  # learned channels that tell the network where it is
     latent_map: int = 0  # channels of the latent's own map at the bottom
-    mean_picture: bool = False  # learn a picture that the network's output is added to (x0 prediction)
-    warp: int = 0  # side of the grid of displacements that the latent moves that picture by; 0: it stays where it is
+    appearance: AppearanceConfig = field(default_factory=AppearanceConfig)  # what the output is added to (x0 prediction)
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ class EncoderConfig:
     positional: int = 0
     pool: int = 1  # the last map is averaged to this side before the projection
     normalise: bool = False  # latents of zero mean and unit variance over their 512 numbers
+    components: int = 0  # numbers of the latent to which a linear layer on a small picture is added
+    small: int = 64  # side of that picture
 
 
 class _Down(nn.Module):
@@ -73,30 +74,6 @@ class _Down(nn.Module):
         return outs
 
 
-class Warp(nn.Module):
-    """Latents [B, L] -> displacements [B, 2, grid, grid], in halves of the picture's side (x, y); none at first."""
-
-    def __init__(self, grid: int, latent_width: int):
-        super().__init__()
-        self.grid, self.project = grid, nn.Linear(latent_width, 2 * grid**2)
-        nn.init.zeros_(self.project.weight)
-        nn.init.zeros_(self.project.bias)
-
-    def forward(self, latent: Tensor) -> Tensor:
-        with torch.autocast(latent.device.type, enabled=False):  # a tenth of a pixel matters
-            flow: Tensor = self.project(latent.to(self.project.weight.dtype)).float()
-        return 0.02 * flow.reshape(-1, 2, self.grid, self.grid)
-
-
-def moved(picture: Tensor, flow: Tensor) -> Tensor:
-    """A picture [1, C, H, W] seen through displacements [B, 2, g, g] -> float32 [B, C, H, W]."""
-    side = picture.shape[2:]
-    flow = F.interpolate(flow, size=side, mode="bicubic", align_corners=False)
-    y, x = ((2 * torch.arange(n, device=flow.device, dtype=torch.float32) + 1) / n - 1 for n in side)
-    grid = torch.stack([x[None] + flow[:, 0], y[:, None] + flow[:, 1]], -1)
-    return F.grid_sample(picture.float().expand(len(flow), -1, -1, -1), grid, padding_mode="border", align_corners=False)
-
-
 class UNet(nn.Module):
     """Noise-conditional decoder network: (x_t, t, latent) -> prediction of the shape of x_t."""
 
@@ -107,11 +84,10 @@ class UNet(nn.Module):
         side, tw = size // config.unshuffle, config.time_width
         pixels = 3 * config.unshuffle**2
         self.time = TimeEmbedding(config.channels, tw)
-        self.position = nn.Parameter(0.5 * torch.randn(1, config.positional, side, side)) if config.positional else None
-        self.mean = nn.Parameter(torch.zeros(1, 3, size, size)) if config.mean_picture else None
-        self.warp = Warp(config.warp, latent_width) if config.warp else None
-        self.enter = nn.Conv2d(pixels + config.positional, widths[0], 3, padding=1)
-        self.enter_mean = zeroed(nn.Conv2d(pixels, widths[0], 3, padding=1)) if config.warp else None
+        self.position = positions(config.positional, side) if config.positional else None
+        self.appearance = Appearance(config.appearance, size, latent_width) if config.appearance.pictures else None
+        seen = pixels * (1 + (self.appearance is not None))
+        self.enter = nn.Conv2d(seen + config.positional, widths[0], 3, padding=1)
         skips, inputs = [widths[0]], widths[0]
         self.down = nn.ModuleList()
         for level, width in enumerate(widths):
@@ -137,22 +113,20 @@ class UNet(nn.Module):
                 side *= 2
         self.leave = nn.Sequential(group_norm(inputs), nn.SiLU(), zeroed(nn.Conv2d(inputs, pixels, 3, padding=1)))
 
-    def forward(self, x: Tensor, t: Tensor, latent: Tensor) -> Tensor:
-        """x [B, 3, S, S], t [B] schedule positions, latent [B, L] -> [B, 3, S, S]."""
+    def forward(self, x: Tensor, t: Tensor, latent: Tensor, near: Tensor | None = None) -> Tensor:
+        """x [B, 3, S, S], t [B] schedule positions, latent [B, L] -> [B, 3, S, S].
+
+        Args:
+            near: what the appearance model tells [B, 3, S, S], if it is known.
+        """
         config, time = self.config, self.time(t)
-        h = F.pixel_unshuffle(x, config.unshuffle) if config.unshuffle > 1 else x
-        position: Tensor | None = self.position
-        mean: Tensor | None = self.mean
-        if self.warp is not None and mean is not None:
-            flow = self.warp(latent)
-            mean = moved(mean, flow)
-            position = moved(position, flow) if position is not None else None
-        if position is not None:
-            h = torch.cat([h, position.to(h.dtype).expand(len(h), -1, -1, -1)], 1)
+        if near is None and self.appearance is not None:
+            near = self.appearance(latent)
+        seen = [F.pixel_unshuffle(p, config.unshuffle) if config.unshuffle > 1 else p for p in (x, near) if p is not None]
+        h = torch.cat([p.to(x.dtype) for p in seen], 1)
+        if self.position is not None:
+            h = torch.cat([h, self.position.to(h.dtype).expand(len(h), -1, -1, -1)], 1)
         h = self.enter(h.contiguous(memory_format=torch.channels_last))
-        if self.enter_mean is not None and mean is not None:
-            seen = F.pixel_unshuffle(mean, config.unshuffle) if config.unshuffle > 1 else mean
-            h = h + self.enter_mean(seen.to(h.dtype).contiguous(memory_format=torch.channels_last))
         skips = [h]
         for level in self.down:
             skips += level(skips[-1], time, latent)
@@ -173,20 +147,20 @@ class UNet(nn.Module):
         out: Tensor = self.leave(h)
         if config.unshuffle > 1:
             out = F.pixel_shuffle(out, config.unshuffle)
-        if mean is not None:
-            out = out.float() + mean.float()
-        return out
+        return out if near is None else out.float() + near
 
 
 class ImageEncoder(nn.Module):
     """Frame -> latent: half of the U-Net without time, pooled and projected (DAE, section 3.1)."""
+
+    centre: Tensor
 
     def __init__(self, config: EncoderConfig, size: int, latent_width: int):
         super().__init__()
         self.config = config
         widths = [round(config.channels * m) for m in config.multipliers]
         side = size // config.unshuffle
-        self.position = nn.Parameter(0.5 * torch.randn(1, config.positional, side, side)) if config.positional else None
+        self.position = positions(config.positional, side) if config.positional else None
         self.enter = nn.Conv2d(3 * config.unshuffle**2 + config.positional, widths[0], 3, padding=1)
         self.down = nn.ModuleList()
         inputs = widths[0]
@@ -197,9 +171,30 @@ class ImageEncoder(nn.Module):
         self.norm = group_norm(inputs)
         self.middle = nn.Sequential(ResBlock(inputs, inputs, dropout=config.dropout), Attention(inputs), ResBlock(inputs, inputs, dropout=config.dropout))
         self.project = nn.Conv2d(inputs * config.pool**2, latent_width, 1)
+        self.components = nn.Linear(3 * config.small**2, config.components) if config.components else None
+        if config.components:
+            self.register_buffer("centre", torch.zeros(3 * config.small**2))
+
+    def _small(self, x: Tensor) -> Tensor:
+        """Pictures [B, 3, S, S] -> small ones, one row each."""
+        return F.interpolate(x, (self.config.small, self.config.small), mode="area").flatten(1)
+
+    def set_components(self, pictures: Tensor) -> None:
+        """Begin with the principal components of these pictures [N, 3, S, S], each of unit variance: from the first step on,
+        latents tell where everything is, and what reads them need not wait for the convolutions."""
+        if self.components is None:
+            return
+        rows = self._small(pictures)
+        self.centre.copy_(rows.mean(0))
+        count = min(self.config.components, len(rows) - 1)
+        _, spread, axes = torch.pca_lowrank(rows - self.centre, count, center=False, niter=3)
+        with torch.no_grad():
+            self.components.bias.zero_()
+            self.components.weight.zero_()[:count] = (axes / (spread / len(rows) ** 0.5).clamp(min=1e-3)).T
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, 3, S, S] in -1..1 -> latents [B, L]."""
+        picture = x
         h = F.pixel_unshuffle(x, self.config.unshuffle) if self.config.unshuffle > 1 else x
         if self.position is not None:
             h = torch.cat([h, self.position.to(h.dtype).expand(len(h), -1, -1, -1)], 1)
@@ -209,4 +204,8 @@ class ImageEncoder(nn.Module):
         h = F.silu(self.norm(self.middle(h)))
         pooled = F.adaptive_avg_pool2d(h, self.config.pool).flatten(1)[:, :, None, None]
         latent: Tensor = self.project(pooled).flatten(1).float()
+        if self.components is not None:
+            with torch.autocast(x.device.type, enabled=False):
+                told = self.components(self._small(picture).float() - self.centre)
+            latent = latent + F.pad(told, (0, latent.shape[1] - told.shape[1]))
         return F.layer_norm(latent, latent.shape[1:]) if self.config.normalise else latent

@@ -22,7 +22,7 @@ from talkers.experts.mouths import PATCH, Mouths
 from talkers.experts.words import read_sentence
 from talkers.media.encode import atomic
 from talkers.speech import loudness, speech_gain
-from talkers.speech.encoders import log_mel_spectrogram, mel_filters
+from talkers.speech.mel import log_mel_spectrogram
 
 FORMAT_VERSION = 1
 RATE = 25  # frames a second that the experts know
@@ -42,7 +42,7 @@ def sounds_of(samples: NDArray[np.float32], frames: int) -> Tensor:
     gain = np.float32(speech_gain(loudness(samples, 16_000, RATE, frames)))
     length = frames * SAMPLES_A_FRAME
     fitted = np.pad(samples[:length] * gain, (0, max(0, length - len(samples))))
-    return log_mel_spectrogram(torch.from_numpy(fitted)[None], mel_filters())[0].clamp(min=-6) / 2 + 1
+    return log_mel_spectrogram(torch.from_numpy(fitted)[None])[0].clamp(min=-6) / 2 + 1
 
 
 def shifted(samples: NDArray[np.float32], frames: int) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from talkers.experts.mouths import PATCH
 from talkers.experts.words import WORDS
-from talkers.speech.encoders import N_MELS
+from talkers.speech.mel import N_MELS
 
 POINTS = 81  # numbers of a lip shape
 Sees = Literal["pixels", "points"]

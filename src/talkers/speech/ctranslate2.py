@@ -57,24 +57,6 @@ def read_variables(path: Path, prefix: str = "") -> dict[str, Tensor]:
         raise ArtefactError("this is not a readable CTranslate2 model", where=path, why=str(error), todo="Remove it; it is fetched again") from error
 
 
-def whisper_encoder_weights(path: Path) -> dict[str, Tensor]:
-    """Whisper's encoder under the names of transformers' WhisperEncoder, float32."""
-    source = {name: value.float() for name, value in read_variables(path, "encoder/").items() if value.dtype != torch.int8}
-    weights = {f"{conv}.{kind}": source[f"{conv}/{kind}"] for conv in ("conv1", "conv2") for kind in ("weight", "bias")}
-    weights["embed_positions.weight"] = source["position_encodings/encodings"]
-    weights["layer_norm.weight"], weights["layer_norm.bias"] = source["layer_norm/gamma"], source["layer_norm/beta"]
-    for i in range(len({name.split("/")[0] for name in source if name.startswith("layer_") and name[6].isdigit()})):
-        old, new = f"layer_{i}", f"layers.{i}"
-        for kind in ("weight", "bias"):
-            q, k, v = source[f"{old}/self_attention/linear_0/{kind}"].chunk(3)
-            weights[f"{new}.self_attn.q_proj.{kind}"] = q
-            weights[f"{new}.self_attn.v_proj.{kind}"] = v
-            if kind == "weight":  # Whisper's keys have no bias
-                weights[f"{new}.self_attn.k_proj.{kind}"] = k
-            weights[f"{new}.self_attn.out_proj.{kind}"] = source[f"{old}/self_attention/linear_1/{kind}"]
-            weights[f"{new}.fc1.{kind}"] = source[f"{old}/ffn/linear_0/{kind}"]
-            weights[f"{new}.fc2.{kind}"] = source[f"{old}/ffn/linear_1/{kind}"]
-        for part, norm in (("self_attention", "self_attn_layer_norm"), ("ffn", "final_layer_norm")):
-            weights[f"{new}.{norm}.weight"] = source[f"{old}/{part}/layer_norm/gamma"]
-            weights[f"{new}.{norm}.bias"] = source[f"{old}/{part}/layer_norm/beta"]
-    return weights
+def encoder_variables(path: Path) -> dict[str, Tensor]:
+    """Whisper's encoder: the file's `encoder/` variables as float32."""
+    return {name: value.float() for name, value in read_variables(path, "encoder/").items() if value.dtype != torch.int8}

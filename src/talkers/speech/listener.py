@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from talkers.speech.config import FEATURE_RATE
-from talkers.speech.encoders import HOP_LENGTH, N_FFT, N_MELS, mel_filters, mel_power
+from talkers.speech.mel import HOP_LENGTH, N_FFT, N_MELS, mel_power
 from talkers.speech.windows import SAMPLE_RATE
 
 STEP = SAMPLE_RATE // FEATURE_RATE  # samples of a feature
@@ -102,7 +102,7 @@ def sounds_of(samples: Tensor) -> Tensor:
     if rows < 1:
         return torch.zeros(len(samples), 0, SOUND)
     used = samples[:, : (2 * rows - 1) * HOP_LENGTH + N_FFT]
-    mel = mel_power(used, mel_filters(), centred=False)  # [B, 80, 2 rows]
+    mel = mel_power(used, centred=False)  # [B, 80, 2 rows]
     return ((mel + 4) / 4).transpose(1, 2).reshape(len(samples), rows, SOUND)
 
 

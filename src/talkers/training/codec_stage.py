@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -65,8 +64,11 @@ class CodecModule(StageModule):
         told = (self.tell_shape(latents).float() - shape).square().mean() if config.shape_weight else 0.0
         if config.latent_noise:
             latents = latents + config.latent_noise * torch.randn_like(latents)
-        out = codec.output(diffuse(x0, eps, level), t, latents).float()
+        near = codec.unet.appearance(latents) if codec.unet.appearance is not None else None
+        out = codec.output(diffuse(x0, eps, level), t, latents, near).float()
         error = (out - target_of(codec.config.prediction, x0, eps, level)).square()
+        if near is not None:
+            error = error + config.appearance_weight * (near - x0).square()
         return (error * region_weights(boxes, codec.size, config.mouth_weight, config.eye_weight)).mean() + config.shape_weight * told
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -87,13 +89,6 @@ class CodecModule(StageModule):
             self.log(f"val/{name}", value, prog_bar=name in ("psnr", "mouth_r2"), batch_size=1, sync_dist=True)
         if self.montages and self.global_rank == 0 and batch_idx == 0:
             write_png(self.montages / f"codec-{self._pace[0].seen:09d}.png", montage([frames.cpu().numpy(), made.cpu().numpy()]))
-
-
-def mean_picture(frames: NDArray[np.uint8], indices: NDArray[np.int64], most: int = 1000) -> Tensor:
-    """Average of up to `most` evenly picked frames, float [1, 3, S, S] in -1..1: where a mean picture starts."""
-    picks = indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(int)]
-    total = sum(frames[i].astype(np.float64) for i in picks) / len(picks)
-    return torch.from_numpy(np.asarray(total, np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
 
 
 def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | None = None, report: Report = quiet,
@@ -119,8 +114,11 @@ def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | No
     pace = Pace(settings.frames, budget)
     torch.manual_seed(recipe.seed)
     module = CodecModule(recipe.codec, settings, pace, recipe.seed, folder)
-    if module.codec.unet.mean is not None:
-        module.codec.unet.mean.data.copy_(mean_picture(store.frames, train))
+    if start is None:
+        some = from_frames(torch.from_numpy(np.stack([store.frames[i] for i in train[np.linspace(0, len(train) - 1, min(1500, len(train))).astype(int)]])))
+        module.codec.encoder.set_components(some)
+        if module.codec.unet.appearance is not None:
+            module.codec.unet.appearance.set_mean(some.mean(0, keepdim=True))
     if start is not None:
         begin_with(start, "codec", module.codec, "codec.")
     module.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -20,8 +20,8 @@ from talkers.media.encode import atomic
 from talkers.motion import Speech2Latent
 from talkers.recipes import ListenerTraining, Recipe
 from talkers.speech import FEATURE_RATE, Listener, SpeechConfig, features_of, load_speech_encoder, loudness, speech_gain
-from talkers.speech.encoders import N_FFT
 from talkers.speech.listener import STEP, sounds_of
+from talkers.speech.mel import N_FFT
 from talkers.training.frames import PositionSampler, held_out, training_clips
 from talkers.training.motion_data import gated
 from talkers.training.progress import Pace, Report, quiet
@@ -78,7 +78,7 @@ class SoundDataset(Dataset[dict[str, Tensor]]):
 
 
 class ListenerModule(StageModule):
-    """Training step: features as the encoder tells them, and the latents that the motion model makes of them."""
+    """Training step: features as the encoder tells them, what the motion model reads of them, and what it makes of that."""
 
     def __init__(self, listener: Listener, motion: Speech2Latent, training: ListenerTraining, pace: Pace, seed: int):
         super().__init__(training, pace, seed, training.batch * training.window)
@@ -91,36 +91,34 @@ class ListenerModule(StageModule):
         heard: Tensor = self.model(sounds_of(samples)[:, : rows + ahead])[0]
         return heard[:, ahead:].float()
 
-    def latents(self, features: Tensor) -> Tensor:
-        """Normalised latents that the motion model makes of standardised features [B, 2 T, F]."""
-        motion = self._motion[0].to(features.device)
-        made: Tensor = motion(self.model.features(features)).latents.float()
-        return (made - motion.latent_mean) / motion.latent_std
+    def parts(self, told: Tensor, wanted: Tensor, few: int) -> dict[str, Tensor]:
+        """Shares of variance that are missed, of standardised features [B, 2 T, F]: of the features; of the motion
+        model's first projection of them (most of what features vary by is nothing to it); and for the first `few`
+        windows of the normalised latents and of the mouth that it makes."""
+        motion = self._motion[0].to(told.device)
+        features = [self.model.features(x) for x in (told, wanted)]
+        read = [motion.enter[:2](x).float() for x in features]
+        made = [(motion(x[:few]).latents.float() - motion.latent_mean) / motion.latent_std for x in features]
+        pairs = {"features": [told, wanted], "read": read, "latents": made, "mouth": [x @ motion.mouth_read for x in made]}
+        return {name: (a - b).square().sum() / (b - b.mean((0, 1))).square().sum().clamp(min=1e-6) for name, (a, b) in pairs.items()}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         samples, config = batch["samples"], self.training_config
         b = len(samples)
-        level = 10 ** ((40 * torch.rand(b, 1, device=samples.device) - 20) / 20)  # of any loudness
+        level = 10 ** ((30 * torch.rand(b, 1, device=samples.device) - 15) / 20)  # of any loudness
         hiss = 10 ** ((-55 + 30 * torch.rand(b, 1, device=samples.device)) / 20) * (torch.rand(b, 1, device=samples.device) < config.noise)
         wanted = (batch["features"] - self.model.mean) / self.model.std
         told = self.told(level * (samples + hiss * torch.randn_like(samples)), wanted.shape[1])
-        loss = (told - wanted).square().mean()
-        few = slice(0, max(1, b // 4))  # the motion model costs more than the listener
-        with torch.no_grad():
-            right = self.latents(wanted[few])
-        moved = (self.latents(told[few]) - right).square().mean()
-        self.log("train/features", loss, prog_bar=True)
-        self.log("train/latents", moved, prog_bar=True)
-        return loss + config.latent_weight * moved
+        parts = self.parts(told, wanted, max(1, b // 4))  # the motion model costs more than the listener
+        for name, value in parts.items():
+            self.log(f"train/{name}", value, prog_bar=name in ("read", "mouth"))
+        return config.features_weight * parts["features"] + parts["read"] + config.latent_weight * (parts["latents"] + parts["mouth"])
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         wanted = (batch["features"] - self.model.mean) / self.model.std
         told = self.told(batch["samples"], wanted.shape[1])
-        right, made = self.latents(wanted), self.latents(told)
-        self.log("val/features_r2", 1 - (told - wanted).square().mean() / wanted.var(), prog_bar=True, batch_size=len(told))
-        self.log(
-            "val/latents_r2", 1 - (made - right).square().mean() / (right - right.mean(1, keepdim=True)).square().mean(), prog_bar=True, batch_size=len(told)
-        )
+        for name, value in self.parts(told, wanted, len(told)).items():
+            self.log(f"val/{name}_r2", 1 - value, prog_bar=name in ("read", "mouth"), batch_size=len(told))
 
 
 def train_listener(corpus: Corpus, recipe: Recipe, motion: Speech2Latent, folder: Path, budget: float | None = None, report: Report = quiet,

@@ -166,7 +166,12 @@ def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train:
         if pace.fraction >= 1:  # the stage was finished: its checkpoint holds the averaged weights
             module.load_state_dict(state["state_dict"])
             return
-    callbacks: list[pl.Callback] = [pace, EMAWeightAveraging(decay=ema), _Saver(folder, stage, steps_between[0]), MetricsLog(folder / "metrics.jsonl", pace)]
+    callbacks: list[pl.Callback] = [
+        pace,
+        EMAWeightAveraging(decay=ema**4, update_every_n_steps=4),
+        _Saver(folder, stage, steps_between[0]),
+        MetricsLog(folder / "metrics.jsonl", pace),
+    ]
     callbacks.append(_Report(stage, pace, report))
     options: dict[str, Any] = {"accelerator": "auto", "devices": "auto" if on_gpu else 1, "precision": "bf16-mixed"} | (trainer_options or {})
     trainer = pl.Trainer(

@@ -34,7 +34,7 @@ from talkers.training.motion_stage import train_motion
 from talkers.training.progress import Report, quiet
 from talkers.training.run import latest_checkpoint, machine
 
-SHARES = (0.76, 0.12, 0.12)  # of a time budget: codec, motion model, listener
+SHARES = (0.7, 0.12, 0.18)  # of a time budget: codec, motion model, listener
 
 
 def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None, resume: bool) -> tuple[Path, float | None]:
