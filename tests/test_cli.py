@@ -119,6 +119,7 @@ def test_wrong_recipes_and_settings(corpus: Corpus, tmp_path: Path, capsys: pyte
         (["--recipe", "tiny", "--set", "codek.size=3"], "Did you mean 'codec'"),
         (["--recipe", "tiny", "--set", "codec_training.batch=many"], "many"),
         (["--recipe", "tiny", "--set", "nonsense"], "key=value"),
+        (["--recipe", "tiny", "--set", "codec_training.bach=3", "--set", "codec_training.batch=8"], "Did you mean 'batch'"),
         (["--recipe", "tiny", "--set", "codec_training.batch=0"], "codec_training.batch"),
         (["--recipe", "tiny", "--set", "codec.unet.channels=100000"], "codec.unet.channels"),
         (["--recipe", "tiny", "--set", "motion.heads=3"], "motion.heads"),

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from talkers.controls import Controls
 from talkers.errors import PartialFailure, TalkersError, UsageError
@@ -30,6 +30,7 @@ out, err = Console(), Console(stderr=True)
 app = tyro.extras.SubcommandApp()
 
 Out = Annotated[Path, arg(aliases=["-o"])]
+Settings = UseAppendAction[tuple[tuple[str, ...], ...]]  # as often as one likes, several at once
 Json = Annotated[bool, arg(name="json")]
 Asked = Annotated[Controls, arg(name="")]
 
@@ -144,7 +145,7 @@ def prepare(footage: Positional[tuple[Path, ...]], output: Out, size: int = 256,
 
 
 @app.command
-def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: tuple[str, ...] = (), budget: str | None = None, resume: bool = False, start: Path | None = None,
+def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: Settings = (), budget: str | None = None, resume: bool = False, start: Path | None = None,
           devices: str = "auto", strategy: str = "auto", precision: str = "bf16-mixed") -> None:  # fmt: skip
     """Train an avatar from a corpus: the codec, then the motion model, then the listener.
 
@@ -152,7 +153,7 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: t
         corpus: Folder made by `talkers prepare`.
         output: Folder of the avatar; its training/ holds checkpoints, montages and metrics.jsonl.
         recipe: compact, compact_512, dae_talker, dae_talker_128 or tiny.
-        set: Settings to change, as key=value (see the recipe in avatar.json for the keys).
+        set: Settings to change, as key=value, several at once or one by one (see the recipe in avatar.json for the keys).
         budget: Time for all stages together, such as 30m or 1h30m; the learning rate is fitted to it.
         resume: Go on with the training in the output folder.
         start: Avatar or training folder of the same recipe whose codec and motion model to begin with.
@@ -174,7 +175,7 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: t
             raise UsageError(f"'{devices}' is not a number of devices", todo="Use a number, or auto")
         options["devices"] = int(devices)
     seconds = parse_duration(budget) if budget else None
-    chosen = with_settings(recipe_named(recipe), list(set))
+    chosen = with_settings(recipe_named(recipe), [setting for group in set for setting in group])
     command = "talkers " + shlex.join(sys.argv[1:])
     with progress_bar() as report:
         avatar = run(Corpus(corpus), output, chosen, seconds, resume, report, command, options, start)

@@ -50,7 +50,7 @@ class DiffusionAutoencoder(nn.Module):
         self.config, self.size, self.latent_width = config, config.size, config.latent
         self.encoder = ImageEncoder(config.encoder, config.size, config.latent)
         self.unet = UNet(config.unet, config.size, config.latent)
-        self.register_buffer("levels", schedule.alpha_bars(), persistent=False)
+        self.register_buffer("levels", schedule.alpha_bars().to(torch.get_default_device()), persistent=False)
 
     def reset_constants(self) -> None:
         """Recompute what is not saved: after a model made on the meta device was filled, or changed its precision."""

@@ -33,7 +33,7 @@ class TimeEmbedding(nn.Module):
     def __init__(self, channels: int, width: int):
         super().__init__()
         self.channels = channels
-        self.register_buffer("frequencies", self.sinusoid(), persistent=False)
+        self.register_buffer("frequencies", self.sinusoid().to(torch.get_default_device()), persistent=False)
         self.mlp = nn.Sequential(nn.Linear(channels, width), nn.SiLU(), nn.Linear(width, width))
 
     frequencies: Tensor

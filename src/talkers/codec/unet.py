@@ -175,7 +175,7 @@ class ImageEncoder(nn.Module):
         if config.components:
             self.register_buffer("centre", torch.zeros(3 * config.small**2))
 
-    def _small(self, x: Tensor) -> Tensor:
+    def small(self, x: Tensor) -> Tensor:
         """Pictures [B, 3, S, S] -> small ones, one row each."""
         return F.interpolate(x, (self.config.small, self.config.small), mode="area").flatten(1)
 
@@ -184,7 +184,7 @@ class ImageEncoder(nn.Module):
         latents tell where everything is, and what reads them need not wait for the convolutions."""
         if self.components is None:
             return
-        rows = self._small(pictures)
+        rows = self.small(pictures)
         self.centre.copy_(rows.mean(0))
         count = min(self.config.components, len(rows) - 1)
         _, spread, axes = torch.pca_lowrank(rows - self.centre, count, center=False, niter=3)
@@ -206,6 +206,6 @@ class ImageEncoder(nn.Module):
         latent: Tensor = self.project(pooled).flatten(1).float()
         if self.components is not None:
             with torch.autocast(x.device.type, enabled=False):
-                told = self.components(self._small(picture).float() - self.centre)
+                told = self.components(self.small(picture).float() - self.centre)
             latent = latent + F.pad(told, (0, latent.shape[1] - told.shape[1]))
         return F.layer_norm(latent, latent.shape[1:]) if self.config.normalise else latent
