@@ -1,6 +1,6 @@
 """How much footage does an avatar need, and how long should it be trained?
 
-    python benchmarks/footage.py CORPUS -o FOLDER [--minutes 1 3 6 12 18] [--frames 24000] [--recipe compact] [--set key=value ...]
+    python benchmarks/footage.py CORPUS -o FOLDER [--minutes 1 3 6 12 18] [--frames 8000] [--recipe compact] [--set key=value ...]
 
 Trains the recipe from nothing on so many minutes of the corpus (fewer are a part of more), each time with the same
 number of frames seen, and prints the figures of the finished avatars on the same held-out clips, with the codec's figures
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, nargs="*", default=[1, 3, 6, 12, 18])
-    parser.add_argument("--frames", type=int, default=24_000)
+    parser.add_argument("--frames", type=int, default=8_000)
     parser.add_argument("--recipe", default="compact")
     parser.add_argument("--set", nargs="*", default=[], dest="settings")
     options = parser.parse_args()
@@ -41,7 +41,8 @@ def main() -> None:
     for minutes in options.minutes:
         recipe = with_settings(recipe_named(options.recipe), options.settings)
         training = dataclasses.replace(recipe.codec_training, frames=options.frames)
-        recipe = dataclasses.replace(recipe, minutes=minutes, codec_training=training)
+        listener = dataclasses.replace(recipe.listener_training, frames=0)  # streams do not change the figures
+        recipe = dataclasses.replace(recipe, minutes=minutes, codec_training=training, listener_training=listener)
         folder = options.output / f"{minutes:g}-minutes"
         avatar = train(Corpus(options.corpus), folder, recipe, resume=(folder / "training").exists(), command="benchmarks/footage.py")
         assert avatar is not None

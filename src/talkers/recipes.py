@@ -70,7 +70,7 @@ class MotionTraining:
 class ListenerTraining:
     """How the listener is distilled from the speech encoder."""
 
-    frames: int = 6_000_000  # frames heard in all
+    frames: int = 6_000_000  # frames heard in all; 0: there is no listener
     batch: int = 8  # windows a step and process
     window: int = 64  # frames of a training window
     learning_rate: float = 1e-3
@@ -157,7 +157,9 @@ def compact() -> Recipe:
 def compact_512() -> Recipe:
     """`compact` at 512 px: the same networks on larger pixel blocks, at nearly the same cost a frame."""
     base = compact()
-    unet, encoder = dataclasses.replace(base.codec.unet, unshuffle=16), dataclasses.replace(base.codec.encoder, unshuffle=16)
+    appearance = dataclasses.replace(base.codec.unet.appearance, pictures=16)
+    unet = dataclasses.replace(base.codec.unet, unshuffle=16, appearance=appearance)
+    encoder = dataclasses.replace(base.codec.encoder, unshuffle=16)
     return dataclasses.replace(base, name="compact_512", codec=dataclasses.replace(base.codec, size=512, unet=unet, encoder=encoder))
 
 
@@ -250,7 +252,7 @@ def _check_ranges(value: Any, where: object, path: str = "") -> None:
             _check_ranges(number, where, f"{key}.")
             continue
         numbers = number if isinstance(number, tuple) else (number,)
-        low: float = 0 if isinstance(number, float) or part.name in MAY_BE_ZERO else 1
+        low: float = 0 if isinstance(number, float) or part.name in MAY_BE_ZERO or key == "listener_training.frames" else 1
         high = LARGEST.get(part.name, 10**10)
         if part.name == "multipliers":
             low, high = 0.01, 16
@@ -259,6 +261,8 @@ def _check_ranges(value: Any, where: object, path: str = "") -> None:
             raise ArtefactError(f"the setting '{key}' is {number}", where=where, todo=f"Use {low} to {high}")
     if path == "" and (value.motion.width % value.motion.heads or value.motion.width // value.motion.heads % 2 or value.motion.kernel % 2 == 0):
         raise ArtefactError("motion.width must be an even multiple of motion.heads, and motion.kernel odd", where=where, todo="Correct them")
+    if path == "" and value.codec.encoder.components > value.codec.latent:
+        raise ArtefactError("codec.encoder.components must not be more than codec.latent", where=where, todo="Use fewer")
     if path == "" and value.codec.size % (value.codec.unet.unshuffle * 2 ** (len(value.codec.unet.multipliers) - 1)):
         raise ArtefactError(
             "codec.size cannot be halved as often as codec.unet asks for", where=where, todo="Use a size that is a multiple of 32, or fewer multipliers"

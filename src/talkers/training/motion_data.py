@@ -57,16 +57,16 @@ def speech_features(corpus: Corpus, config: SpeechConfig, report: Report) -> dic
 
 
 @torch.inference_mode()
-def frame_latents(codec: DiffusionAutoencoder, store: FrameStore, report: Report, batch: int = 32) -> dict[str, Tensor]:
-    """Latents of every frame: {name: float32 [T, L]}."""
+def frame_latents(codec: DiffusionAutoencoder, store: FrameStore, names: Sequence[str], report: Report, batch: int = 32) -> dict[str, Tensor]:
+    """Latents of every frame of the named clips: {name: float32 [T, L]}."""
     codec.eval()
     device = codec.levels.device
     latents: dict[str, Tensor] = {}
-    for done, clip in enumerate(store.corpus.clips):
-        start = store.start[clip.name]
-        frames = torch.from_numpy(np.array(store.frames[start : start + clip.frames]))
-        latents[clip.name] = torch.cat([codec.encode(from_frames(part.to(device))).cpu() for part in torch.split(frames, batch)])
-        report("encoding frames", done + 1, len(store.corpus.clips))
+    for done, name in enumerate(names):
+        start = store.start[name]
+        frames = torch.from_numpy(np.array(store.frames[start : start + store.corpus.clip(name).frames]))
+        latents[name] = torch.cat([codec.encode(from_frames(part.to(device))).cpu() for part in torch.split(frames, batch)])
+        report("encoding frames", done + 1, len(names))
     return latents
 
 
@@ -78,7 +78,7 @@ def head_values(corpus: Corpus, name: str) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class MotionData:
-    """All clips of a corpus for stage 2; `usable` marks frames with a face."""
+    """Clips of a corpus for stage 2; `usable` marks frames with a face."""
 
     features: dict[str, Tensor]  # [3, 2 T, F], see RENDITIONS
     latents: dict[str, Tensor]  # [T, L]
@@ -88,11 +88,11 @@ class MotionData:
     silent: dict[str, Tensor]  # bool [T]
 
     @staticmethod
-    def collect(corpus: Corpus, store: FrameStore, codec: DiffusionAutoencoder, speech: SpeechConfig, report: Report) -> MotionData:
-        names = corpus.names
+    def collect(corpus: Corpus, names: Sequence[str], store: FrameStore, codec: DiffusionAutoencoder, speech: SpeechConfig, report: Report) -> MotionData:
+        """Everything of the named clips."""
         return MotionData(
             speech_features(corpus, speech, report),
-            frame_latents(codec, store, report),
+            frame_latents(codec, store, names, report),
             {n: torch.from_numpy(head_values(corpus, n)) for n in names},
             {n: torch.from_numpy(face_shape(corpus, n)) for n in names},
             {n: torch.from_numpy(np.array(corpus.column("face", n), dtype=bool)) for n in names},

@@ -70,9 +70,9 @@ def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, fo
                 trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> Speech2Latent:  # fmt: skip
     """Run stage 2 to its end, or go on with it; arguments as in `train_codec`."""
     settings = recipe.motion_training
-    data = MotionData.collect(corpus, FrameStore(corpus, report), codec, recipe.speech, report)
-    test = held_out(corpus.names)
-    names = [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()]
+    test, chosen = held_out(corpus.names), training_clips(corpus, recipe.minutes)
+    data = MotionData.collect(corpus, [*chosen, *test], FrameStore(corpus, report), codec, recipe.speech, report)
+    names = [n for n in chosen if data.usable[n].any()]
     if not names:
         raise ArtefactError("no clip of this corpus can be trained on", where=corpus.folder, todo="Prepare more footage")
     latents, heads, shapes = (data.joined(what, names) for what in (data.latents, data.heads, data.shapes))

@@ -98,10 +98,11 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     check_fit(recipe, corpus)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # the other processes of a training on several devices join it
     folder, budget = start_folder(out, recipe, corpus, budget, resume or not first)
-    shares = [budget * share for share in SHARES] if budget else [None] * 3
+    listens = recipe.listener_training.frames > 0
+    shares = [budget * share / sum(SHARES[: 2 + listens]) for share in SHARES] if budget else [None] * 3
     codec = train_codec(corpus, recipe, folder, shares[0], report, trainer_options, start)
     motion = train_motion(corpus, recipe, codec, folder, shares[1], report, trainer_options, start)
-    listener = train_listener(corpus, recipe, motion, folder, shares[2], report, trainer_options)
+    listener = train_listener(corpus, recipe, motion, folder, shares[2], report, trainer_options) if listens else None
     return save_avatar(out, recipe, corpus, codec, motion, listener, command, start, report) if first else None
 
 
@@ -133,7 +134,7 @@ def save_avatar(
     corpus: Corpus,
     codec: DiffusionAutoencoder,
     motion: Speech2Latent,
-    listener: Listener,
+    listener: Listener | None,
     command: str,
     start: Path | None,
     report: Report,
@@ -146,7 +147,8 @@ def save_avatar(
     features = next(iter(speech_features(corpus, recipe.speech, report).values())).shape[-1]
     write_weights(out / "codec.safetensors", codec.state_dict(), recipe.weights)
     write_weights(out / "motion.safetensors", motion.state_dict(), recipe.weights)
-    write_weights(out / "listener.safetensors", listener.state_dict(), recipe.weights)
+    if listener is not None:
+        write_weights(out / "listener.safetensors", listener.state_dict(), recipe.weights)
     seconds = float(sum(corpus.clip(n).frames for n in names) / corpus.rate)
     about: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
