@@ -35,7 +35,7 @@ class Live:
         self.avatar, self.seed, self.steps, self.amplitude = avatar, seed, steps, amplitude
         self.look = look
         self._hearing = Hearing(avatar.listener)
-        self._motion = LiveMotion(avatar.motion, FEATURE_RATE, float(avatar.frame_rate), head, head.adjusted if isinstance(head, HeadCurve) else None)
+        self._motion = LiveMotion(avatar.motion, FEATURE_RATE, float(avatar.frame_rate), head, head.adjusted if isinstance(head, HeadCurve) else None, seed)
         self._samples = 0
         self._given = 0
 

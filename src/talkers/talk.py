@@ -91,7 +91,7 @@ class Talk:
         count = frame_count(self.seconds, avatar.frame_rate) + (self.frame_rate != avatar.frame_rate)
         stream = (
             avatar.motion.articulate(latents, self.amplitude)
-            for latents, _ in latent_stream(avatar.motion, features, FEATURE_RATE, rate, count, self.head, self.head.adjusted)
+            for latents, _ in latent_stream(avatar.motion, features, FEATURE_RATE, rate, count, self.head, self.head.adjusted, self.seed)
         )
         return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from talkers.controls import ANGLES, Controls
-from talkers.motion.model import HEAD
+from talkers.motion.space import HEAD
 
 BLINK_SHAPE = (0.35, 0.85, 1.0, 0.75, 0.4, 0.15)  # of a blink's closing and opening at 25 fps, share of the full blink
 

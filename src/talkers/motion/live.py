@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from talkers.motion.model import MotionModel, at_frames
+from talkers.motion.model import at_frames
+from talkers.motion.space import Adjust, MotionModel
 
 WINDOW = 64  # frames heard at once
 HOP = 2  # frames that are settled together
@@ -22,12 +23,15 @@ class LiveMotion:
         frame_rate: of the latents (the rate the model was trained at).
         head: first frame, count -> [count, 7] head values (NaN: predicted).
         adjust: predicted head values [..., 7] -> the ones to take.
+        seed: of what is sampled.
     """
 
     def __init__(self, model: MotionModel, feature_rate: float, frame_rate: float, head: Callable[[int, int], Tensor],
-                 adjust: Callable[[Tensor], Tensor] | None = None):  # fmt: skip
+                 adjust: Adjust | None = None, seed: int = 0):  # fmt: skip
         self.model, self.feature_rate, self.frame_rate, self.head = model, feature_rate, frame_rate, head
-        self.adjust = adjust
+        self.adjust, self.seed = adjust, seed
+        self._state: Tensor | None = None  # of the last window's frames, which began at `_begun`
+        self._begun = 0
         self.per_frame = feature_rate / frame_rate
         self.done = 0  # frames settled
         self._held: Tensor | None = None  # features from row `_first` on
@@ -44,7 +48,10 @@ class LiveMotion:
             first = round(begin * self.per_frame)
             self._held, self._first = self._held[first - self._first :], first
             rows = at_frames(self._held, self.feature_rate, self.frame_rate, 0, end - begin)
-            latents = self.model(rows[None], self.head(begin, end - begin)[None], adjust=self.adjust).latents[0, self.done - begin :].float()
+            known = self._state[:, begin - self._begun : self.done - self._begun] if self._state is not None else None
+            motion = self.model(rows[None], self.head(begin, end - begin)[None], adjust=self.adjust, known=known, first=begin, seed=self.seed)
+            self._state, self._begun = motion.state, begin
+            latents = motion.latents[0, self.done - begin :].float()
             if self._opinion is not None:
                 latents[: len(self._opinion)] = torch.lerp(self._opinion, latents[: len(self._opinion)], TRUST)
             settled.append(latents[:HOP])

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from talkers.motion.model import HEAD, MotionModel, at_frames
+from talkers.motion.model import at_frames
+from talkers.motion.space import HEAD, Adjust, MotionModel
 
 WINDOW, HOP, BLEND = 100, 50, 8  # frames heard at once, moved by, and over which neighbouring windows are blended
 
@@ -20,7 +21,8 @@ def latent_stream(
     frame_rate: float,
     frames: int,
     head: Callable[[int, int], Tensor] | None = None,
-    adjust: Callable[[Tensor], Tensor] | None = None,
+    adjust: Adjust | None = None,
+    seed: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Latents of `frames` frames from features that come in blocks.
 
@@ -29,6 +31,7 @@ def latent_stream(
         frame_rate: of the latents (the rate the model was trained at).
         head: first frame, count -> [count, 7] head poses (NaN: predicted), or None for predicted ones.
         adjust: predicted head poses [..., 7] -> the ones to take.
+        seed: of what is sampled.
 
     Yields:
         latents [n, L] and head poses used [n, 7].
@@ -38,6 +41,7 @@ def latent_stream(
     start = 0  # first frame of the coming window
     done = 0  # frames given
     tail: Tensor | None = None  # the last window's opinion of frames from `done` on
+    state: Tensor | None = None  # of the last window's frames
     per_frame = feature_rate / frame_rate
     while done < frames:
         need = round((WINDOW + 1) * per_frame)
@@ -52,7 +56,9 @@ def latent_stream(
         count = min(WINDOW, frames - start)
         window = at_frames(held, feature_rate, frame_rate, 0, count)
         asked = head(start, count) if head is not None else torch.full((count, len(HEAD)), float("nan"))
-        motion = model(window[None], asked[None], adjust=adjust)
+        known = state[:, HOP : HOP + done - start] if state is not None else None
+        motion = model(window[None], asked[None], adjust=adjust, known=known, first=start, seed=seed)
+        state = motion.state
         joined = torch.cat([motion.latents[0], torch.where(asked.isnan(), motion.head[0], asked)], -1).float()
         joined = joined[done - start :]
         if tail is not None:
