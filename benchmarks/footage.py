@@ -41,8 +41,9 @@ def main() -> None:
     for minutes in options.minutes:
         recipe = with_settings(recipe_named(options.recipe), options.settings)
         training = dataclasses.replace(recipe.codec_training, frames=options.frames)
-        listener = dataclasses.replace(recipe.listener_training, frames=0)  # streams do not change the figures
-        recipe = dataclasses.replace(recipe, minutes=minutes, codec_training=training, listener_training=listener)
+        listener = dataclasses.replace(recipe.listener_training, frames=0)  # the figures are the regressor's
+        sampler = dataclasses.replace(recipe.sampler_training, frames=0)
+        recipe = dataclasses.replace(recipe, minutes=minutes, codec_training=training, listener_training=listener, sampler_training=sampler)
         folder = options.output / f"{minutes:g}-minutes"
         avatar = train(Corpus(options.corpus), folder, recipe, resume=(folder / "training").exists(), command="benchmarks/footage.py")
         assert avatar is not None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_fr
 from talkers.controls import Controls
 from talkers.errors import ArtefactError, UsageError
 from talkers.live import Live
-from talkers.motion import HEAD, HeadCurve, Speech2Latent
+from talkers.motion import HEAD, FlowMotion, HeadCurve, Speech2Latent
 from talkers.recipes import Recipe, from_dict
 from talkers.speech import Listener, SpeechEncoder, load_speech_encoder
 from talkers.talk import Talk
@@ -32,9 +32,10 @@ class Avatar:
     """A person that can be made to speak. Make one with `Avatar.load`."""
 
     def __init__(self, folder: Path, about: dict[str, Any], recipe: Recipe, codec: DiffusionAutoencoder, motion: Speech2Latent,
-                 listener: Listener | None, device: torch.device):  # fmt: skip
+                 sampler: FlowMotion | None, listener: Listener | None, device: torch.device):  # fmt: skip
         self.folder, self.about, self.recipe, self.device = folder, about, recipe, device
         self.motion = motion.eval()
+        self.sampler = sampler.eval().requires_grad_(False) if sampler is not None else None
         self.listener = listener.eval().requires_grad_(False) if listener is not None else None
         self.codec = _ready(codec, device)
         self._speech: SpeechEncoder | None = None
@@ -66,16 +67,19 @@ class Avatar:
             with torch.device("meta"):
                 codec = DiffusionAutoencoder(recipe.codec)
                 motion = Speech2Latent(recipe.motion, features, recipe.codec.latent)
+                sampler = FlowMotion(recipe.sampler, features, recipe.codec.latent) if (folder / "sampler.safetensors").exists() else None
                 listener = Listener(recipe.listener, features) if (folder / "listener.safetensors").exists() else None
         except (ValueError, RuntimeError, ZeroDivisionError, TypeError) as error:
             raise ArtefactError("its recipe cannot be built", where=folder / "avatar.json", why=str(error), todo="Copy or train the avatar again") from error
         read_weights(folder / "codec.safetensors", codec, codec.state_dict())
         read_weights(folder / "motion.safetensors", motion, motion.state_dict())
+        if sampler is not None:
+            read_weights(folder / "sampler.safetensors", sampler, sampler.state_dict())
         if listener is not None:
             read_weights(folder / "listener.safetensors", listener, listener.state_dict())
         codec.reset_constants()
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        return cls(folder, about, recipe, codec, motion, listener, chosen)
+        return cls(folder, about, recipe, codec, motion, sampler, listener, chosen)
 
     @property
     def size(self) -> int:
@@ -87,10 +91,21 @@ class Avatar:
         """Frames a second at which it was trained."""
         return Fraction(self.recipe.rate)
 
-    @property
-    def articulation(self) -> float:
-        """By how much predicted mouth movements are enlarged, so that the mouth opens as far as the person's."""
-        return float(self.about.get("articulation") or 1.0)
+    def articulation(self, kind: Literal["regressor", "sampler"] = "regressor") -> float:
+        """By how much a motion model's mouth movements are enlarged, so that the mouth opens as far as the person's."""
+        return float(self.about.get("articulation" if kind == "regressor" else "sampler_articulation") or 1.0)
+
+    def mover(self, kind: Literal["regressor", "sampler"]) -> Speech2Latent | FlowMotion:
+        """One of its motion models.
+
+        Raises:
+            ArtefactError: it has no sampler.
+        """
+        if kind == "regressor":
+            return self.motion
+        if self.sampler is None:
+            raise ArtefactError("this avatar has no motion sampler", where=self.folder, todo="Use the regressor, or train an avatar with one")
+        return self.sampler
 
     @property
     def speech_encoder(self) -> SpeechEncoder:
@@ -108,9 +123,10 @@ class Avatar:
 
     def inspect(self) -> dict[str, Any]:
         """What avatar.json says, with the sizes and digests of its files."""
-        names = ("codec.safetensors", "motion.safetensors", "listener.safetensors", "preview.png")
+        parts = ("codec", "motion", "sampler", "listener")
+        names = (*(f"{part}.safetensors" for part in parts), "preview.png")
         held = {n: {"bytes": (self.folder / n).stat().st_size, "sha256": digest(self.folder / n)} for n in names if (self.folder / n).exists()}
-        count = {part: sum(p.numel() for p in getattr(self, part).parameters()) for part in ("codec", "motion", "listener") if getattr(self, part) is not None}
+        count = {part: sum(p.numel() for p in getattr(self, part).parameters()) for part in parts if getattr(self, part) is not None}
         return {**self.about, "folder": str(self.folder), "files": held, "parameters": count}
 
     def speak(
@@ -155,7 +171,7 @@ class Avatar:
         """Head values and the mouth's amplitude that controls ask for."""
         about = {k: torch.tensor(self.about["head"][k]) for k in ("mean", "std", "low", "high")}
         controls = controls or Controls()
-        return HeadCurve(controls, seed, float(self.frame_rate), **about), controls.amplitude * self.articulation
+        return HeadCurve(controls, seed, float(self.frame_rate), **about), controls.amplitude * self.articulation(controls.motion)
 
     def live(self, *, seed: int = 0, steps: int | None = None, controls: Controls | None = None) -> Live:
         """Follow speech that is still going on: push sound, get the frames that are settled.
@@ -194,12 +210,14 @@ class Avatar:
         return np.concatenate([to_frames(self.codec.decode(part.to(self.device), noise, steps)).cpu().numpy() for part in torch.split(latents, BATCH)])
 
     @torch.inference_mode()
-    def latents(self, features: Tensor, head: Tensor, amplitude: float | None = None, look: Tensor | None = None) -> Tensor:
+    def latents(self, features: Tensor, head: Tensor, amplitude: float | None = None, look: Tensor | None = None,
+                kind: Literal["regressor", "sampler"] = "regressor", seed: int = 0) -> Tensor:  # fmt: skip
         """Speech features [2 T, F] and head values [T, 7] -> latents [T, L], for a clip that is heard at once; the mouth
         moves `amplitude` times as far as the motion model says (default: the avatar's own articulation), and the look
-        is the avatar's own or the one given (see `Speech2Latent.look_of`)."""
-        made = self.motion(features[None], head[None]).latents[0]
-        return self.motion.articulate(made, self.articulation if amplitude is None else amplitude, look)
+        is the avatar's own or the one given (see `LatentSpace.look_of`)."""
+        mover = self.mover(kind)
+        made = mover(features[None], head[None], seed=seed).latents[0]
+        return mover.articulate(made, self.articulation(kind) if amplitude is None else amplitude, look)
 
     def reconstruct(self, frames: Iterator[Frame], seed: int = 0, steps: int | None = None, batch: int = BATCH) -> Iterator[Frame]:
         """Frames -> latents -> frames: what the codec alone keeps of a video, a batch at a time."""

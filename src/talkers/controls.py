@@ -8,6 +8,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ Curves = dict[str, NDArray[np.float64]]  # time in seconds and any of ANGLES in 
 class Controls:
     """Head, eyes and mouth of a video. What lies beyond the footage's range is limited to it."""
 
+    motion: Literal["regressor", "sampler"] = "regressor"
+    """What moves the face: the regressor's average of what speech determines, or one of many takes, drawn by the seed."""
     pose: str = "predicted"
     """predicted (from the speech), still (the footage's mean), constant angles such as yaw=5,pitch=-2 in degrees, or a CSV
     or JSON file with columns time (seconds) and any of yaw, pitch, roll (degrees), interpolated between its rows."""

@@ -34,8 +34,10 @@ class Live:
             raise ArtefactError("this avatar has no listener, it cannot follow a stream", where=avatar.folder, todo="Train one: `talkers train --resume`")
         self.avatar, self.seed, self.steps, self.amplitude = avatar, seed, steps, amplitude
         self.look = look
+        kind = head.controls.motion if isinstance(head, HeadCurve) else "regressor"
+        self._mover = avatar.mover(kind)
         self._hearing = Hearing(avatar.listener)
-        self._motion = LiveMotion(avatar.motion, FEATURE_RATE, float(avatar.frame_rate), head, head.adjusted if isinstance(head, HeadCurve) else None, seed)
+        self._motion = LiveMotion(self._mover, FEATURE_RATE, float(avatar.frame_rate), head, head.adjusted if isinstance(head, HeadCurve) else None, seed)
         self._samples = 0
         self._given = 0
 
@@ -65,7 +67,7 @@ class Live:
     def _settled(self, samples: NDArray[np.float32]) -> Tensor:
         features = self._hearing.hear(samples)
         latents = self._motion.push(features) if len(features) else torch.zeros(0, 0)
-        return self.avatar.motion.articulate(latents, self.amplitude, self.look) if len(latents) else latents
+        return self._mover.articulate(latents, self.amplitude, self.look) if len(latents) else latents
 
     def _frames(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
         for part in torch.split(latents, LARGEST_BATCH) if len(latents) else ():

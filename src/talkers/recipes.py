@@ -18,7 +18,7 @@ from talkers.codec import CodecConfig
 from talkers.codec.appearance import AppearanceConfig
 from talkers.codec.unet import EncoderConfig, UNetConfig
 from talkers.errors import ArtefactError, UsageError
-from talkers.motion import MotionConfig
+from talkers.motion import FlowConfig, MotionConfig
 from talkers.speech import ListenerConfig, SpeechConfig
 
 
@@ -67,6 +67,24 @@ class MotionTraining:
 
 
 @dataclass(frozen=True)
+class SamplerTraining:
+    """How the motion sampler is trained."""
+
+    frames: int = 3_000_000  # frames seen in all; 0: there is no sampler
+    batch: int = 16  # windows a step and process
+    window: int = 64  # frames of a training window
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+    warmup: float = 0.03
+    ema: float = 0.998
+    quiet_share: float = 0.3  # as in MotionTraining
+    unheard_share: float = 0.15  # of windows of which nothing is heard, for guidance
+    readout_weight: float = 0.5  # of the error of the face's shape where the flow ends
+    validate_every: int = 400_000
+    save_every: int = 100_000
+
+
+@dataclass(frozen=True)
 class ListenerTraining:
     """How the listener is distilled from the speech encoder."""
 
@@ -98,6 +116,8 @@ class Recipe:
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     motion_training: MotionTraining = field(default_factory=MotionTraining)
+    sampler: FlowConfig = field(default_factory=FlowConfig)
+    sampler_training: SamplerTraining = field(default_factory=SamplerTraining)
     listener: ListenerConfig = field(default_factory=ListenerConfig)
     listener_training: ListenerTraining = field(default_factory=ListenerTraining)
     weights: Literal["int8", "float16"] = "float16"  # how the avatar's weights are stored
@@ -193,6 +213,8 @@ def tiny() -> Recipe:
         speech=SpeechConfig(encoder="log-mel", layers=()),
         motion=MotionConfig(width=64, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.0, pose_hidden=16),
         motion_training=MotionTraining(frames=280_000, batch=8, window=50, learning_rate=2e-3, ema=0.98, validate_every=140_000, save_every=70_000),
+        sampler=FlowConfig(width=64, blocks=2, heads=2, dropout=0.0, shapes=16, steps=4),
+        sampler_training=SamplerTraining(frames=200_000, batch=8, window=50, learning_rate=2e-3, ema=0.98, validate_every=100_000, save_every=70_000),
         listener=ListenerConfig(width=64, blocks=2),
         listener_training=ListenerTraining(frames=160_000, batch=8, window=50, learning_rate=4e-3, ema=0.97, validate_every=80_000, save_every=60_000),
     )  # fmt: skip
@@ -241,6 +263,7 @@ def _valid_keys(where: tuple[Any, ...]) -> list[str]:
 LARGEST = {"size": 2048, "latent": 8192, "channels": 1024, "blocks": 8, "middle_blocks": 4, "unshuffle": 32, "positional": 512, "latent_map": 1024, "pictures": 256, "components": 1024, "small": 256, "grid": 256,
            "time_width": 4096, "pool": 16, "width": 4096, "encoder_blocks": 24, "decoder_blocks": 24, "heads": 64, "kernel": 63, "pose_hidden": 4096, "dilations": 64, "ahead": 50,
            "rate": 120, "steps": 1000}  # fmt: skip
+MAY_BE_NONE = {"listener_training.frames", "sampler_training.frames"}
 MAY_BE_ZERO = {"positional", "latent_map", "pictures", "components", "seed", "middle_blocks"}
 
 
@@ -252,7 +275,7 @@ def _check_ranges(value: Any, where: object, path: str = "") -> None:
             _check_ranges(number, where, f"{key}.")
             continue
         numbers = number if isinstance(number, tuple) else (number,)
-        low: float = 0 if isinstance(number, float) or part.name in MAY_BE_ZERO or key == "listener_training.frames" else 1
+        low: float = 0 if isinstance(number, float) or part.name in MAY_BE_ZERO or key in MAY_BE_NONE else 1
         high = LARGEST.get(part.name, 10**10)
         if part.name == "multipliers":
             low, high = 0.01, 16
@@ -261,6 +284,8 @@ def _check_ranges(value: Any, where: object, path: str = "") -> None:
             raise ArtefactError(f"the setting '{key}' is {number}", where=where, todo=f"Use {low} to {high}")
     if path == "" and (value.motion.width % value.motion.heads or value.motion.width // value.motion.heads % 2 or value.motion.kernel % 2 == 0):
         raise ArtefactError("motion.width must be an even multiple of motion.heads, and motion.kernel odd", where=where, todo="Correct them")
+    if path == "" and (value.sampler.width % value.sampler.heads or value.sampler.width // value.sampler.heads % 2 or value.sampler.kernel % 2 == 0):
+        raise ArtefactError("sampler.width must be an even multiple of sampler.heads, and sampler.kernel odd", where=where, todo="Correct them")
     if path == "" and value.codec.encoder.components > value.codec.latent:
         raise ArtefactError("codec.encoder.components must not be more than codec.latent", where=where, todo="Use fewer")
     if path == "" and value.codec.size % (value.codec.unet.unshuffle * 2 ** (len(value.codec.unet.multipliers) - 1)):

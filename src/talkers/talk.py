@@ -83,15 +83,15 @@ class Talk:
 
     def latents(self) -> Iterator[Tensor]:
         """Latents of the video's frames, in blocks [n, L]."""
-        avatar, rate = self.avatar, float(self.avatar.frame_rate)
+        avatar, rate, mover = self.avatar, float(self.avatar.frame_rate), self.avatar.mover(self.head.controls.motion)
         if self.live is not None:
             stream = self._followed(self.live)
             return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
         features = feature_stream(avatar.speech_encoder, self._blocks(), self.gain)
         count = frame_count(self.seconds, avatar.frame_rate) + (self.frame_rate != avatar.frame_rate)
         stream = (
-            avatar.motion.articulate(latents, self.amplitude)
-            for latents, _ in latent_stream(avatar.motion, features, FEATURE_RATE, rate, count, self.head, self.head.adjusted, self.seed)
+            mover.articulate(latents, self.amplitude)
+            for latents, _ in latent_stream(mover, features, FEATURE_RATE, rate, count, self.head, self.head.adjusted, self.seed)
         )
         return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
 

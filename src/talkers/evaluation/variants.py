@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from talkers.avatar import Avatar
 from talkers.codec import to_frames
+from talkers.controls import Controls
 from talkers.experts.load import shifted
 from talkers.live import Live
 from talkers.media import AUDIO_RATE
@@ -18,14 +20,15 @@ from talkers.motion.model import at_frames
 from talkers.speech import FEATURE_RATE, features_of, loudness, speech_gain
 
 Frames = NDArray[np.uint8]
+Mover = Literal["regressor", "sampler"]
 SHIFT = 5  # frames by which the control's sound is moved
 
 
-def given_pose_latents(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: Tensor) -> Tensor:
+def given_pose_latents(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: Tensor, motion: Mover = "regressor", seed: int = 0) -> Tensor:
     """Latents [T, L] for sound (float32 [n], 16 kHz), measured head values [T, 7] and the clip's look."""
     gain = speech_gain(loudness(samples, AUDIO_RATE, float(avatar.frame_rate), len(head)))
     rows = at_frames(features_of(avatar.speech_encoder, samples, gain), FEATURE_RATE, float(avatar.frame_rate), 0, len(head))
-    return avatar.latents(rows.float(), head, look=look)
+    return avatar.latents(rows.float(), head, look=look, kind=motion, seed=seed)
 
 
 @torch.inference_mode()
@@ -38,9 +41,9 @@ def with_own_noise(avatar: Avatar, latents: Tensor, seed: int) -> Frames:
     return np.concatenate(made)
 
 
-def spoken(avatar: Avatar, samples: NDArray[np.float32], frames: int, seed: int) -> Frames:
+def spoken(avatar: Avatar, samples: NDArray[np.float32], frames: int, seed: int, motion: Mover = "regressor") -> Frames:
     """`frames` frames of what the avatar says, as a user gets it: predicted pose, scheduled blinks."""
-    made = np.stack(list(avatar.speak(samples, seed=seed)))
+    made = np.stack(list(avatar.speak(samples, seed=seed, controls=Controls(motion=motion))))
     return np.concatenate([made, np.repeat(made[-1:], max(0, frames - len(made)), 0)])[:frames]
 
 
@@ -50,7 +53,7 @@ def followed(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: T
     def asked(first: int, count: int) -> Tensor:
         return head[torch.arange(first, first + count).clamp(max=len(head) - 1)]
 
-    live = Live(avatar, seed, avatar.recipe.steps, asked, avatar.articulation, look)
+    live = Live(avatar, seed, avatar.recipe.steps, asked, avatar.articulation(), look)
     made = np.stack([*live.push(samples), *live.finish()])
     return np.concatenate([made, np.repeat(made[-1:], max(0, len(head) - len(made)), 0)])[: len(head)]
 
@@ -63,7 +66,8 @@ def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: 
         head: its measured head values [T, 7].
 
     Returns:
-        codec (reconstruction), speech (as a user gets it), speech_given_pose, live (the stream, measured pose), and controls: silent_audio,
+        codec (reconstruction), speech (as a user gets it), speech_given_pose, sampled and sampled_given_pose (the same by
+        the motion sampler), live (the stream, measured pose), and controls: silent_audio,
         shuffled_audio, audio_later, audio_sooner, per_frame_noise (all with measured pose), mean_frame, previous_frame,
         real.
     """
@@ -79,6 +83,10 @@ def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: 
         "speech": lambda seed: spoken(avatar, samples, count, seed),
         "speech_given_pose": given(samples),
     }
+    if avatar.sampler is not None:
+        own = avatar.sampler.look_of(avatar.encode(real))
+        made["sampled"] = lambda seed: spoken(avatar, samples, count, seed, "sampler")
+        made["sampled_given_pose"] = lambda seed: avatar.decode(given_pose_latents(avatar, samples, head, own, "sampler", seed), seed)
     if avatar.listener is not None:
         made["live"] = lambda seed: followed(avatar, samples, head, look, seed)
     return made | {

@@ -1,8 +1,9 @@
 """Motion: speech features and controls -> latents. Tensors in, tensors out."""
 
+from talkers.motion.flow import FlowConfig, FlowMotion
 from talkers.motion.head import HeadCurve
 from talkers.motion.model import MotionConfig, Speech2Latent
 from talkers.motion.space import HEAD, LatentSpace, Motion, MotionModel
 from talkers.motion.stream import latent_stream
 
-__all__ = ["HEAD", "HeadCurve", "LatentSpace", "Motion", "MotionConfig", "MotionModel", "Speech2Latent", "latent_stream"]
+__all__ = ["HEAD", "FlowConfig", "FlowMotion", "HeadCurve", "LatentSpace", "Motion", "MotionConfig", "MotionModel", "Speech2Latent", "latent_stream"]

@@ -9,6 +9,7 @@ what the corpus recorded (a drawn face, say), nothing is enlarged.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -41,8 +42,8 @@ def agree(seen: NDArray[np.float32], known: NDArray[np.float32]) -> bool:
     return bool(joint > AGREEMENT * np.sqrt(a * b) and AGREEMENT < spread < 1 / AGREEMENT)
 
 
-def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Report) -> float | None:
-    """The amplitude at which the avatar articulates like the person; None where faces cannot be measured."""
+def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Report, kind: Literal["regressor", "sampler"] = "regressor") -> float | None:
+    """The amplitude at which one of the avatar's motion models articulates like the person; None where faces cannot be measured."""
     features, ratios = speech_features(corpus, avatar.recipe.speech, report), []
     try:
         with FaceTracker(1) as tracker:
@@ -54,7 +55,7 @@ def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Repo
                 made = []
                 for name in names:
                     head = torch.from_numpy(head_values(corpus, name))
-                    made.append(openings(avatar.decode(avatar.latents(features[name][0].float(), head, amplitude)), tracker))
+                    made.append(openings(avatar.decode(avatar.latents(features[name][0].float(), head, amplitude, kind=kind)), tracker))
                 seen = np.concatenate(made)
                 if np.isfinite(seen).mean() < 0.9:
                     return None

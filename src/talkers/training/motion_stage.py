@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from talkers.codec import DiffusionAutoencoder
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError
 from talkers.motion import Speech2Latent
 from talkers.motion.model import masked_mse, velocity
 from talkers.recipes import MotionTraining, Recipe
-from talkers.training.frames import MOUTH_NUMBERS, FrameStore, PositionSampler, held_out, training_clips
+from talkers.training.frames import MOUTH_NUMBERS, PositionSampler, held_out, training_clips
 from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout
 from talkers.training.progress import Pace, Report, quiet
 from talkers.training.run import StageModule, begin_with, fit
@@ -66,13 +65,12 @@ class MotionModule(StageModule):
         self.log("val/articulation", opening[0].std() / opening[1].std(), prog_bar=True, batch_size=len(batch["latents"]), sync_dist=True)
 
 
-def train_motion(corpus: Corpus, recipe: Recipe, codec: DiffusionAutoencoder, folder: Path, budget: float | None = None, report: Report = quiet,
+def train_motion(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path, budget: float | None = None, report: Report = quiet,
                 trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> Speech2Latent:  # fmt: skip
-    """Run stage 2 to its end, or go on with it; arguments as in `train_codec`."""
-    settings = recipe.motion_training
-    test, chosen = held_out(corpus.names), training_clips(corpus, recipe.minutes)
-    data = MotionData.collect(corpus, [*chosen, *test], FrameStore(corpus, report), codec, recipe.speech, report)
-    names = [n for n in chosen if data.usable[n].any()]
+    """Run stage 2 to its end, or go on with it; arguments as in `train_codec`, and `data` of the clips for training and
+    the held-out ones."""
+    settings, test = recipe.motion_training, held_out(corpus.names)
+    names = [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()]
     if not names:
         raise ArtefactError("no clip of this corpus can be trained on", where=corpus.folder, todo="Prepare more footage")
     latents, heads, shapes = (data.joined(what, names) for what in (data.latents, data.heads, data.shapes))

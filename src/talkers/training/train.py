@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from talkers.errors import ArtefactError, ResourceError, UsageError
 from talkers.face.regions import region_boxes, region_figures
 from talkers.media import write_png
 from talkers.montage import montage
-from talkers.motion import HEAD, Speech2Latent
+from talkers.motion import HEAD, FlowMotion, Speech2Latent
 from talkers.recipes import Recipe
 from talkers.speech import Listener
 from talkers.training.articulation import calibrate
@@ -29,12 +29,13 @@ from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import train_codec
 from talkers.training.frames import FrameStore, held_out, training_clips
 from talkers.training.listener_stage import train_listener
-from talkers.training.motion_data import head_values, speech_features
+from talkers.training.motion_data import MotionData, head_values, speech_features
 from talkers.training.motion_stage import train_motion
 from talkers.training.progress import Report, quiet
 from talkers.training.run import latest_checkpoint, machine
+from talkers.training.sampler_stage import train_sampler
 
-SHARES = (0.7, 0.12, 0.18)  # of a time budget: codec, motion model, listener
+SHARES = {"codec": 0.62, "motion": 0.1, "sampler": 0.12, "listener": 0.16}  # of a time budget
 
 
 def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None, resume: bool) -> tuple[Path, float | None]:
@@ -98,18 +99,22 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     check_fit(recipe, corpus)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # the other processes of a training on several devices join it
     folder, budget = start_folder(out, recipe, corpus, budget, resume or not first)
-    listens = recipe.listener_training.frames > 0
-    shares = [budget * share / sum(SHARES[: 2 + listens]) for share in SHARES] if budget else [None] * 3
-    codec = train_codec(corpus, recipe, folder, shares[0], report, trainer_options, start)
-    motion = train_motion(corpus, recipe, codec, folder, shares[1], report, trainer_options, start)
-    listener = train_listener(corpus, recipe, motion, folder, shares[2], report, trainer_options) if listens else None
-    return save_avatar(out, recipe, corpus, codec, motion, listener, command, start, report) if first else None
+    asked = {"codec": 1, "motion": 1, "sampler": recipe.sampler_training.frames, "listener": recipe.listener_training.frames}
+    whole = sum(share for stage, share in SHARES.items() if asked[stage])
+    share = {stage: budget * part / whole if budget else None for stage, part in SHARES.items()}
+    codec = train_codec(corpus, recipe, folder, share["codec"], report, trainer_options, start)
+    clips = [*training_clips(corpus, recipe.minutes), *held_out(corpus.names)]
+    data = MotionData.collect(corpus, clips, FrameStore(corpus, report), codec, recipe.speech, report)
+    motion = train_motion(corpus, recipe, data, folder, share["motion"], report, trainer_options, start)
+    sampler = train_sampler(corpus, recipe, data, folder, share["sampler"], report, trainer_options) if asked["sampler"] else None
+    listener = train_listener(corpus, recipe, motion, folder, share["listener"], report, trainer_options) if asked["listener"] else None
+    return save_avatar(out, recipe, corpus, codec, Movers(motion, sampler, listener), command, start, report) if first else None
 
 
 def spent_on(folder: Path) -> dict[str, Any]:
     """Frames seen and seconds of the stages of a training."""
     spent: dict[str, Any] = {}
-    for stage in ("codec", "motion", "listener"):
+    for stage in ("codec", "motion", "sampler", "listener"):
         if (reached := latest_checkpoint(folder, stage)) is not None:
             pace = SafetensorsCheckpointIO().load_checkpoint(reached)["callbacks"]["Pace"]
             spent[stage] = {"frames_seen": pace["seen"], "seconds": round(pace["spent"], 1)}
@@ -128,13 +133,20 @@ def begun_with(start: Path) -> dict[str, Any]:
     return said
 
 
+class Movers(NamedTuple):
+    """What moves an avatar's face."""
+
+    motion: Speech2Latent
+    sampler: FlowMotion | None
+    listener: Listener | None
+
+
 def save_avatar(
     out: Path,
     recipe: Recipe,
     corpus: Corpus,
     codec: DiffusionAutoencoder,
-    motion: Speech2Latent,
-    listener: Listener | None,
+    movers: Movers,
     command: str,
     start: Path | None,
     report: Report,
@@ -146,9 +158,9 @@ def save_avatar(
     low, high = np.percentile(heads, [1, 99], axis=0)
     features = next(iter(speech_features(corpus, recipe.speech, report).values())).shape[-1]
     write_weights(out / "codec.safetensors", codec.state_dict(), recipe.weights)
-    write_weights(out / "motion.safetensors", motion.state_dict(), recipe.weights)
-    if listener is not None:
-        write_weights(out / "listener.safetensors", listener.state_dict(), recipe.weights)
+    for part, model in movers._asdict().items():
+        if model is not None:
+            write_weights(out / f"{part}.safetensors", model.state_dict(), recipe.weights)
     seconds = float(sum(corpus.clip(n).frames for n in names) / corpus.rate)
     about: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
@@ -176,7 +188,10 @@ def save_avatar(
     shown = FrameStore(corpus, report)
     middle = shown.indices((test or names)[:1])
     write_png(out / "preview.png", next(avatar.reconstruct(iter([np.array(shown.frames[middle[len(middle) // 2]])]))))
-    about["articulation"] = calibrate(avatar, corpus, names[:: max(1, len(names) // 4)][:4], report)
+    few = names[:: max(1, len(names) // 4)][:4]
+    about["articulation"] = calibrate(avatar, corpus, few, report)
+    if movers.sampler is not None:
+        about["sampler_articulation"] = calibrate(avatar, corpus, few, report, "sampler")
     avatar.about = about
     if test:
         about["metrics"] = {"of": "held-out clips, as the saved avatar makes them, pose and look given", **measure(avatar, corpus, test[:8], out, report)}

@@ -1,0 +1,104 @@
+"""Stage 3: train the motion sampler by flow matching (Lipman et al. 2023, equation 14, with straight paths)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from talkers.corpus import Corpus
+from talkers.motion import HEAD, FlowMotion
+from talkers.motion.model import velocity
+from talkers.recipes import Recipe, SamplerTraining
+from talkers.training.frames import MOUTH_NUMBERS, PositionSampler, held_out, training_clips
+from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout
+from talkers.training.progress import Pace, Report, quiet
+from talkers.training.run import StageModule, fit
+
+
+class FlowModule(StageModule):
+    """Training step of the sampler: the velocity of straight paths from noise to rows, and the face's shape where they end."""
+
+    readout: Tensor
+
+    def __init__(self, model: FlowMotion, training: SamplerTraining, pace: Pace, seed: int, readout: Tensor):
+        super().__init__(training, pace, seed, training.batch * training.window)
+        self.model = model
+        self.register_buffer("readout", readout)
+
+    def _given(self, rows: Tensor) -> Tensor:
+        """What is known beforehand, as in speaking: blinks mostly, the head pose sometimes, how it begins often."""
+        b, count, width = rows.shape
+        given, shapes = torch.zeros_like(rows), width - len(HEAD)
+        kind = torch.rand(b, 1, device=rows.device)
+        given[..., shapes + HEAD.index("blink")] = (kind < 0.8).float()
+        given[..., shapes:] = torch.maximum(given[..., shapes:], (kind < 0.3).float()[..., None])
+        begun = (torch.rand(b, 1, device=rows.device) < 0.5) * torch.randint(4, count // 2, (b, 1), device=rows.device)
+        return torch.maximum(given, (torch.arange(count, device=rows.device)[None] < begun).float()[..., None])
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        model, config = self.model, self.training_config
+        rows = model.rows(batch["latents"], batch["head"])
+        noise, t, given = torch.randn_like(rows), torch.rand(len(rows), device=rows.device), self._given(rows)
+        heard = model.hear(batch["features"])
+        heard = torch.where(torch.rand(len(rows), 1, 1, device=rows.device) < config.unheard_share, model.unheard.to(heard.dtype), heard)
+        x = torch.lerp(noise, rows, t[:, None, None])
+        v = model.velocity(x, t, rows, given, heard, batch["exists"]).float()
+        free = (1 - given) * batch["usable"][..., None]
+        flow = ((v - rows + noise).square() * free).sum() / free.sum().clamp(min=1)
+        ends = [(r[..., : model.config.shapes] @ model.shape_back) @ self.readout for r in (x + (1 - t[:, None, None]) * v, rows)]
+        anew = free[..., 0]  # frames whose face is sampled
+        shape = ((ends[0] - ends[1]).square().mean(-1) * anew).sum() / anew.sum().clamp(min=1)
+        self.log("train/flow", flow, prog_bar=True)
+        self.log("train/shape", shape)
+        return flow + config.readout_weight * shape
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Whole held-out clips, blinks given: does the mouth open when it should, and does the head move as much?"""
+        model, usable = self.model, batch["usable"]
+        asked = torch.full_like(batch["head"], float("nan"))
+        asked[..., HEAD.index("blink")] = batch["head"][..., HEAD.index("blink")]
+        made = model(batch["features"], asked, batch["exists"])
+        opening = [((x.float() - model.latent_mean) / model.latent_std @ self.readout[:, 0])[usable] for x in (made.latents, batch["latents"])]
+        poses = [x[..., :3].float() for x in (made.head, batch["head"])]
+        both = usable[:, 1:] & usable[:, :-1]
+        spread = [torch.stack([x[k][usable[k]].std(0).mean() for k in range(len(x)) if usable[k].sum() > 1]).mean() for x in poses]
+        moved = [velocity(x)[both].abs().mean() for x in poses]
+        for name, value in {
+            "opening_correlation": torch.corrcoef(torch.stack(opening))[0, 1], "articulation": opening[0].std() / opening[1].std(),
+            "pose_std_ratio": spread[0] / spread[1], "pose_velocity_ratio": moved[0] / moved[1],
+        }.items():  # fmt: skip
+            self.log(f"val/{name}", value, prog_bar=True, batch_size=len(usable), sync_dist=True)
+
+
+def train_sampler(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path, budget: float | None = None, report: Report = quiet,
+                  trainer_options: dict[str, Any] | None = None) -> FlowMotion:  # fmt: skip
+    """Run stage 3 to its end, or go on with it; arguments as in `train_motion`."""
+    settings, test = recipe.sampler_training, held_out(corpus.names)
+    names = [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()]
+    latents, heads, shapes = (data.joined(what, names) for what in (data.latents, data.heads, data.shapes))
+    torch.manual_seed(recipe.seed + 3)
+    model = FlowMotion(recipe.sampler, next(iter(data.features.values())).shape[-1], recipe.codec.latent)
+    model.set_statistics(latents, heads)
+    model.set_mouth(latents, shapes[:, list(MOUTH_NUMBERS)], data.joined(data.silent, names))
+    pace = Pace(settings.frames, budget)
+    module = FlowModule(model, settings, pace, recipe.seed, fit_readout(latents, shapes))
+    resting = {n: torch.where(data.silent[n][:, None], data.latents[n], model.articulate(data.latents[n], 0.0)) for n in names}
+    windows = WindowDataset(data, names, settings.window, RENDITIONS, resting)
+    indices = np.arange(len(windows))
+    often = np.repeat([1.0, settings.quiet_share / 2, settings.quiet_share / 2], len(windows) // len(RENDITIONS))
+
+    def loader() -> DataLoader[Any]:
+        sampler = PositionSampler(indices, often, settings.batch, recipe.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size)
+        return DataLoader(windows, batch_sampler=sampler, pin_memory=torch.cuda.is_available())
+
+    longest = max((len(data.latents[n]) for n in test), default=0)
+    validate = DataLoader(WindowDataset(data, test, longest), batch_size=8) if test else None
+    between = max(1, settings.save_every // module.frames_per_step), max(1, settings.validate_every // module.frames_per_step)
+    fit(module, "sampler", folder, pace, loader, validate, between, settings.ema, report, trainer_options)
+    module.model.set_look([(data.latents[n][data.usable[n]], data.heads[n][data.usable[n]]) for n in names])
+    return module.model
