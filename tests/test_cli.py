@@ -24,7 +24,7 @@ from talkers.corpus import Corpus
 
 SOURCE = Path(talkers.__file__).parent
 SPEAKING = {"--output", "--avatar", "--seed", "--steps", "--fps", "--size", "--live"}
-SPEAKING |= {"--pose", "--pose-scale", "--pose-offset", "--blinks", "--blink-times", "--amplitude"}
+SPEAKING |= {"--motion", "--pose", "--pose-scale", "--pose-offset", "--blinks", "--blink-times", "--amplitude"}
 VERBS = {
     "demo": {"--output"},
     "check": {"--json", "--jobs"},

@@ -23,8 +23,6 @@ Curves = dict[str, NDArray[np.float64]]  # time in seconds and any of ANGLES in 
 class Controls:
     """Head, eyes and mouth of a video. What lies beyond the footage's range is limited to it."""
 
-    motion: Literal["regressor", "sampler"] = "regressor"
-    """What moves the face: the regressor's average of what speech determines, or one of many takes, drawn by the seed."""
     pose: str = "predicted"
     """predicted (from the speech), still (the footage's mean), constant angles such as yaw=5,pitch=-2 in degrees, or a CSV
     or JSON file with columns time (seconds) and any of yaw, pitch, roll (degrees), interpolated between its rows."""
@@ -38,6 +36,8 @@ class Controls:
     """Seconds at which the eyes close; given any, there are no other blinks."""
     amplitude: float = 1.0
     """How far the mouth moves, 0.5 to 1.5 times as far as the avatar's own."""
+    motion: Literal["regressor", "sampler"] = "regressor"
+    """What moves the face: the regressor's average of what speech determines, or one of many takes, drawn by the seed."""
 
     def __post_init__(self) -> None:
         """Raises UsageError: a value out of range."""
@@ -51,6 +51,8 @@ class Controls:
             raise UsageError(f"blinks were asked for at {self.blink_times}", todo="Give seconds, 0 or later")
         if not 0.5 <= self.amplitude <= 1.5:
             raise UsageError(f"a mouth amplitude of {self.amplitude} was asked for", todo="Use 0.5 to 1.5")
+        if self.motion not in ("regressor", "sampler"):
+            raise UsageError(f"the motion model '{self.motion}' was asked for", todo="Use regressor or sampler")
 
     def curves(self) -> Curves | None:
         """The poses asked for over time; None where they are predicted or still.

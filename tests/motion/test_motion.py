@@ -9,10 +9,14 @@ import torch
 
 from talkers.controls import Controls, constant_pose, read_pose_file
 from talkers.errors import UsageError
-from talkers.motion import HEAD, Motion, MotionConfig, Speech2Latent, latent_stream
+from talkers.motion import HEAD, FlowConfig, FlowMotion, LatentSpace, Motion, MotionConfig, Speech2Latent, latent_stream
+from talkers.motion.flow import frame_noise
 from talkers.motion.head import HeadCurve
 from talkers.motion.model import at_frames
+from talkers.recipes import SamplerTraining
 from talkers.talk import rebatch, resample
+from talkers.training.progress import Pace
+from talkers.training.sampler_stage import FlowModule
 
 STATISTICS = {
     "mean": torch.tensor([5.0, 0, 0, 0.5, 0.5, 0.25, 0.1]),
@@ -22,10 +26,14 @@ STATISTICS = {
 }
 
 
-@pytest.fixture(scope="module")
-def model() -> Speech2Latent:
+@pytest.fixture(scope="module", params=["regressor", "sampler"])
+def model(request: pytest.FixtureRequest) -> LatentSpace:
     torch.manual_seed(0)
-    made = Speech2Latent(MotionConfig(width=32, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.1, pose_hidden=8), 20, 16).eval()
+    made: LatentSpace
+    if request.param == "regressor":
+        made = Speech2Latent(MotionConfig(width=32, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.1, pose_hidden=8), 20, 16).eval()
+    else:
+        made = FlowMotion(FlowConfig(width=32, blocks=2, heads=2, shapes=8, steps=3), 20, 16).eval()
     made.set_statistics(torch.randn(100, 16) * 3 + 1, torch.randn(100, 7) * 2)
     return made
 
@@ -33,47 +41,122 @@ def model() -> Speech2Latent:
 class TestContract:
     """What every motion model promises (see `MotionModel`)."""
 
-    def test_one_latent_a_frame(self, model: Speech2Latent) -> None:
+    def test_one_latent_a_frame(self, model: LatentSpace) -> None:
         motion = model(torch.randn(2, 60, 20))
         assert motion.latents.shape == (2, 30, 16)
         assert motion.head.shape == (2, 30, len(HEAD))
 
-    def test_a_batch_equals_its_parts(self, model: Speech2Latent) -> None:
+    def test_a_batch_equals_its_parts(self, model: LatentSpace) -> None:
         features = torch.randn(3, 40, 20)
         together = model(features).latents
         apart = torch.cat([model(f[None]).latents for f in features])
         assert torch.allclose(together, apart, atol=1e-4)
 
-    def test_the_same_speech_gives_the_same_latents(self, model: Speech2Latent) -> None:
+    def test_the_same_speech_gives_the_same_latents(self, model: LatentSpace) -> None:
         features = torch.randn(1, 40, 20)
         assert torch.equal(model(features).latents, model(features).latents)
 
-    def test_given_poses_are_heeded_and_missing_ones_predicted(self, model: Speech2Latent) -> None:
+    def test_given_poses_are_heeded_and_missing_ones_predicted(self, model: LatentSpace) -> None:
         features = torch.randn(1, 40, 20)
         predicted = model(features)
+        poses = predicted.head.detach()
         nothing = model(features, torch.full((1, 20, 7), float("nan")))
         assert torch.allclose(nothing.latents, predicted.latents, atol=1e-5)
-        assert torch.allclose(model(features, predicted.head.detach()).latents, predicted.latents, atol=1e-3)
+        if isinstance(model, Speech2Latent):
+            assert torch.allclose(model(features, poses).latents, predicted.latents, atol=1e-3)
+        else:
+            assert torch.allclose(model(features, poses + 3).head, poses + 3, atol=1e-3)
         assert not torch.allclose(model(features, predicted.head.detach() + 20).latents, predicted.latents, atol=1e-2)
 
-    def test_frames_that_do_not_exist_are_not_heard(self, model: Speech2Latent) -> None:
+    def test_frames_that_do_not_exist_are_not_heard(self, model: LatentSpace) -> None:
         features, mask = torch.randn(1, 40, 20), torch.ones(1, 20, dtype=torch.bool)
         mask[:, 12:] = False
         other = features.clone()
         other[:, 26:] = torch.randn(1, 14, 20)  # from 26 on: the downsampling looks one feature around
         assert torch.allclose(model(features, None, mask).latents[:, :12], model(other, None, mask).latents[:, :12], atol=1e-4)
 
-    def test_every_weight_learns(self, model: Speech2Latent) -> None:
-        motion = model(torch.randn(2, 40, 20))
-        (motion.latents.sum() + motion.head.square().sum()).backward()
+    def test_every_weight_learns(self, model: LatentSpace) -> None:
+        motion = model(torch.randn(2, 40, 20), mask=torch.ones(2, 20, dtype=torch.bool))
+        (motion.latents.square().sum() + motion.head.square().sum()).backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
         model.zero_grad()
+
+
+def heard(speech: torch.Tensor) -> torch.Tensor:
+    """Speech [B, T, 1] as features [B, 2 T, 4]."""
+    twice = speech.repeat_interleave(2, 1)
+    return torch.cat([twice, torch.tensor([1.0, -1, 0]).expand(*twice.shape[:2], 3)], -1)
+
+
+class TestSampler:
+    """What a model that samples promises beside."""
+
+    @pytest.fixture(scope="class")
+    def sampler(self) -> FlowMotion:
+        """Trained on a face that opens its mouth with speech, and turns its head one way or the other as it likes."""
+        torch.manual_seed(0)
+        model = FlowMotion(FlowConfig(width=32, blocks=2, heads=2, dropout=0.0, shapes=4, steps=8, guidance=1.0), 4, 6)
+
+        def clips(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            speech = torch.randn(count, 24, 1)
+            side = torch.where(torch.rand(count, 1, 1) < 0.5, -1.0, 1.0).expand(-1, 24, -1) + 0.1 * torch.randn(count, 24, 1)
+            latents = torch.cat([3 * speech, side, speech - side, 0.01 * torch.randn(count, 24, 3)], -1)
+            head = torch.cat([10 * side, 0.1 * torch.randn(count, 24, 6)], -1)
+            return heard(speech), latents, head
+
+        _, latents, head = clips(200)
+        model.set_statistics(latents.reshape(-1, 6), head.reshape(-1, 7))
+        module = FlowModule(model, SamplerTraining(batch=32, window=24), Pace(1), 0, torch.eye(6))
+        module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+        every = torch.ones(32, 24, dtype=torch.bool)
+        for _ in range(400):
+            features, latents, head = clips(32)
+            loss = module.training_step({"features": features, "latents": latents, "head": head, "exists": every, "usable": every}, 0)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return model.eval().requires_grad_(False)
+
+    def test_what_speech_determines_follows_it_and_the_rest_is_drawn(self, sampler: FlowMotion) -> None:
+        speech = torch.randn(1, 24, 1)
+        features = heard(speech)
+        takes = [sampler(features, seed=seed) for seed in range(24)]
+        opened = torch.stack([take.latents[0, :, 0] for take in takes])
+        for take in opened:
+            assert torch.corrcoef(torch.stack([take, speech[0, :, 0]]))[0, 1] > 0.9
+        yaw = torch.stack([take.head[0, :, 0].mean() for take in takes])
+        assert yaw.abs().mean() > 6  # a regressor would say 0
+        assert 4 <= int((yaw > 0).sum()) <= 20
+
+    def test_it_goes_on_as_it_began_and_obeys(self, sampler: FlowMotion) -> None:
+        features = heard(torch.randn(1, 24, 1))
+        for side in (-10.0, 10.0):
+            begun = sampler.rows(
+                torch.cat([torch.zeros(1, 6, 1), torch.full((1, 6, 1), side / 10), torch.zeros(1, 6, 4)], -1), torch.tensor([side, *[0] * 6]).expand(1, 6, 7)
+            )
+            made = [sampler(features, known=begun, seed=seed) for seed in range(8)]
+            assert all(torch.allclose(m.head[0, :6, 0], torch.tensor(side), atol=0.1) for m in made)
+            assert sum(float(m.head[0, 6:, 0].mean() * side) > 0 for m in made) >= 7
+            asked = torch.full((1, 24, 7), float("nan"))
+            asked[..., 0] = side
+            obeyed = sampler(features, asked, seed=1)
+            assert torch.allclose(obeyed.head[..., 0], torch.tensor(side), atol=0.1)
+            assert obeyed.latents[0, :, 1].mean() * side > 0
+        limited = sampler(features, adjust=lambda head: head.clamp(-2, 2), seed=3)
+        assert limited.head.abs().max() < 2.1
+
+    def test_a_frame_has_its_own_noise_in_whatever_window(self) -> None:
+        assert torch.equal(frame_noise(0, 200, 3, 5)[50:150], frame_noise(50, 100, 3, 5))
+        assert not torch.equal(frame_noise(0, 10, 3, 5), frame_noise(0, 10, 3, 6))
 
 
 class Echo:
     """A motion model that says which features it heard: what streams do with it shows their timing."""
 
-    def __call__(self, features: torch.Tensor, head: torch.Tensor | None = None, mask: torch.Tensor | None = None, adjust: object = None) -> Motion:
+    def __call__(
+        self, features: torch.Tensor, head: torch.Tensor | None = None, mask: torch.Tensor | None = None, adjust: object = None, **asked: object
+    ) -> Motion:
         frames = features.reshape(1, -1, 2, features.shape[-1]).mean(2)
         return Motion(frames, torch.zeros(1, frames.shape[1], len(HEAD)))
 
@@ -91,7 +174,7 @@ def test_streams_have_no_seams_and_keep_time(frames: int, rate: float) -> None:
     assert torch.allclose(out[middle], wanted[middle], atol=0.011)
 
 
-def test_blocks_may_come_in_any_size(model: Speech2Latent) -> None:
+def test_blocks_may_come_in_any_size(model: LatentSpace) -> None:
     features = torch.randn(600, 20)
     outs = [torch.cat([a for a, _ in latent_stream(model, features.split(n), 50, 25, 300)]) for n in (1, 7, 100, 600)]
     for out in outs[1:]:
@@ -235,6 +318,6 @@ def test_wrong_pose_files_are_refused(tmp_path: Path, content: str) -> None:
 def test_wrong_controls_are_refused() -> None:
     with pytest.raises(UsageError, match="no such pose file"):
         curve(Controls("nodding"))
-    for values in ({"blinks": 600}, {"blink_times": (-1.0,)}, {"pose_scale": 9}, {"pose_offset": (200.0, 0, 0)}, {"amplitude": 0.1}):
+    for values in ({"blinks": 600}, {"blink_times": (-1.0,)}, {"pose_scale": 9}, {"pose_offset": (200.0, 0, 0)}, {"amplitude": 0.1}, {"motion": "dice"}):
         with pytest.raises(UsageError, match="asked for"):
             Controls(**values)  # type: ignore[arg-type]
