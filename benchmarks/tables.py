@@ -12,13 +12,26 @@ from typing import Any
 
 from talkers.evaluation.report import columns_of
 
-COLUMNS = ("real", "codec", "speech", "speech, pose given", "live", "silent_audio", "shuffled_audio", "mean_frame", "previous_frame")
+COLUMNS = (
+    "real",
+    "codec",
+    "speech",
+    "speech, pose given",
+    "sampled",
+    "sampled, pose given",
+    "live",
+    "silent_audio",
+    "shuffled_audio",
+    "mean_frame",
+    "previous_frame",
+)
 RANGED = ("codec", "speech, pose given")  # columns with their 95 % intervals over clips
 ROWS = {
     "PSNR / dB": ("psnr", 1), "PSNR mouth / dB": ("psnr_mouth", 1), "mouth R2": ("mouth_r2", 2), "eye R2": ("eye_r2", 2), "SSIM": ("ssim", 3),
     "LPIPS-MNv2": ("lpips_mnv2", 3), "lip landmarks (LMD) / px": ("lmd_mouth", 2), "articulation": ("articulation", 2),
     "mouth moves in silence": ("silence_motion", 3), "p, b, m close the lips": ("bilabial_closure", 2), "in sync within a frame": ("in_sync", 2),
     "sync confidence": ("sync_confidence", 2), "lip reader, word errors": ("lip_wer", 2), "second lip reader": ("lip_wer_points", 2), "CSIM": ("csim", 3),
+    "head moves as far": ("pose_std_ratio", 2), "and as fast": ("pose_speed_ratio", 2), "takes differ / IOD": ("takes_differ", 3),
     "jitter ratio": ("jitter_ratio", 2), "flicker ratio": ("flicker_ratio", 2),
 }  # fmt: skip
 

@@ -36,6 +36,19 @@ def test_the_mouth_follows_the_speech(tiny_avatar: Avatar) -> None:
     assert abs(int(np.argmax(offsets)) - 5) <= 1  # in step to a frame
 
 
+def test_takes_are_sampled_and_follow_the_speech(tiny_avatar: Avatar, tmp_path: Path) -> None:
+    acts = speaker.perform(150, 77)
+    sound = speaker.voice(acts.opening, 150)
+    one, two, again = (np.stack(list(tiny_avatar.speak(sound, seed=s, controls=Controls(motion="sampler", blinks=0)))) for s in (1, 2, 1))
+    assert np.array_equal(one, again)
+    assert np.abs(one.astype(int) - two).mean() > 0.5
+    for take in (one, two):
+        assert np.corrcoef(opening_of(take), acts.opening)[0, 1] > 0.7
+    shutil.copytree(tiny_avatar.folder, tmp_path / "plain", ignore=shutil.ignore_patterns("training", "sampler*"))
+    with pytest.raises(ArtefactError, match="sampler"):
+        list(Avatar.load(tmp_path / "plain").speak(sound, controls=Controls(motion="sampler")))
+
+
 def test_the_mouth_rests_in_silence(tiny_avatar: Avatar) -> None:
     talk = tiny_avatar.speak(np.zeros(32_000, np.float32), controls=Controls(blinks=0))
     assert talk.silent

@@ -27,6 +27,7 @@ from talkers.corpus.prepare import footage_files, prepare
 from talkers.corpus.store import write_json
 from talkers.errors import ArtefactError, MediaError, ResourceError, TalkersError, UsageError
 from talkers.evaluation.judges import Judged, expert_paths, load_judges
+from talkers.evaluation.motion import takes_differ
 from talkers.evaluation.report import write_report
 from talkers.evaluation.speed import measure_speed, measure_stream
 from talkers.evaluation.statistics import summary
@@ -43,9 +44,9 @@ from talkers.training.progress import Report, quiet
 from talkers.training.run import machine
 
 FORMAT_VERSION = 1
-RECORDS = 3  # version of the clips' records: raised when figures are computed otherwise, so that old ones are not taken
+RECORDS = 4  # version of the clips' records: raised when figures are computed otherwise, so that old ones are not taken
 SHOWN = 3  # clips whose videos and curves are in the report
-SEEDED = ("codec", "speech", "speech_given_pose", "live", "controls.per_frame_noise")  # variants made anew for every seed
+SEEDED = ("codec", "speech", "speech_given_pose", "sampled", "sampled_given_pose", "live", "controls.per_frame_noise")  # variants made anew for every seed
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,12 @@ def score_clip(avatar: str, corpus: str, name: str, other: str, seeds: int, expe
     judged: dict[str, list[Judged]] = {}
     columns: dict[str, Watched] = {"real": real}
     for variant, make in variants(loaded, frames, samples, shuffled(clips.audio(other), name), torch.from_numpy(head_values(clips, name))).items():
-        judged[variant] = []
+        judged[variant], first = [], real
         for seed in range(seeds if variant in SEEDED else 1):
             made = real if variant == "controls.real" else watch(make(seed), 0.0)
             judged[variant].append(judges.judge(made, real, samples, speech, sentence, phones))
+            first = made if seed == 0 else first
+            judged[variant][-1].figures["takes_differ"] = takes_differ(made, first) if seed else float("nan")
             if seed == 0 and not variant.startswith("controls."):
                 columns[variant] = made
     curves = _show(Path(path).with_suffix(""), columns, samples) if shown else None

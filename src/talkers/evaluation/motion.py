@@ -48,6 +48,12 @@ def blinks_of(closed: NDArray[np.float32]) -> tuple[int, float]:
     return len(edges), float(np.diff(edges, axis=1).mean()) if len(edges) else float("nan")
 
 
+def takes_differ(made: Watched, other: Watched) -> float:
+    """Mean distance of the face's landmarks in two takes of one sentence, in inter-ocular distances."""
+    eyes = float(np.linalg.norm(other.landmarks[:, EYE_CORNERS[0]] - other.landmarks[:, EYE_CORNERS[1]], axis=-1).mean())
+    return float(np.linalg.norm(made.landmarks - other.landmarks, axis=-1).mean() / max(eyes, 1e-6))
+
+
 def tremble(landmarks: NDArray[np.float32]) -> float:
     """Mean second difference of points that only the head moves, in inter-ocular distances: jitter of a clip."""
     points = landmarks[:, list(RIGID)]

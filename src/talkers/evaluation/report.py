@@ -46,11 +46,11 @@ Ranges are 95 % intervals over clips.</p>
 
 def columns_of(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The variants of metrics.json, side by side."""
-    made: dict[str, dict[str, Any]] = {name: metrics[name] for name in ("codec", "speech", "live", "pairs") if name in metrics}
-    if "speech" in made:
-        given = {k.removesuffix("_given_pose"): v for k, v in made["speech"].items() if k.endswith("_given_pose")}
-        made["speech"] = {k: v for k, v in made["speech"].items() if not k.endswith("_given_pose")}
-        made["speech, pose given"] = given
+    made: dict[str, dict[str, Any]] = {name: metrics[name] for name in ("codec", "speech", "sampled", "live", "pairs") if name in metrics}
+    for name in ("speech", "sampled"):
+        if name in made:
+            made[f"{name}, pose given"] = {k.removesuffix("_given_pose"): v for k, v in made[name].items() if k.endswith("_given_pose")}
+            made[name] = {k: v for k, v in made[name].items() if not k.endswith("_given_pose")}
     return made | metrics.get("controls", {})
 
 

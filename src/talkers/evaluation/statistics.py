@@ -36,7 +36,7 @@ def interval(values: list[list[float]]) -> dict[str, float | int | None]:
 def summary(values: dict[str, dict[str, list[list[float]]]], features: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
     """Sections codec, speech, pairs and controls.* of metrics.json, as far as there are such variants.
 
-    The figures of speech with measured pose stand in `speech` under their names with `_given_pose`; the distance of the
+    The figures of speech with measured pose stand in `speech` (and `sampled`) under their names with `_given_pose`; the distance of the
     lips' landmarks, which means nothing when the head moves otherwise, is that of the measured pose.
     """
     flat = {variant: {metric: interval(rows) for metric, rows in metrics.items()} for variant, metrics in values.items()}
@@ -45,11 +45,11 @@ def summary(values: dict[str, dict[str, list[list[float]]]], features: dict[str,
         if which == "made":
             distance = round(frechet_distance(features[key], features[f"{variant}/{metric}/real"]), 4)
             flat[variant][metric] = {"mean": distance, "low": None, "high": None, "clips": len(values[variant]["psnr"]), "seeds_std": None}
-    if "speech_given_pose" in flat:
-        given = flat.pop("speech_given_pose")
-        flat["speech"] |= {f"{metric}_given_pose": figure for metric, figure in given.items()}
-        for metric in ("lmd_mouth", "lmd_mouth_iod"):
-            flat["speech"][metric] = given[metric]
+    for variant in ("speech", "sampled"):
+        if (given := flat.pop(f"{variant}_given_pose", None)) is not None:
+            flat[variant] |= {f"{metric}_given_pose": figure for metric, figure in given.items()}
+            for metric in ("lmd_mouth", "lmd_mouth_iod"):
+                flat[variant][metric] = given[metric]
     sections: dict[str, Any] = {}
     for variant, figures in flat.items():
         *above, last = variant.split(".")
