@@ -4,7 +4,7 @@
 
 CORPUS is the prepared corpus that the avatar was trained on; only its held-out clips are scored. Noises: `shared`, one
 x_T for all frames (the paper's); `per_frame`, a new one for each; `encoded`, each frame's own by DDIM inversion (DAE,
-section 3.2); `none`, zeros. `nearest` shows the training frame whose latent is nearest: what any generator must beat.
+section 3.2); `none`, zeros. `appearance` is the appearance model's picture alone, without any pass. `nearest` shows the training frame whose latent is nearest: what any generator must beat.
 """
 
 from __future__ import annotations
@@ -71,6 +71,10 @@ def score(
         noises = {"per_frame": per_frame, "none": torch.zeros(1, *size), "encoded": inverted(avatar, real, latents, passes)}
         for kind, noise in noises.items():
             scored[f"{kind}, {passes} steps"] = figures(decoded(avatar, latents, noise, passes), real, marks)
+    if avatar.codec.unet.appearance is not None:
+        with torch.inference_mode():
+            near = torch.cat([to_frames(avatar.codec.unet.appearance(part)) for part in torch.split(latents, BATCH)])
+        scored["appearance"] = figures(near.numpy(), real, marks)
     nearest = torch.cdist(latents, index[1]).argmin(1).tolist()
     scored["nearest"] = figures(np.stack([store.frames[index[0][k]] for k in nearest]), real, marks)
     scored["mean_frame"] = figures(np.repeat(real.mean(0, keepdims=True).round().astype(np.uint8), len(real), 0), real, marks)
