@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from talkers.motion.conformer import ConformerBlock
@@ -14,6 +15,7 @@ from talkers.motion.space import HEAD, Adjust, LatentSpace, Motion
 
 TIME = 64  # numbers that tell the time of the flow
 CHUNK = 64  # frames whose noise is drawn together
+NEAR = 9  # frames on either side that a frame's noise has a share of
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,28 @@ class FlowConfig:
     dropout: float = 0.1
     shapes: int = 64  # principal components of the latents that are sampled
     steps: int = 8  # of the flow, network passes (two each with guidance)
-    guidance: float = 1.5  # how much more than the data's own weight speech has; 1: its own
+    guidance: float = 1.2  # how much more than the data's own weight speech has; 1: its own
+
+
+def smoothed(white: Tensor) -> Tensor:
+    """White noise [B, T + 2 NEAR, C] -> unit noise [B, T, C] that changes slowly, as faces do, with some trembling left: a
+    flow that begins with it need not learn first that frames follow each other."""
+    kernel = torch.exp(-((torch.arange(-NEAR, NEAR + 1, device=white.device) / 3.0) ** 2) / 2)
+    kernel = 0.9 * kernel / kernel.norm()
+    kernel[NEAR] += 0.4
+    b, count, width = white.shape
+    mixed = F.conv1d(white.transpose(1, 2).reshape(b * width, 1, count), (kernel / kernel.norm())[None, None])
+    return mixed.reshape(b, width, -1).transpose(1, 2)
 
 
 def frame_noise(first: int, count: int, width: int, seed: int) -> Tensor:
-    """Unit noise of frames first..first + count, the same whatever run of frames it is asked for: [count, width]."""
-    drawn = []
-    for chunk in range(first // CHUNK, (first + count - 1) // CHUNK + 1):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + chunk)
+    """Noise of frames first..first + count, the same whatever run of frames it is asked for: [count, width]."""
+    start, end, drawn = first - NEAR, first + count + NEAR, []
+    for chunk in range(start // CHUNK, (end - 1) // CHUNK + 1):
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + chunk + 1)  # there is a chunk before the first
         drawn.append(torch.randn(CHUNK, width, generator=generator))
-    start = first % CHUNK
-    return torch.cat(drawn)[start : start + count]
+    start -= start // CHUNK * CHUNK
+    return smoothed(torch.cat(drawn)[None, start : start + count + 2 * NEAR])[0]
 
 
 class FlowMotion(LatentSpace):

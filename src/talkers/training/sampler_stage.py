@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from talkers.corpus import Corpus
 from talkers.motion import HEAD, FlowMotion
+from talkers.motion.flow import NEAR, smoothed
 from talkers.motion.model import velocity
 from talkers.recipes import Recipe, SamplerTraining
 from talkers.training.frames import MOUTH_NUMBERS, PositionSampler, held_out, training_clips
@@ -43,7 +44,9 @@ class FlowModule(StageModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         model, config = self.model, self.training_config
         rows = model.rows(batch["latents"], batch["head"])
-        noise, t, given = torch.randn_like(rows), torch.rand(len(rows), device=rows.device), self._given(rows)
+        b, count, width = rows.shape
+        noise = smoothed(torch.randn(b, count + 2 * NEAR, width, device=rows.device))
+        t, given = torch.rand(len(rows), device=rows.device), self._given(rows)
         heard = model.hear(batch["features"])
         heard = torch.where(torch.rand(len(rows), 1, 1, device=rows.device) < config.unheard_share, model.unheard.to(heard.dtype), heard)
         x = torch.lerp(noise, rows, t[:, None, None])
