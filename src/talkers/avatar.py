@@ -19,7 +19,7 @@ from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_fr
 from talkers.controls import Controls
 from talkers.errors import ArtefactError, UsageError
 from talkers.live import Live
-from talkers.motion import HEAD, FlowMotion, HeadCurve, Speech2Latent
+from talkers.motion import HEAD, FlowMotion, HeadCurve, Look, Speech2Latent
 from talkers.recipes import Recipe, from_dict
 from talkers.speech import Listener, SpeechEncoder, load_speech_encoder
 from talkers.talk import Talk
@@ -210,14 +210,20 @@ class Avatar:
         return np.concatenate([to_frames(self.codec.decode(part.to(self.device), noise, steps)).cpu().numpy() for part in torch.split(latents, BATCH)])
 
     @torch.inference_mode()
-    def latents(self, features: Tensor, head: Tensor, amplitude: float | None = None, look: Tensor | None = None,
+    def latents(self, features: Tensor, head: Tensor, amplitude: float | None = None, look: Look | None = None,
                 kind: Literal["regressor", "sampler"] = "regressor", seed: int = 0) -> Tensor:  # fmt: skip
         """Speech features [2 T, F] and head values [T, 7] -> latents [T, L], for a clip that is heard at once; the mouth
         moves `amplitude` times as far as the motion model says (default: the avatar's own articulation), and the look
-        is the avatar's own or the one given (see `LatentSpace.look_of`)."""
+        is the avatar's own or the one given (see `look_of`)."""
         mover = self.mover(kind)
         made = mover(features[None], head[None], seed=seed).latents[0]
         return mover.articulate(made, self.articulation(kind) if amplitude is None else amplitude, look)
+
+    def look_of(self, latents: Tensor, features: Tensor, head: Tensor, kind: Literal["regressor", "sampler"] = "regressor") -> Look:
+        """What of a take neither speech nor head tell and what does not change in it: its latents [T, L], speech features
+        [2 T, F] and head values [T, 7] -> what it wears, and by how much all that is made of it lies elsewhere."""
+        worn = self.mover(kind).look_of(latents)
+        return worn._replace(shift=latents.mean(0) - self.latents(features, head, look=worn, kind=kind).mean(0))
 
     def reconstruct(self, frames: Iterator[Frame], seed: int = 0, steps: int | None = None, batch: int = BATCH) -> Iterator[Frame]:
         """Frames -> latents -> frames: what the codec alone keeps of a video, a batch at a time."""

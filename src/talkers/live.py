@@ -12,7 +12,7 @@ from torch import Tensor
 
 from talkers.errors import ArtefactError, UsageError
 from talkers.media import AUDIO_RATE, frame_count
-from talkers.motion import HeadCurve
+from talkers.motion import HeadCurve, Look
 from talkers.motion.live import AHEAD, HOP, LiveMotion
 from talkers.speech import FEATURE_RATE, Hearing
 
@@ -29,7 +29,7 @@ class Live:
     takes to make it comes on top. One for each stream; make it with `Avatar.live`.
     """
 
-    def __init__(self, avatar: Avatar, seed: int, steps: int, head: Callable[[int, int], Tensor], amplitude: float, look: Tensor | None = None):
+    def __init__(self, avatar: Avatar, seed: int, steps: int, head: Callable[[int, int], Tensor], amplitude: float, look: Look | None = None):
         if avatar.listener is None:
             raise ArtefactError("this avatar has no listener, it cannot follow a stream", where=avatar.folder, todo="Train one: `talkers train --resume`")
         self.avatar, self.seed, self.steps, self.amplitude = avatar, seed, steps, amplitude

@@ -265,6 +265,8 @@ def test_one_look_is_worn_and_head_and_mouth_are_left_alone() -> None:
     assert (made[:, :10] - latents[:, :10]).abs().max() < 0.5
     own = model.articulate(latents[:40], 1.0, model.look_of(latents[:40]))
     assert (own[:, 20:23].mean(0) - latents[:40, 20:23].mean(0)).abs().max() < 0.05
+    shifted = model.look_of(latents[:40])._replace(shift=torch.arange(24.0))
+    assert torch.allclose(model.articulate(latents[:40], 1.0, shifted) - own, torch.arange(24.0).expand(40, -1), atol=1e-4)
 
 
 def test_a_pose_may_be_constant() -> None:

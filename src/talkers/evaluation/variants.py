@@ -16,6 +16,7 @@ from talkers.controls import Controls
 from talkers.experts.load import shifted
 from talkers.live import Live
 from talkers.media import AUDIO_RATE
+from talkers.motion import Look
 from talkers.motion.model import at_frames
 from talkers.speech import FEATURE_RATE, features_of, loudness, speech_gain
 
@@ -24,11 +25,15 @@ Mover = Literal["regressor", "sampler"]
 SHIFT = 5  # frames by which the control's sound is moved
 
 
-def given_pose_latents(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: Tensor, motion: Mover = "regressor", seed: int = 0) -> Tensor:
+def features_at_frames(avatar: Avatar, samples: NDArray[np.float32], frames: int) -> Tensor:
+    """Speech features of sound (float32 [n], 16 kHz), two a frame: [2 T, F]."""
+    gain = speech_gain(loudness(samples, AUDIO_RATE, float(avatar.frame_rate), frames))
+    return at_frames(features_of(avatar.speech_encoder, samples, gain), FEATURE_RATE, float(avatar.frame_rate), 0, frames).float()
+
+
+def given_pose_latents(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: Look, motion: Mover = "regressor", seed: int = 0) -> Tensor:
     """Latents [T, L] for sound (float32 [n], 16 kHz), measured head values [T, 7] and the clip's look."""
-    gain = speech_gain(loudness(samples, AUDIO_RATE, float(avatar.frame_rate), len(head)))
-    rows = at_frames(features_of(avatar.speech_encoder, samples, gain), FEATURE_RATE, float(avatar.frame_rate), 0, len(head))
-    return avatar.latents(rows.float(), head, look=look, kind=motion, seed=seed)
+    return avatar.latents(features_at_frames(avatar, samples, len(head)), head, look=look, kind=motion, seed=seed)
 
 
 @torch.inference_mode()
@@ -47,7 +52,7 @@ def spoken(avatar: Avatar, samples: NDArray[np.float32], frames: int, seed: int,
     return np.concatenate([made, np.repeat(made[-1:], max(0, frames - len(made)), 0)])[:frames]
 
 
-def followed(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: Tensor, seed: int) -> Frames:
+def followed(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: Look, seed: int) -> Frames:
     """What the avatar's stream makes of sound with measured head values [T, 7] and the clip's look."""
 
     def asked(first: int, count: int) -> Tensor:
@@ -72,7 +77,8 @@ def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: 
         real.
     """
     count = len(real)
-    look = avatar.motion.look_of(avatar.encode(real))
+    latents, heard = avatar.encode(real), features_at_frames(avatar, samples, count)
+    look = avatar.look_of(latents, heard, head)
     fitted = np.pad(other, (0, max(0, len(samples) - len(other))))[: len(samples)]
 
     def given(sound: NDArray[np.float32]) -> Callable[[int], Frames]:
@@ -84,7 +90,7 @@ def variants(avatar: Avatar, real: Frames, samples: NDArray[np.float32], other: 
         "speech_given_pose": given(samples),
     }
     if avatar.sampler is not None:
-        own = avatar.sampler.look_of(avatar.encode(real))
+        own = avatar.look_of(latents, heard, head, "sampler")
         made["sampled"] = lambda seed: spoken(avatar, samples, count, seed, "sampler")
         made["sampled_given_pose"] = lambda seed: avatar.decode(given_pose_latents(avatar, samples, head, own, "sampler", seed), seed)
     if avatar.listener is not None:

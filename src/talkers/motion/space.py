@@ -12,7 +12,7 @@ HEAD = ("yaw", "pitch", "roll", "x", "y", "scale", "blink")
 """What a user steers: three angles in degrees, position and scale as shares of the frame's side, blink 0..1."""
 
 MOUTH = 6  # principal shapes of the mouth
-LOOK = 16  # principal ways in which takes differ that are neither head nor mouth: hair, clothes, light
+LOOK = 64  # principal ways in which takes differ that are neither head nor mouth: hair, clothes, light
 
 Adjust = Callable[[Tensor], Tensor]
 
@@ -24,6 +24,13 @@ class Motion(NamedTuple):
     latents: Tensor
     head: Tensor
     state: Tensor | None = None
+
+
+class Look(NamedTuple):
+    """What stays as it is throughout a take. worn: [LOOK], hair, clothes, light. shift: [L], added to all latents."""
+
+    worn: Tensor
+    shift: Tensor
 
 
 class MotionModel(Protocol):
@@ -132,17 +139,18 @@ class LatentSpace(nn.Module):
         self.look_axes[:, :count] = axes
         self.look_worn[:count] = told[commonest]
 
-    def look_of(self, latents: Tensor) -> Tensor:
-        """The look of a take, from its latents [T, L]: [LOOK]."""
-        return (((latents - self.latent_mean) / self.latent_std) @ self.look_axes).mean(0)
+    def look_of(self, latents: Tensor) -> Look:
+        """What a take wears, from its latents [T, L]; not shifted."""
+        return Look((((latents - self.latent_mean) / self.latent_std) @ self.look_axes).mean(0), torch.zeros_like(self.latent_mean))
 
-    def articulate(self, latents: Tensor, amplitude: float, look: Tensor | None = None) -> Tensor:
+    def articulate(self, latents: Tensor, amplitude: float, look: Look | None = None) -> Tensor:
         """Latents [T, L] with the mouth moved `amplitude` times as far from where it rests, and one look throughout.
 
         Args:
-            look: [LOOK], see `look_of` (default: the commonest of the footage).
+            look: see `look_of` (default: the commonest of the footage).
         """
         normal = (latents - self.latent_mean) / self.latent_std
-        worn = (self.look_worn if look is None else look) - normal @ self.look_axes
+        worn = (self.look_worn if look is None else look.worn) - normal @ self.look_axes
         opened = (amplitude - 1) * (normal @ self.mouth_read - self.mouth_rest) @ self.mouth_write
-        return latents + opened + worn @ self.look_axes.T * self.latent_std
+        out = latents + opened + worn @ self.look_axes.T * self.latent_std
+        return out if look is None else out + look.shift

@@ -209,7 +209,8 @@ def measure(avatar: Avatar, corpus: Corpus, names: list[str], out: Path, report:
         real = np.array(store.frames[start : start + corpus.clip(name).frames])
         boxes = region_boxes(corpus.column("landmarks", name), corpus.size)
         head = torch.from_numpy(head_values(corpus, name))
-        latents = avatar.latents(features[name][0].float(), head, look=avatar.motion.look_of(avatar.encode(real)))
+        heard = features[name][0].float()
+        latents = avatar.latents(heard, head, look=avatar.look_of(avatar.encode(real), heard, head))
         made = {
             "codec": np.stack(list(avatar.reconstruct(iter(real)))),
             "speech_given_pose": avatar.decode(latents),
