@@ -40,7 +40,7 @@ def smoothed(white: Tensor) -> Tensor:
     kernel[NEAR] += 0.4
     b, count, width = white.shape
     mixed = F.conv1d(white.transpose(1, 2).reshape(b * width, 1, count), (kernel / kernel.norm())[None, None])
-    return mixed.reshape(b, width, -1).transpose(1, 2)
+    return mixed.float().reshape(b, width, -1).transpose(1, 2)
 
 
 def frame_noise(first: int, count: int, width: int, seed: int) -> Tensor:
