@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import speaker
 from talkers import Avatar, Controls
+from talkers.bundle import FORMAT_VERSION
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, MediaError, UsageError
 from talkers.media import decode_frames, probe
@@ -152,7 +153,7 @@ def test_damaged_avatars_are_refused_with_a_sentence(tiny_avatar: Avatar, tmp_pa
     weights = load_file(tiny_avatar.folder / "codec.safetensors")
     name = "unet.enter.weight"
     cases: dict[str, tuple[object, dict[str, torch.Tensor]]] = {
-        "newer talkers": (about | {"format_version": 2}, weights),
+        "newer talkers": (about | {"format_version": FORMAT_VERSION + 1}, weights),
         "format_version": ({k: v for k, v in about.items() if k != "format_version"}, weights),
         "Did you mean 'latent'": (about | {"recipe": about["recipe"] | {"codec": about["recipe"]["codec"] | {"latnt": 3}}}, weights),
         "head": (about | {"head": {"mean": [1]}}, weights),
