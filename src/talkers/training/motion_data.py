@@ -99,6 +99,11 @@ class MotionData:
             {n: ~torch.from_numpy(np.array(corpus.column("speech", n), dtype=bool)) for n in names},
         )
 
+    @property
+    def feature_width(self) -> int:
+        """Numbers of a speech feature."""
+        return int(next(iter(self.features.values())).shape[-1])
+
     def joined(self, what: dict[str, Tensor], names: Sequence[str]) -> Tensor:
         """Rows of the usable frames of the named clips."""
         return torch.cat([what[n][self.usable[n]] for n in names])

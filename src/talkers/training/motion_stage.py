@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,13 +14,15 @@ from torch.utils.data import DataLoader
 
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError
-from talkers.motion import Speech2Latent
+from talkers.motion import LatentSpace, Speech2Latent
 from talkers.motion.model import masked_mse, velocity
-from talkers.recipes import MotionTraining, Recipe
+from talkers.recipes import MotionTraining, Recipe, SamplerTraining
 from talkers.training.frames import MOUTH_NUMBERS, PositionSampler, held_out, training_clips
 from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout
 from talkers.training.progress import Pace, Report, quiet
 from talkers.training.run import StageModule, begin_with, fit
+
+Mover = TypeVar("Mover", bound=LatentSpace)
 
 
 class MotionModule(StageModule):
@@ -65,25 +68,39 @@ class MotionModule(StageModule):
         self.log("val/articulation", opening[0].std() / opening[1].std(), prog_bar=True, batch_size=len(batch["latents"]), sync_dist=True)
 
 
-def train_motion(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path, budget: float | None = None, report: Report = quiet,
-                trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> Speech2Latent:  # fmt: skip
-    """Run stage 2 to its end, or go on with it; arguments as in `train_codec`, and `data` of the clips for training and
-    the held-out ones."""
-    settings, test = recipe.motion_training, held_out(corpus.names)
+def train_mover(
+    stage: str,
+    model: Mover,
+    module_of: Callable[[Mover, Pace, Tensor], StageModule],
+    settings: MotionTraining | SamplerTraining,
+    corpus: Corpus,
+    recipe: Recipe,
+    data: MotionData,
+    folder: Path,
+    budget: float | None,
+    report: Report,
+    trainer_options: dict[str, Any] | None,
+) -> Mover:
+    """What the trainings of all motion models do alike: take statistics, learn from windows of the clips, learn the look.
+
+    Args:
+        stage: its name.
+        module_of: model, pace and readout (see `fit_readout`) -> what is trained.
+        data: of the clips for training and the held-out ones.
+
+    Raises:
+        ArtefactError: no clip can be trained on.
+    """
+    test = held_out(corpus.names)
     names = [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()]
     if not names:
         raise ArtefactError("no clip of this corpus can be trained on", where=corpus.folder, todo="Prepare more footage")
     latents, heads, shapes = (data.joined(what, names) for what in (data.latents, data.heads, data.shapes))
-    torch.manual_seed(recipe.seed + 1)
-    model = Speech2Latent(recipe.motion, next(iter(data.features.values())).shape[-1], recipe.codec.latent)
-    if start is not None:
-        with suppress(ArtefactError):  # of another shape: training begins with nothing
-            begin_with(start, "motion", model, "model.")
     model.set_statistics(latents, heads)
     model.look_axes.zero_()  # while it learns, every take has its own
     model.set_mouth(latents, shapes[:, list(MOUTH_NUMBERS)], data.joined(data.silent, names))
     pace = Pace(settings.frames, budget)
-    module = MotionModule(model, settings, pace, recipe.seed, fit_readout(latents, shapes))
+    module = module_of(model, pace, fit_readout(latents, shapes))
     resting = {n: torch.where(data.silent[n][:, None], data.latents[n], model.articulate(data.latents[n], 0.0)) for n in names}
     windows = WindowDataset(data, names, settings.window, RENDITIONS, resting)
     indices = np.arange(len(windows))
@@ -96,6 +113,22 @@ def train_motion(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path,
     longest = max((len(data.latents[n]) for n in test), default=0)
     validate = DataLoader(WindowDataset(data, test, longest), batch_size=8) if test else None
     between = max(1, settings.save_every // module.frames_per_step), max(1, settings.validate_every // module.frames_per_step)
-    fit(module, "motion", folder, pace, loader, validate, between, settings.ema, report, trainer_options)
-    module.model.set_look([(data.latents[n][data.usable[n]], data.heads[n][data.usable[n]]) for n in names])
-    return module.model
+    fit(module, stage, folder, pace, loader, validate, between, settings.ema, report, trainer_options)
+    model.set_look([(data.latents[n][data.usable[n]], data.heads[n][data.usable[n]]) for n in names])
+    return model
+
+
+def train_motion(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path, budget: float | None = None, report: Report = quiet,
+                trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> Speech2Latent:  # fmt: skip
+    """Run stage 2 to its end, or go on with it; arguments as in `train_codec` and `train_mover`."""
+    settings = recipe.motion_training
+    torch.manual_seed(recipe.seed + 1)
+    model = Speech2Latent(recipe.motion, data.feature_width, recipe.codec.latent)
+    if start is not None:
+        with suppress(ArtefactError):  # of another shape: training begins with nothing
+            begin_with(start, "motion", model, "model.")
+
+    def module_of(model: Speech2Latent, pace: Pace, readout: Tensor) -> MotionModule:
+        return MotionModule(model, settings, pace, recipe.seed, readout)
+
+    return train_mover("motion", model, module_of, settings, corpus, recipe, data, folder, budget, report, trainer_options)

@@ -5,20 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from talkers.corpus import Corpus
 from talkers.motion import HEAD, FlowMotion
 from talkers.motion.flow import NEAR, smoothed
 from talkers.motion.model import velocity
 from talkers.recipes import Recipe, SamplerTraining
-from talkers.training.frames import MOUTH_NUMBERS, PositionSampler, held_out, training_clips
-from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout
+from talkers.training.motion_data import MotionData
+from talkers.training.motion_stage import train_mover
 from talkers.training.progress import Pace, Report, quiet
-from talkers.training.run import StageModule, fit
+from talkers.training.run import StageModule
 
 
 class FlowModule(StageModule):
@@ -81,27 +79,11 @@ class FlowModule(StageModule):
 def train_sampler(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path, budget: float | None = None, report: Report = quiet,
                   trainer_options: dict[str, Any] | None = None) -> FlowMotion:  # fmt: skip
     """Run stage 3 to its end, or go on with it; arguments as in `train_motion`."""
-    settings, test = recipe.sampler_training, held_out(corpus.names)
-    names = [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()]
-    latents, heads, shapes = (data.joined(what, names) for what in (data.latents, data.heads, data.shapes))
+    settings = recipe.sampler_training
     torch.manual_seed(recipe.seed + 3)
-    model = FlowMotion(recipe.sampler, next(iter(data.features.values())).shape[-1], recipe.codec.latent)
-    model.set_statistics(latents, heads)
-    model.set_mouth(latents, shapes[:, list(MOUTH_NUMBERS)], data.joined(data.silent, names))
-    pace = Pace(settings.frames, budget)
-    module = FlowModule(model, settings, pace, recipe.seed, fit_readout(latents, shapes))
-    resting = {n: torch.where(data.silent[n][:, None], data.latents[n], model.articulate(data.latents[n], 0.0)) for n in names}
-    windows = WindowDataset(data, names, settings.window, RENDITIONS, resting)
-    indices = np.arange(len(windows))
-    often = np.repeat([1.0, settings.quiet_share / 2, settings.quiet_share / 2], len(windows) // len(RENDITIONS))
 
-    def loader() -> DataLoader[Any]:
-        sampler = PositionSampler(indices, often, settings.batch, recipe.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size)
-        return DataLoader(windows, batch_sampler=sampler, pin_memory=torch.cuda.is_available())
+    def module_of(model: FlowMotion, pace: Pace, readout: Tensor) -> FlowModule:
+        return FlowModule(model, settings, pace, recipe.seed, readout)
 
-    longest = max((len(data.latents[n]) for n in test), default=0)
-    validate = DataLoader(WindowDataset(data, test, longest), batch_size=8) if test else None
-    between = max(1, settings.save_every // module.frames_per_step), max(1, settings.validate_every // module.frames_per_step)
-    fit(module, "sampler", folder, pace, loader, validate, between, settings.ema, report, trainer_options)
-    module.model.set_look([(data.latents[n][data.usable[n]], data.heads[n][data.usable[n]]) for n in names])
-    return module.model
+    model = FlowMotion(recipe.sampler, data.feature_width, recipe.codec.latent)
+    return train_mover("sampler", model, module_of, settings, corpus, recipe, data, folder, budget, report, trainer_options)
