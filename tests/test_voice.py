@@ -13,19 +13,25 @@ from talkers.cli import main
 from talkers.errors import MissingComponent
 from talkers.media import probe
 from talkers.speech import loudness, speech_activity
-from talkers.voice import Voice, load_voice
+from talkers.voice import Voice, Word, load_voice, subtitles
 
 
-@pytest.fixture(scope="module")
-def voice() -> Voice:
+def voice_or_skip(name: str) -> Voice:
     try:
-        return load_voice()
+        return load_voice(name)
     except MissingComponent as error:
         pytest.skip(str(error))
 
 
-def test_a_text_is_said(voice: Voice) -> None:
-    short, long = voice.say("Hello."), voice.say("Hello. Place blue at f two now, and then set white with zero please.")
+@pytest.fixture(scope="module")
+def voice() -> Voice:
+    return voice_or_skip("joe")
+
+
+@pytest.mark.parametrize("name", ["joe", "af_heart", "ff_siwis"])
+def test_a_text_is_said(name: str) -> None:
+    voice = voice_or_skip(name)
+    short, long = voice.say("Hello.").samples, voice.say("Hello. Place blue at f two now, and then set white with zero please.").samples
     assert short.dtype == np.float32
     assert short.ndim == 1
     assert np.abs(long).max() <= 1
@@ -35,8 +41,26 @@ def test_a_text_is_said(voice: Voice) -> None:
     assert speech_activity(loudness(long, voice.rate, 25, frames)).mean() > 0.5
 
 
+def test_words_have_their_times(voice: Voice) -> None:
+    said = voice.say("Place blue at f two now. Hello, my friend!")
+    assert [w.text for w in said.words] == ["Place", "blue", "at", "f", "two", "now.", "Hello,", "my", "friend!"]
+    assert all(a.end <= b.start for a, b in zip(said.words, said.words[1:], strict=False))
+    assert said.words[-1].end <= len(said.samples) / voice.rate
+    levels = loudness(said.samples, voice.rate, 100, len(said.samples) * 100 // voice.rate)
+    spoken = np.concatenate([levels[int(w.start * 100) : int(w.end * 100)] for w in said.words])
+    pause = levels[int(said.words[5].end * 100) + 4 : int(said.words[6].start * 100) - 2]
+    assert np.median(spoken) > np.median(pause) + 20
+    assert voice.say("I have 1234 friends.").words == ()  # written as three words, spoken as more
+
+
+def test_subtitles_are_webvtt() -> None:
+    text = subtitles([Word("<b>", 0.5, 1.25), Word("now", 3661.0, 3661.5)])
+    assert text == "WEBVTT\n\n00:00:00.500 --> 00:00:01.250\n&lt;b&gt;\n\n01:01:01.000 --> 01:01:01.500\nnow\n"
+
+
 def test_an_avatar_says_a_text(voice: Voice, tiny_avatar: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert main(["say", "Hello, how are you?", "-o", str(tmp_path / "a.mp4"), "--avatar", str(tiny_avatar.folder)]) == 0
+    assert main(["say", "Hello, how are you?", "-o", str(tmp_path / "a.mp4"), "--avatar", str(tiny_avatar.folder), "--words", str(tmp_path / "a.vtt")]) == 0
+    assert "you?" in (tmp_path / "a.vtt").read_text()
     video = probe(tmp_path / "a.mp4")
     assert video.video is not None
     assert video.audio is not None

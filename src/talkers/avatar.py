@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from fractions import Fraction
+from functools import cached_property, partial
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,13 +22,24 @@ from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_fr
 from talkers.controls import Controls
 from talkers.errors import ArtefactError, UsageError
 from talkers.live import Live
-from talkers.motion import HEAD, FlowMotion, HeadCurve, Look, Speech2Latent
+from talkers.motion import HEAD, FlowMotion, HeadCurve, Look, Manner, MotionModel, Speech2Latent
 from talkers.recipes import Recipe, from_dict
 from talkers.speech import Listener, SpeechEncoder, load_speech_encoder
+from talkers.style import style_of
 from talkers.talk import Talk
+from talkers.watermark import marked
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
 BATCH = 8  # frames made at once
+HEAD_SHAPES = {**dict.fromkeys(("mean", "std", "low", "high"), (len(HEAD),)), "follows": (3, 3)}  # of what avatar.json says of the head
+
+
+class Asked(NamedTuple):
+    """What controls ask of an avatar: head values over time, how the face acts, and what moves it."""
+
+    head: HeadCurve
+    manner: Manner
+    mover: MotionModel
 
 
 class Avatar:
@@ -56,9 +70,9 @@ class Avatar:
         recipe = from_dict(about.get("recipe"), folder / "avatar.json")
         try:
             features = int(about["speech"]["width"])
-            for key in ("mean", "std", "low", "high"):
-                if len(about["head"][key]) != len(HEAD) or not np.isfinite(about["head"][key]).all():
-                    raise ValueError(f"head.{key} does not hold {len(HEAD)} numbers")
+            for key, shape in HEAD_SHAPES.items():
+                if np.shape(about["head"][key]) != shape or not np.isfinite(about["head"][key]).all():
+                    raise ValueError(f"head.{key} does not hold {' x '.join(map(str, shape))} numbers")
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(
                 "avatar.json is damaged", where=folder / "avatar.json", why=f"{type(error).__name__}: {error}", todo="Copy or train the avatar again"
@@ -121,13 +135,22 @@ class Avatar:
             self._speech = encoder
         return self._speech
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the digests of its files: what manifests name it by."""
+        return sha256(" ".join(digest(self.folder / name) for name in self._files()).encode()).hexdigest()
+
+    def _files(self) -> list[str]:
+        names = ["avatar.json", *(f"{part}.safetensors" for part in ("codec", "motion", "sampler", "listener"))]
+        return [name for name in names if (self.folder / name).exists()]
+
     def inspect(self) -> dict[str, Any]:
         """What avatar.json says, with the sizes and digests of its files."""
         parts = ("codec", "motion", "sampler", "listener")
-        names = (*(f"{part}.safetensors" for part in parts), "preview.png")
-        held = {n: {"bytes": (self.folder / n).stat().st_size, "sha256": digest(self.folder / n)} for n in names if (self.folder / n).exists()}
+        names = [*self._files()[1:], *(["preview.png"] if (self.folder / "preview.png").exists() else [])]
+        held = {n: {"bytes": (self.folder / n).stat().st_size, "sha256": digest(self.folder / n)} for n in names}
         count = {part: sum(p.numel() for p in getattr(self, part).parameters()) for part in parts if getattr(self, part) is not None}
-        return {**self.about, "folder": str(self.folder), "files": held, "parameters": count}
+        return {**self.about, "folder": str(self.folder), "digest": self.digest, "files": held, "parameters": count}
 
     def speak(
         self,
@@ -139,6 +162,7 @@ class Avatar:
         frame_rate: Fraction | float | None = None,
         size: int | None = None,
         live: bool = False,
+        provenance: bool = True,
     ) -> Talk:
         """Make the avatar say something.
 
@@ -150,6 +174,7 @@ class Avatar:
             frame_rate: frames a second of the result (default: the avatar's own).
             size: side of the result in pixels (default: the avatar's own).
             live: hear with the avatar's own listener, exactly as `stream` does, instead of the pretrained speech encoder.
+            provenance: mark the frames, and sign the video, as made by a machine.
 
         Returns:
             an iterator over frames, uint8 [size, size, 3] RGB, with `save`. Memory does not grow with length.
@@ -165,15 +190,28 @@ class Avatar:
         if size is not None and (size % 2 or not 32 <= size <= 4096):
             raise UsageError(f"a side of {size} pixels was asked for", todo="Use an even number from 32 to 4096")
         follow = self.live(seed=seed, steps=steps, controls=controls) if live else None
-        return Talk(self, speech, seed, self.recipe.steps if steps is None else steps, *self._asked(seed, controls), rate, size or self.size, follow)
+        asked = follow.asked if follow is not None else self.asked(seed, controls)
+        return Talk(self, speech, seed, self.recipe.steps if steps is None else steps, asked, rate, size or self.size, follow, provenance)
 
-    def _asked(self, seed: int, controls: Controls | None) -> tuple[HeadCurve, float]:
-        """Head values and the mouth's amplitude that controls ask for."""
-        about = {k: torch.tensor(self.about["head"][k]) for k in ("mean", "std", "low", "high")}
-        controls = controls or Controls()
-        return HeadCurve(controls, seed, float(self.frame_rate), **about), controls.amplitude * self.articulation(controls.motion)
+    def asked(self, seed: int, controls: Controls | None) -> Asked:
+        """What controls ask of this avatar.
 
-    def live(self, *, seed: int = 0, steps: int | None = None, controls: Controls | None = None) -> Live:
+        Raises:
+            TalkersError: a pose file or a style clip that cannot be used, or a motion model that it has not.
+        """
+        about = {k: torch.tensor(self.about["head"][k]) for k in HEAD_SHAPES}
+        controls, mover = controls or Controls(), self.mover(controls.motion if controls else "regressor")
+        manner = Manner(controls.amplitude * self.articulation(controls.motion), controls.expression, controls.gaze)
+        if not controls.style:
+            return Asked(HeadCurve(controls, seed, float(self.frame_rate), **about), manner, mover)
+        style = style_of(self, controls.style, controls.motion)
+        (a, b, c), (d, e, f) = controls.pose_offset, style.pose_offset
+        controls = replace(controls, pose_scale=min(2.0, controls.pose_scale * style.pose_scale), pose_offset=(a + d, b + e, c + f))
+        manner = Manner(manner.amplitude * style.manner.amplitude, manner.expression * style.manner.expression, manner.gaze)
+        speaks: MotionModel = partial(mover, context=style.context) if style.context is not None else mover
+        return Asked(HeadCurve(controls, seed, float(self.frame_rate), **about), manner, speaks)
+
+    def live(self, *, seed: int = 0, steps: int | None = None, controls: Controls | None = None, provenance: bool = True) -> Live:
         """Follow speech that is still going on: push sound, get the frames that are settled.
 
         Args: as in `speak`.
@@ -181,9 +219,10 @@ class Avatar:
         Raises:
             ArtefactError: this avatar has no listener. UsageError: a value out of range.
         """
-        return Live(self, seed, self.recipe.steps if steps is None else steps, *self._asked(seed, controls))
+        return Live(self, seed, self.recipe.steps if steps is None else steps, self.asked(seed, controls), provenance=provenance)
 
-    def stream(self, blocks: Iterable[NDArray[np.float32]], *, seed: int = 0, steps: int | None = None, controls: Controls | None = None) -> Iterator[Frame]:
+    def stream(self, blocks: Iterable[NDArray[np.float32]], *, seed: int = 0, steps: int | None = None, controls: Controls | None = None,
+               provenance: bool = True) -> Iterator[Frame]:  # fmt: skip
         """Frames of speech of unknown length, each yielded as soon as it is settled.
 
         Args:
@@ -192,7 +231,7 @@ class Avatar:
         Yields:
             uint8 [size, size, 3] RGB, one for each 1 / frame_rate of sound; the same however the sound is cut.
         """
-        following = self.live(seed=seed, steps=steps, controls=controls)
+        following = self.live(seed=seed, steps=steps, controls=controls, provenance=provenance)
         for block in blocks:
             yield from following.push(block)
         yield from following.finish()
@@ -204,10 +243,11 @@ class Avatar:
         return self.codec.encode(pictures.contiguous(memory_format=torch.channels_last)).float()
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor, seed: int = 0, steps: int | None = None) -> NDArray[np.uint8]:
-        """Latents [N, L] -> frames uint8 [N, size, size, 3], all from the one noise of the seed."""
+    def decode(self, latents: Tensor, seed: int = 0, steps: int | None = None, mark: bool = False) -> NDArray[np.uint8]:
+        """Latents [N, L] -> frames uint8 [N, size, size, 3], all from the one noise of the seed; with the mark if asked for."""
         noise, steps = shared_noise(self.size, seed).to(self.device), self.recipe.steps if steps is None else steps
-        return np.concatenate([to_frames(self.codec.decode(part.to(self.device), noise, steps)).cpu().numpy() for part in torch.split(latents, BATCH)])
+        made = (self.codec.decode(part.to(self.device), noise, steps) for part in torch.split(latents, BATCH))
+        return np.concatenate([to_frames(marked(pictures) if mark else pictures).cpu().numpy() for pictures in made])
 
     @torch.inference_mode()
     def latents(self, features: Tensor, head: Tensor, amplitude: float | None = None, look: Look | None = None,
@@ -217,7 +257,7 @@ class Avatar:
         is the avatar's own or the one given (see `look_of`)."""
         mover = self.mover(kind)
         made = mover(features[None], head[None], seed=seed).latents[0]
-        return mover.articulate(made, self.articulation(kind) if amplitude is None else amplitude, look)
+        return mover.articulate(made, Manner(self.articulation(kind) if amplitude is None else amplitude), look, head)
 
     def look_of(self, latents: Tensor, features: Tensor, head: Tensor, kind: Literal["regressor", "sampler"] = "regressor") -> Look:
         """What of a take neither speech nor head tell and what does not change in it: its latents [T, L], speech features

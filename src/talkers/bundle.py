@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from talkers.errors import ArtefactError
 from talkers.media.encode import atomic
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SCALE = ".scale"  # suffix of an int8 tensor's scales, one for each slice of its first dimension
 BUNDLED = "default"
 

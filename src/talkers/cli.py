@@ -190,7 +190,7 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: S
 
 @app.command
 def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: int = 0, steps: int | None = None, fps: str | None = None,
-          size: int | None = None, live: bool = False, controls: Asked = Controls()) -> None:  # fmt: skip
+          size: int | None = None, live: bool = False, provenance: bool = True, controls: Asked = Controls()) -> None:  # fmt: skip
     """Make an avatar say what a sound file says.
 
     Args:
@@ -202,6 +202,7 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
         fps: Frames a second (default: the avatar's own), such as 30 or 30000/1001.
         size: Side of the video in pixels (default: the avatar's own).
         live: Hear with the avatar's own listener, as a stream does, instead of the pretrained speech model.
+        provenance: Mark the frames and sign the video as made by a machine (see talkers verify).
         controls: Of head, eyes and mouth. The pose may also be a video, whose head is followed.
     """
     from talkers.avatar import Avatar
@@ -212,7 +213,8 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
             from talkers.face.analysis import write_pose_file
 
             controls = replace(controls, pose=str(write_pose_file(Path(controls.pose), Path(folder) / "pose.csv")))
-        talk = Avatar.load(avatar).speak(speech, seed=seed, steps=steps, controls=controls, frame_rate=_rate(fps) if fps else None, size=size, live=live)
+        talk = Avatar.load(avatar).speak(speech, seed=seed, steps=steps, controls=controls, frame_rate=_rate(fps) if fps else None, size=size, live=live,
+                                          provenance=provenance)  # fmt: skip
     if talk.silent:
         _say(f"note: no speech is heard in {speech}; the mouth rests.")
     with progress_bar() as report:
@@ -223,32 +225,64 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
 
 
 @app.command
-def say(text: Positional[str], output: Out, voice: str = "joe", avatar: str = "default", seed: int = 0, steps: int | None = None, fps: str | None = None,
-        size: int | None = None, live: bool = False, controls: Asked = Controls()) -> None:  # fmt: skip
+def say(text: Positional[str], output: Out, voice: str = "joe", words: Path | None = None, avatar: str = "default", seed: int = 0, steps: int | None = None,
+        fps: str | None = None, size: int | None = None, live: bool = False, provenance: bool = True, controls: Asked = Controls()) -> None:  # fmt: skip
     """Make an avatar say a text, with a local text-to-speech voice.
 
     Args:
         text: What to say, or - to read it from standard input.
         output: Video to write (.mp4, .mov or .mkv).
-        voice: joe, or the .onnx file of a Piper voice.
+        voice: joe (Piper), af_heart, am_michael, bf_emma, bm_george (Kokoro, English), ef_dora, em_alex (Spanish), ff_siwis (French), if_sara, im_nicola (Italian), pf_dora, pm_alex (Portuguese), or the .onnx file of a Piper voice.
+        words: Write when each word is said as WebVTT subtitles, where the voice tells it (Piper does).
         avatar: As in speak, and so is all that follows.
         seed: Of the noise and the blinks.
         steps: Network passes a frame.
         fps: Frames a second.
         size: Side of the video in pixels.
         live: Hear with the avatar's own listener.
+        provenance: Mark and sign the video.
         controls: Of head, eyes and mouth.
     """
     import soundfile
 
-    from talkers.voice import load_voice
+    from talkers.media.encode import atomic
+    from talkers.voice import load_voice, subtitles
 
     teller = load_voice(voice)
-    samples = teller.say(sys.stdin.read() if text == "-" else text)
+    said = teller.say(sys.stdin.read() if text == "-" else text)
+    if words is not None and not said.words:
+        raise UsageError("this voice does not tell when it says the words of this text", todo="Leave out --words, or use joe and write numbers as words")
     with tempfile.TemporaryDirectory() as folder:
         speech = Path(folder) / "speech.wav"
-        soundfile.write(speech, samples, teller.rate)
-        speak(speech, output, avatar, seed, steps, fps, size, live, controls)
+        soundfile.write(speech, said.samples, teller.rate)
+        speak(speech, output, avatar, seed, steps, fps, size, live, provenance, controls)
+    if words is not None:
+        with atomic(words) as temporary:
+            temporary.write_text(subtitles(said.words), "utf-8")
+
+
+@app.command
+def verify(videos: Positional[tuple[Path, ...]], as_json: Json = False) -> None:
+    """Say whether videos tell that a machine made them: their signed manifest, and the mark in their frames.
+
+    Args:
+        videos: Video files.
+        as_json: Print one JSON object.
+    """
+    from talkers.media import decode_frames, probe
+    from talkers.provenance import read_manifest
+    from talkers.watermark import find
+
+    told: dict[str, Any] = {}
+    for path in _some(videos):
+        probe(path)
+        manifest, mark = read_manifest(path), find(decode_frames(path))
+        told[str(path)] = {"manifest": manifest._asdict(), "mark": mark._asdict()}
+        if not as_json:
+            signed = f"manifest {manifest.state}" + (f": made by {manifest.made_by}, signed by {manifest.signed_by}" if manifest.state != "none" else "")
+            out.print(escape(f"{path}: {signed}; mark in the frames {'found' if mark.there else 'not found'} (score {mark.score:.1f})"))
+    if as_json:
+        _print_json(told)
 
 
 @app.command

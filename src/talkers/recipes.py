@@ -26,7 +26,7 @@ from talkers.speech import ListenerConfig, SpeechConfig
 class CodecTraining:
     """How stage 1 is trained."""
 
-    frames: int = 100_000_000  # frames seen in all
+    frames: int = 100_000_000  # frames seen in all; 0: the codec of the avatar that is begun with is kept
     batch: int = 64  # frames a step and process
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
@@ -60,8 +60,12 @@ class MotionTraining:
     ema: float = 0.998
     pose_weight: float = 0.5  # of the pose predictor's loss, relative to that of the latents
     velocity_weight: float = 0.5  # of the error of frame-to-frame differences of the latents
-    quiet_share: float = 0.3  # how often windows are heard with digital silence instead of the recording's, relative
+    quiet_share: float = 0.45  # how often windows are heard with digital silence between words, or nothing or no speech, relative
+    voices_share: float = 1.0  # how often they are heard in other voices, rooms and noise
+    synthetic: tuple[str, ...] = ()  # voices of `talkers say` that speak the clips' transcripts, some of the others
     readout_weight: float = 1.0  # of the error of the face's shape as a linear reading of the latents tells it
+    lips_weight: float = 0.0  # of what the lip reader that sees points reads off the made lips, beside the real ones
+    sync_weight: float = 0.0  # of how unlike the sync expert that sees points finds the made lips and the sound
     validate_every: int = 200_000
     save_every: int = 100_000
 
@@ -77,8 +81,10 @@ class SamplerTraining:
     weight_decay: float = 0.01
     warmup: float = 0.03
     ema: float = 0.998
-    quiet_share: float = 0.3  # as in MotionTraining
+    quiet_share: float = 0.45  # as in MotionTraining
+    voices_share: float = 1.0
     unheard_share: float = 0.15  # of windows of which nothing is heard, for guidance
+    turned_share: float = 0.25  # of windows whose end comes first, as a reference clip does
     readout_weight: float = 0.5  # of the error of the face's shape where the flow ends
     validate_every: int = 400_000
     save_every: int = 100_000
@@ -263,7 +269,7 @@ def _valid_keys(where: tuple[Any, ...]) -> list[str]:
 LARGEST = {"size": 2048, "latent": 8192, "channels": 1024, "blocks": 8, "middle_blocks": 4, "unshuffle": 32, "positional": 512, "latent_map": 1024, "pictures": 256, "components": 1024, "small": 256, "grid": 256,
            "time_width": 4096, "pool": 16, "width": 4096, "encoder_blocks": 24, "decoder_blocks": 24, "heads": 64, "kernel": 63, "pose_hidden": 4096, "dilations": 64, "ahead": 50,
            "rate": 120, "steps": 1000}  # fmt: skip
-MAY_BE_NONE = {"listener_training.frames", "sampler_training.frames"}
+MAY_BE_NONE = {"codec_training.frames", "listener_training.frames", "sampler_training.frames"}
 MAY_BE_ZERO = {"positional", "latent_map", "pictures", "components", "seed", "middle_blocks"}
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import queue
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -20,14 +22,18 @@ from torch import Tensor
 from talkers.codec import shared_noise, to_frames
 from talkers.errors import MediaError, UsageError
 from talkers.media import AUDIO_RATE, VideoWriter, audio_blocks, frame_count, probe
+from talkers.media.encode import atomic
 from talkers.motion import HeadCurve, latent_stream
-from talkers.speech import FEATURE_RATE, feature_stream, loudness, speech_activity, speech_gain
+from talkers.provenance import SIGNED, Signer
+from talkers.speech import FEATURE_RATE, feature_stream, loudness, moving_share, speech_activity, speech_gain
+from talkers.watermark import marked
 
 if TYPE_CHECKING:
-    from talkers.avatar import Avatar
+    from talkers.avatar import Asked, Avatar
     from talkers.live import Live
 
 LARGEST_BATCH = 8  # frames decoded together; the first batches are smaller, for a fast first frame
+LEVEL_RATE = 40  # levels a second by which speech is told from silence
 SOUND_RATE = 48_000  # Hz of the sound in written videos
 Item = TypeVar("Item")
 
@@ -38,10 +44,10 @@ class Talk:
     Attributes: frame_rate; frame_count, exact; seconds of speech; silent, whether no speech was found in it.
     """
 
-    def __init__(self, avatar: Avatar, speech: str | os.PathLike[str] | NDArray[np.float32], seed: int, steps: int, head: HeadCurve, amplitude: float,
-                 frame_rate: Fraction, size: int, live: Live | None = None):  # fmt: skip
-        self.avatar, self.seed, self.steps, self.head, self.frame_rate, self.size = avatar, seed, steps, head, frame_rate, size
-        self.amplitude, self.live = amplitude, live
+    def __init__(self, avatar: Avatar, speech: str | os.PathLike[str] | NDArray[np.float32], seed: int, steps: int, asked: Asked,
+                 frame_rate: Fraction, size: int, live: Live | None = None, provenance: bool = True):  # fmt: skip
+        self.avatar, self.seed, self.steps, self.asked, self.frame_rate, self.size, self.live = avatar, seed, steps, asked, frame_rate, size, live
+        self.provenance = provenance
         self._samples: NDArray[np.float32] | None = None
         self._path: Path | None = None
         if isinstance(speech, np.ndarray):
@@ -56,7 +62,8 @@ class Talk:
             raise UsageError(f"{steps} network passes a frame were asked for", todo="Use 1 to 1000")
         levels = self._levels  # reads the sound once: what cannot be read is said now
         self.gain = speech_gain(levels)
-        self.silent = not speech_activity(levels).any()
+        self._moving = moving_share(speech_activity(levels), LEVEL_RATE)
+        self.silent = not self._moving.any()
         self.seconds = self._length / AUDIO_RATE
         self.frame_count = frame_count(self.seconds, frame_rate)
 
@@ -73,27 +80,34 @@ class Talk:
         for block in self._blocks():
             self._length += len(block)
             rest = np.concatenate([rest, block])
-            whole = len(rest) * 40 // AUDIO_RATE
-            cut = whole * AUDIO_RATE // 40
-            levels.append(loudness(rest[:cut], AUDIO_RATE, 40, whole))
+            whole = len(rest) * LEVEL_RATE // AUDIO_RATE
+            cut = whole * AUDIO_RATE // LEVEL_RATE
+            levels.append(loudness(rest[:cut], AUDIO_RATE, LEVEL_RATE, whole))
             rest = rest[cut:]
         if not self._length:
             raise MediaError("this file holds no sound at all", where=self._path, why="its sound is 0 s long", todo="Give a recording of speech")
-        return np.concatenate([*levels, loudness(rest, AUDIO_RATE, 40, 1)])
+        return np.concatenate([*levels, loudness(rest, AUDIO_RATE, LEVEL_RATE, 1)])
 
     def latents(self) -> Iterator[Tensor]:
         """Latents of the video's frames, in blocks [n, L]."""
-        avatar, rate, mover = self.avatar, float(self.avatar.frame_rate), self.avatar.mover(self.head.controls.motion)
+        avatar, rate, asked = self.avatar, float(self.avatar.frame_rate), self.asked
         if self.live is not None:
             stream = self._followed(self.live)
             return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
         features = feature_stream(avatar.speech_encoder, self._blocks(), self.gain)
         count = frame_count(self.seconds, avatar.frame_rate) + (self.frame_rate != avatar.frame_rate)
-        stream = (
-            mover.articulate(latents, self.amplitude)
-            for latents, _ in latent_stream(mover, features, FEATURE_RATE, rate, count, self.head, self.head.adjusted, self.seed)
-        )
+        stream = self._acted(latent_stream(asked.mover, features, FEATURE_RATE, rate, count, asked.head, asked.head.adjusted, self.seed))
         return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
+
+    def _acted(self, blocks: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+        """Latents in the manner that was asked for, the mouth at rest where nothing is said."""
+        asked, done = self.asked, 0
+        space = self.avatar.mover(asked.head.controls.motion)
+        for latents, head in blocks:
+            times = (done + np.arange(len(latents)) + 0.5) / float(self.avatar.frame_rate)
+            share = np.interp(times, (np.arange(len(self._moving)) + 0.5) / LEVEL_RATE, self._moving)
+            yield space.articulate(latents, asked.manner, head=asked.head.obeyed(done, head), moving=torch.from_numpy(share).float()[:, None])
+            done += len(latents)
 
     def _followed(self, live: Live) -> Iterator[Tensor]:
         for block in self._blocks():
@@ -110,7 +124,12 @@ class Talk:
             pictures = codec.decode(latents.to(device), noise, self.steps)
             if self.size != self.avatar.size:
                 pictures = F.interpolate(pictures, (self.size, self.size), mode="bicubic", antialias=True)
-            yield to_frames(pictures).cpu().numpy()
+            yield to_frames(marked(pictures) if self.provenance else pictures).cpu().numpy()
+
+    @property
+    def head(self) -> HeadCurve:
+        """Head values that were asked for."""
+        return self.asked.head
 
     def __len__(self) -> int:
         return self.frame_count
@@ -132,19 +151,35 @@ class Talk:
     def save(self, path: str | os.PathLike[str], progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
         """Write the video with its sound; the file appears when it is complete.
 
+        It carries a mark in its frames and, as .mp4 or .mov, a signed manifest, unless `provenance` was switched off, which
+        its metadata then say.
+
         Args:
             path: ends in .mp4, .mov or .mkv.
             progress: called with frames done and frames in all.
 
         Returns:
             the path written.
+
+        Raises:
+            ArtefactError, MissingComponent: it cannot be signed.
         """
+        path = Path(path)
+        signer = Signer() if self.provenance and path.suffix.lower() in SIGNED else None
         sound, rate, channels = self._sound()
-        with VideoWriter(path, self.frame_rate, sound, rate, channels) as writer:
-            for done, frame in enumerate(lookahead(self, 4 * LARGEST_BATCH)):
-                writer.write(frame)
-                progress(done + 1, self.frame_count)
-        return Path(path)
+        comment = "AI-generated by talkers" if self.provenance else "AI-generated by talkers; provenance was switched off"
+        with ExitStack() as stack:
+            unsigned = path
+            if signer is not None:
+                target = stack.enter_context(atomic(path))
+                unsigned = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=".talkers-"))) / f"unsigned{path.suffix}"
+            with VideoWriter(unsigned, self.frame_rate, sound, rate, channels, comment=comment) as writer:
+                for done, frame in enumerate(lookahead(self, 4 * LARGEST_BATCH)):
+                    writer.write(frame)
+                    progress(done + 1, self.frame_count)
+            if signer is not None:
+                signer.sign(unsigned, target, self.avatar.digest)
+        return path
 
 
 def resample(blocks: Iterable[Tensor], rate_in: float, rate_out: float, count: int) -> Iterator[Tensor]:

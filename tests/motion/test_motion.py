@@ -9,7 +9,7 @@ import torch
 
 from talkers.controls import Controls, constant_pose, read_pose_file
 from talkers.errors import UsageError
-from talkers.motion import HEAD, FlowConfig, FlowMotion, LatentSpace, Motion, MotionConfig, Speech2Latent, latent_stream
+from talkers.motion import HEAD, Context, FlowConfig, FlowMotion, LatentSpace, Manner, Motion, MotionConfig, Speech2Latent, latent_stream
 from talkers.motion.flow import frame_noise
 from talkers.motion.head import HeadCurve
 from talkers.motion.model import at_frames
@@ -23,6 +23,7 @@ STATISTICS = {
     "std": torch.full((7,), 0.1),
     "low": torch.full((7,), -10.0),
     "high": torch.full((7,), 12.0),
+    "follows": torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.25, 0.0], [0.0, 0.0, 0.0]]),
 }
 
 
@@ -146,6 +147,25 @@ class TestSampler:
         limited = sampler(features, adjust=lambda head: head.clamp(-2, 2), seed=3)
         assert limited.head.abs().max() < 2.1
 
+    def test_it_takes_up_the_style_of_a_reference_clip(self, sampler: FlowMotion) -> None:
+        """A head turned to one side in a clip of other words stays turned; nothing of the clip is given back."""
+        for side in (-10.0, 10.0):
+            clip = torch.cat([torch.zeros(1, 8, 1), torch.full((1, 8, 1), side / 10), torch.full((1, 8, 1), -side / 10), torch.zeros(1, 8, 3)], -1)
+            shown = Context(heard(torch.zeros(1, 8, 1)), sampler.rows(clip, torch.tensor([side, *[0] * 6]).expand(1, 8, 7)))
+            made = [sampler(heard(torch.randn(1, 16, 1)), seed=seed, context=shown) for seed in range(8)]
+            assert all(m.latents.shape == (1, 16, 6) and m.state.shape == (1, 16, sampler.row) for m in made)
+            assert sum(float(m.head[0, :, 0].mean() * side) > 0 for m in made) >= 7
+
+    def test_some_windows_are_learnt_with_their_end_first(self) -> None:
+        torch.manual_seed(0)
+        rows = torch.arange(24.0)[None, :, None].expand(16, -1, 1)
+        batch = {"latents": rows, "features": torch.arange(48.0)[None, :, None].expand(16, -1, 1), "exists": torch.ones(16, 24, dtype=torch.bool)}
+        turned = FlowModule._turned(batch, 0.5)
+        begins = turned["latents"][:, 0, 0]
+        assert 3 <= int((begins > 0).sum()) <= 13
+        assert torch.equal(turned["features"][:, ::2, 0], 2 * turned["latents"][..., 0])
+        assert torch.equal(turned["latents"].sort(1).values, rows)
+
     def test_a_frame_has_its_own_noise_in_whatever_window(self) -> None:
         assert torch.allclose(frame_noise(0, 200, 3, 5)[50:150], frame_noise(50, 100, 3, 5), atol=1e-5)
         assert not torch.equal(frame_noise(0, 10, 3, 5), frame_noise(0, 10, 3, 6))
@@ -247,26 +267,65 @@ def test_one_look_is_worn_and_head_and_mouth_are_left_alone() -> None:
     torch.manual_seed(0)
     model = Speech2Latent(MotionConfig(width=16, heads=2), 8, 24)
     clips, every = [], []
-    for k in range(12):  # dimensions 0..6 move with the head, 7..9 with the mouth, 20..22 are the take's look
-        head, mouth = torch.randn(40, 7), torch.randn(40, 3)
+    for k in range(12):  # dimensions 0..6 move with the head, 7..9 with the mouth, 10..13 with brows and gaze, 20..22 are the take's look
+        head, mouth, eyes = torch.randn(40, 7), torch.randn(40, 3), torch.randn(40, 4)
         latents = 0.01 * torch.randn(40, 24)
         latents[:, :7] += head
         latents[:, 7:10] += mouth
+        latents[:, 10:14] += eyes
         latents[:, 20:23] += (torch.tensor([3.0, 1, -2]) if k % 4 else torch.randn(3)) + 0.01 * torch.randn(3)
         clips.append((latents, head))
-        every.append((latents, head, mouth))
-    latents, head, mouth = (torch.cat(x) for x in zip(*every, strict=True))
+        every.append((latents, head, mouth, eyes))
+    latents, head, mouth, eyes = (torch.cat(x) for x in zip(*every, strict=True))
     model.set_statistics(latents, head)
-    model.set_mouth(latents, torch.cat([mouth, torch.randn(len(mouth), 9)], 1), torch.ones(len(mouth), dtype=torch.bool))
-    assert torch.allclose(model.articulate(latents, 1.0), latents, atol=1e-5)  # before it is set
+    parts = {"mouth": torch.cat([mouth, torch.randn(len(mouth), 9)], 1), "brows": eyes[:, :2], "gaze": eyes[:, 2:]}
+    model.set_face(latents, head, parts, torch.ones(len(mouth), dtype=torch.bool))
+    assert torch.allclose(model.articulate(latents), latents, atol=1e-5)  # before it is set
     model.set_look(clips)
-    made = model.articulate(latents, 1.0)
+    made = model.articulate(latents)
     assert (made[:, 20:23] - torch.tensor([3.0, 1, -2])).abs().max() < 0.3
-    assert (made[:, :10] - latents[:, :10]).abs().max() < 0.5
-    own = model.articulate(latents[:40], 1.0, model.look_of(latents[:40]))
+    assert (made[:, :10] - latents[:, :10]).abs().quantile(0.99) < 0.6
+    own = model.articulate(latents[:40], look=model.look_of(latents[:40]))
     assert (own[:, 20:23].mean(0) - latents[:40, 20:23].mean(0)).abs().max() < 0.05
     shifted = model.look_of(latents[:40])._replace(shift=torch.arange(24.0))
-    assert torch.allclose(model.articulate(latents[:40], 1.0, shifted) - own, torch.arange(24.0).expand(40, -1), atol=1e-4)
+    assert torch.allclose(model.articulate(latents[:40], look=shifted) - own, torch.arange(24.0).expand(40, -1), atol=1e-4)
+
+
+def test_mouth_brows_and_gaze_move_alone() -> None:
+    """Each is told by numbers of its own in the latents; head and gaze go together, as eyes stay on what they look at."""
+    torch.manual_seed(0)
+    model = Speech2Latent(MotionConfig(width=16, heads=2), 8, 24)
+    head, mouth, brows = torch.randn(2000, 7), torch.randn(2000, 6), torch.randn(2000, 2)
+    gaze = 0.5 * torch.randn(2000, 2) - head[:, :2]
+    latents = torch.cat([head, mouth, brows, gaze, 0.1 * torch.randn(2000, 7)], 1)
+    still = torch.arange(2000) < 500
+    mouth[still] = latents[still, 7:13] = -1.0
+    model.set_statistics(latents, head)
+    model.set_face(latents, head, {"mouth": mouth, "brows": brows, "gaze": gaze}, still)
+    assert (model.head_of(latents) - head).abs().max() < 0.3
+    model.set_look([(latents[k::10], head[k::10]) for k in range(10)])
+    model.look_axes.zero_()  # nothing is worn
+    shut = model.articulate(latents, Manner(amplitude=0.0)) - latents
+    assert torch.allclose(shut[:, 7:13], -1 - mouth, atol=0.15)
+    assert shut[:, :7].abs().mean() < 0.1
+    raised = model.articulate(latents, Manner(expression=2.0)) - latents
+    assert torch.allclose(raised[:, 13:15], brows - brows.mean(0), atol=0.2)
+    assert raised[:, :13].abs().mean() < 0.1
+    looked = model.articulate(latents, Manner(gaze=(1.0, 0.0))) - latents
+    assert looked[:, 15] == pytest.approx(1.0, abs=0.1)  # two standard deviations of what the head does not explain
+    assert looked[:, :15].abs().mean() < 0.1
+    told = torch.zeros(2000, 7)
+    told[:, 1] = 2.0
+    assert torch.allclose(model.head_of(model.articulate(latents, head=told)), told, atol=1e-3)
+    assert (model.articulate(latents, head=told) - latents)[:, 7:15].abs().mean() < 0.1
+
+
+def test_a_head_that_turns_also_moves() -> None:
+    values = curve(Controls("yaw=7, pitch=-2"))(0, 3)
+    assert values[0, 3:6].tolist() == pytest.approx([0.5 + 2 * 0.5, 0.5 - 2 * 0.25, 0.25])
+    adjusted = curve(Controls(pose_offset=(1.0, 0.0, 0.0), pose_scale=0.5)).adjusted(torch.tensor([[7.0, 0, 0, 0.5, 0.5, 0.25, 0.1]]))
+    assert adjusted[0, 0] == 5 + 1 + 1
+    assert adjusted[0, 3] == pytest.approx(0.5)  # turned by -1 and 1 degrees
 
 
 def test_a_pose_may_be_constant() -> None:
@@ -285,7 +344,9 @@ def test_predicted_poses_are_scaled_offset_and_limited() -> None:
     assert torch.allclose(plain, predicted)
     assert moved[0] == pytest.approx(float(STATISTICS["mean"][0]) + 2)  # half of 2, and 1
     assert moved[1] == pytest.approx(float(STATISTICS["mean"][1]) - 1)
-    assert torch.equal(moved[2:], plain[2:])
+    assert moved[3] == plain[3]  # the head turns by nothing in all
+    assert moved[4] == pytest.approx(float(plain[4]) - 0.25)
+    assert torch.equal(moved[[2, 5, 6]], plain[[2, 5, 6]])
     far = curve(Controls()).adjusted(predicted[None] + 1000)[0]
     assert torch.equal(far, STATISTICS["high"])
 

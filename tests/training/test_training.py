@@ -14,14 +14,16 @@ import torch
 from talkers.avatar import Avatar
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, UsageError
+from talkers.experts.load import sounds_of
+from talkers.experts.models import POINTS
 from talkers.face.regions import region_boxes, region_figures
 from talkers.recipes import Recipe, tiny
-from talkers.speech import SpeechConfig
 from talkers.training.articulation import agree
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import region_weights, train_codec
-from talkers.training.frames import FrameStore, PositionSampler, held_out, training_clips
-from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout, gated, speech_features
+from talkers.training.frames import FrameStore, PositionSampler, face_shape, held_out, training_clips
+from talkers.training.motion_data import MotionData, WindowDataset, fit_readout, gated, renditions, speech_features
+from talkers.training.motion_stage import Experts
 from talkers.training.progress import Pace, learning_rate, parse_duration
 from talkers.training.progress import quiet as quiet_report
 from talkers.training.train import train
@@ -216,16 +218,18 @@ def test_silence_is_heard_in_training(corpus: Corpus) -> None:
     quiet = gated(samples, speech, 25.0)
     assert quiet[2 * 640 + 320] == 1
     assert np.all(quiet[6 * 640 : 9 * 640] == 0)
-    features = speech_features(corpus, SpeechConfig("log-mel", ()), quiet_report)["clip1"]
-    assert features.shape == (3, 2 * corpus.clip("clip1").frames, 160)
+    kinds, features = renditions(tiny()), speech_features(corpus, tiny(), quiet_report)["clip1"]
+    assert kinds[:4] == ("recorded", "gated", "silent", "wordless")
+    assert features.shape == (len(kinds), 2 * corpus.clip("clip1").frames, 160)
     assert features[2].float().std(0).max() < 0.05
+    assert all(features[k].float().std(0).max() > 0.2 for k in range(len(kinds)) if k != 2)
     names, frames = ["clip1"], corpus.clip("clip1").frames
     silent = ~torch.from_numpy(np.array(corpus.column("speech", "clip1"), bool))
     rows, usable = torch.zeros(frames, 4), torch.ones(frames, dtype=torch.bool)
-    data = MotionData({"clip1": features}, {"clip1": rows}, {"clip1": rows}, {"clip1": rows}, {"clip1": usable}, {"clip1": silent})
-    windows = WindowDataset(data, names, frames, RENDITIONS, {"clip1": rows + 1})
-    assert [float(windows[k]["latents"].mean()) for k in range(3)] == [0, 0, 1]
-    assert [torch.equal(windows[k]["features"], features[k].float()) for k in range(3)] == [True] * 3
+    data = MotionData(kinds, {"clip1": features}, {"clip1": rows}, {"clip1": rows}, {"clip1": rows}, {"clip1": usable}, {"clip1": silent}, {})
+    windows = WindowDataset(data, names, frames, kinds, {"clip1": rows + 1})
+    assert [float(windows[k]["latents"].mean()) for k in range(len(kinds))] == [float(kind in ("silent", "wordless")) for kind in kinds]
+    assert all(torch.equal(windows[k]["features"], features[k].float()) for k in range(len(kinds)))
 
 
 def test_training_may_begin_with_another_avatar(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path) -> None:
@@ -248,3 +252,39 @@ def test_training_may_begin_with_another_avatar(tiny_avatar: Avatar, corpus: Cor
             assert all(torch.allclose(ours[k].float(), theirs[k].float(), atol=0.02, rtol=0.02) for k in ours if not k.startswith(("head_", "look_"))), (
                 part
             )  # axes of the look may turn
+
+
+def test_a_codec_may_be_kept(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path) -> None:
+    recipe = tiny()
+    kept = dataclasses.replace(
+        recipe,
+        codec_training=dataclasses.replace(recipe.codec_training, frames=0),
+        motion_training=dataclasses.replace(recipe.motion_training, frames=800),
+        sampler_training=dataclasses.replace(recipe.sampler_training, frames=0),
+        listener_training=dataclasses.replace(recipe.listener_training, frames=0),
+    )
+    made = train(corpus, tmp_path / "kept", kept, start=tiny_avatar.folder)
+    assert made is not None
+    assert (made.folder / "codec.safetensors").read_bytes() == (tiny_avatar.folder / "codec.safetensors").read_bytes()
+    assert (made.folder / "motion.safetensors").read_bytes() != (tiny_avatar.folder / "motion.safetensors").read_bytes()
+    with pytest.raises(UsageError, match="0 frames"):
+        train(corpus, tmp_path / "none", kept)
+
+
+def test_experts_may_be_losses(corpus: Corpus) -> None:
+    """Lips that move as the real ones are read like them and belong to the sound; still lips are not."""
+    torch.manual_seed(0)
+    frames, name = corpus.clip("clip1").frames, "clip1"
+    shapes = torch.from_numpy(face_shape(corpus, name))[None, :, :POINTS]
+    experts = Experts(torch.eye(POINTS))
+    every = torch.ones(1, frames, dtype=torch.bool)
+    batch = {"exists": every, "usable": every, "silent": ~every, "sounds": sounds_of(corpus.audio(name), frames).T[None]}
+    same, still = (experts.losses(made, shapes, batch) for made in (shapes, shapes.mean(1, keepdim=True).expand_as(shapes)))
+    assert same["lips"] == pytest.approx(0, abs=1e-4)
+    assert still["lips"] > 0.05
+    assert 0 < same["sync"] < 2
+    made = shapes.clone().requires_grad_()
+    sum(experts.losses(made, shapes + 0.01 * torch.randn_like(shapes), batch).values()).backward()  # type: ignore[union-attr]
+    assert made.grad is not None
+    assert made.grad.abs().sum() > 0
+    assert not [p for p in experts.parameters() if p.requires_grad]

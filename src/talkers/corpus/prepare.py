@@ -6,7 +6,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
@@ -53,6 +53,9 @@ def footage_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         else:
             files.append(path)
     return list(dict.fromkeys(files))
+
+
+LONGEST_TRANSCRIPT = 5_000  # characters
 
 
 def _unique_names(files: Sequence[Path], taken: set[str]) -> dict[Path, str]:
@@ -186,13 +189,29 @@ def prepare(
             why=f"of {len(files)} files, {len(failures)} failed, the first: {reason.rstrip('.')}",
             todo="See `talkers check`",
         )
-    added = [clip for d in fresh if d in rendered for clip in rendered[d]]
+    added = [clip for d in fresh if d in rendered for clip in with_transcript(rendered[d], fresh[d], remarks)]
     if added or (
         existing and ((consent or existing.about["consent"]), (licence or existing.about["licence"])) != (existing.about["consent"], existing.about["licence"])
     ):
         _finish(folder, existing, added, [rows[d] for d in fresh if d in rendered], faces, size, rate, consent, licence)
     shutil.rmtree(work, ignore_errors=True)
     return Prepared(Corpus(folder), len(added), failures, remarks)
+
+
+def with_transcript(clips: list[ClipRecord], source: Path, remarks: list[str]) -> list[ClipRecord]:
+    """Clips of a video with what is said in it, if a text file of its name lies beside it and it was not cut up."""
+    path = source.with_suffix(".txt")
+    if not path.is_file():
+        return clips
+    try:
+        text = " ".join(path.read_bytes()[: LONGEST_TRANSCRIPT + 1].decode("utf-8-sig").split())
+    except (OSError, UnicodeDecodeError) as error:
+        remarks.append(f"{path}: the transcript cannot be read ({error}); left out.")
+        return clips
+    if len(clips) != 1 or not 0 < len(text) <= LONGEST_TRANSCRIPT:
+        remarks.append(f"{path}: the transcript is left out: it has {len(text)} characters, and the video became {len(clips)} clips.")
+        return clips
+    return [replace(clips[0], transcript=text)]
 
 
 def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], rows: list[Path], faces: dict[str, float], size: int, rate: Fraction,
@@ -216,6 +235,9 @@ def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], rows
         "consent": consent or (existing.about.get("consent") if existing else None),
         "licence": licence or (existing.about.get("licence") if existing else None),
         "face_heights": faces,
-        "clips": [{"name": c.name, "frames": c.frames, "source": c.source, "sha256": c.sha256, "crop": c.crop.as_dict(), "gaps": c.gaps} for c in clips],
+        "clips": [
+            {"name": c.name, "frames": c.frames, "source": c.source, "sha256": c.sha256, "crop": c.crop.as_dict(), "gaps": c.gaps, "transcript": c.transcript}
+            for c in clips
+        ],
     }
     write_json(folder / "corpus.json", about)

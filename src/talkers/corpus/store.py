@@ -71,6 +71,7 @@ class ClipRecord:
     sha256: str
     crop: Crop
     gaps: tuple[tuple[int, int], ...]  # first and one-past-last frame without a usable face
+    transcript: str | None = None  # what is said in it
 
 
 class Corpus:
@@ -94,12 +95,14 @@ class Corpus:
                 )
             self.size, self.rate = int(self.about["size"]), Fraction(self.about["rate"])
             self.clips = [
-                ClipRecord(c["name"], int(c["frames"]), c["source"], c["sha256"], Crop(**c["crop"]), tuple((int(a), int(b)) for a, b in c["gaps"]))
+                ClipRecord(
+                    c["name"], int(c["frames"]), c["source"], c["sha256"], Crop(**c["crop"]), tuple((int(a), int(b)) for a, b in c["gaps"]), c.get("transcript")
+                )
                 for c in self.about["clips"]
             ]
         except FileNotFoundError as error:
             raise ArtefactError("there is no corpus here", where=self.folder, why="corpus.json is missing", todo=f"Make one: `talkers prepare FOOTAGE -o {self.folder}`") from error  # fmt: skip
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (OSError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             raise ArtefactError("corpus.json is damaged", where=path, why=f"{type(error).__name__}: {error}", todo="Prepare the footage again") from error
 
     @property

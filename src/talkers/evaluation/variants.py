@@ -55,10 +55,10 @@ def spoken(avatar: Avatar, samples: NDArray[np.float32], frames: int, seed: int,
 def followed(avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: Look, seed: int) -> Frames:
     """What the avatar's stream makes of sound with measured head values [T, 7] and the clip's look."""
 
-    def asked(first: int, count: int) -> Tensor:
+    def measured(first: int, count: int) -> Tensor:
         return head[torch.arange(first, first + count).clamp(max=len(head) - 1)]
 
-    live = Live(avatar, seed, avatar.recipe.steps, asked, avatar.articulation(), look)
+    live = Live(avatar, seed, avatar.recipe.steps, avatar.asked(seed, None), measured, look, provenance=False)
     made = np.stack([*live.push(samples), *live.finish()])
     return np.concatenate([made, np.repeat(made[-1:], max(0, len(head) - len(made)), 0)])[: len(head)]
 

@@ -63,16 +63,18 @@ class VideoWriter:
         channels: of `audio`, 1 or 2.
         crf: constant quality of x264 (lower is better; 16 looks lossless).
         preset: x264's effort ("fast" takes as long as making the frames).
+        comment: kept in the file's metadata.
 
     Use as a context manager; an exception or interrupt inside it leaves no file.
     """
 
     def __init__(self, path: str | os.PathLike[str], rate: Fraction, audio: Iterable[NDArray[np.float32]] | None = None,
-                 audio_rate: int = 48_000, channels: int = 1, crf: float = 16, preset: str = "veryfast"):  # fmt: skip
+                 audio_rate: int = 48_000, channels: int = 1, crf: float = 16, preset: str = "veryfast",
+                 comment: str = ""):  # fmt: skip
         self.path, self.rate = Path(path), Fraction(rate)
         if self.path.suffix.lower() not in {".mp4", ".m4v", ".mov", ".mkv"}:
             raise UsageError(f"videos are not written as '{self.path.suffix}'", where=self.path, todo="Use a name ending in .mp4, .mov or .mkv")
-        self._options = {"crf": str(crf), "preset": preset}
+        self._options, self._comment = {"crf": str(crf), "preset": preset}, comment
         self._audio_blocks = iter(audio) if audio is not None else None
         self._audio_rate, self._channels = audio_rate, channels
         self._audio_samples = self._frames = 0
@@ -84,6 +86,7 @@ class VideoWriter:
         temporary = self._atomic.__enter__()
         try:
             self._container = av.open(str(temporary.absolute()), mode="w", options={"movflags": "+faststart"})
+            self._container.metadata["comment"] = self._comment
         except (OSError, av.error.FFmpegError) as error:
             self._atomic.__exit__(OSError, OSError(*error.args), None)
             raise

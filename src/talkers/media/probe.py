@@ -52,6 +52,9 @@ class MediaInfo:
     audio: AudioInfo | None
 
 
+PLAYLISTS = frozenset({"hls", "applehttp", "concat", "dash", "sdp", "rtp", "rtsp"})  # formats that make FFmpeg open what they name
+
+
 @contextmanager
 def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
     """Open a media file for reading.
@@ -72,7 +75,7 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
         raise MediaError("the file cannot be read", where=path, why=error.strerror, todo="Check its permissions") from error
     with stream:
         try:
-            container = av.open(stream, mode="r", metadata_errors="ignore")
+            container = av.open(stream, mode="r", metadata_errors="ignore", options={"protocol_whitelist": "none"})  # opens nothing else
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaError(
                 "this is not a media file that can be decoded",
@@ -81,6 +84,8 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
                 todo="Give a video or sound file (mp4, mov, mkv, webm, mpg, avi, wav, flac, mp3, ...)",
             ) from error
         with container:
+            if container.format.name in PLAYLISTS:
+                raise MediaError("this names other files and holds nothing itself", where=path, todo="Give the video or sound file that it names")
             yield container
 
 

@@ -3,7 +3,21 @@
 from talkers.motion.flow import FlowConfig, FlowMotion
 from talkers.motion.head import HeadCurve
 from talkers.motion.model import MotionConfig, Speech2Latent
-from talkers.motion.space import HEAD, LatentSpace, Look, Motion, MotionModel
+from talkers.motion.space import HEAD, Context, LatentSpace, Look, Manner, Motion, MotionModel
 from talkers.motion.stream import latent_stream
 
-__all__ = ["HEAD", "FlowConfig", "FlowMotion", "HeadCurve", "LatentSpace", "Look", "Motion", "MotionConfig", "MotionModel", "Speech2Latent", "latent_stream"]
+__all__ = [
+    "HEAD",
+    "Context",
+    "FlowConfig",
+    "FlowMotion",
+    "HeadCurve",
+    "LatentSpace",
+    "Look",
+    "Manner",
+    "Motion",
+    "MotionConfig",
+    "MotionModel",
+    "Speech2Latent",
+    "latent_stream",
+]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from talkers.motion.conformer import ConformerBlock
-from talkers.motion.space import HEAD, Adjust, LatentSpace, Motion
+from talkers.motion.space import HEAD, Adjust, Context, LatentSpace, Motion
 
 TIME = 64  # numbers that tell the time of the flow
 CHUNK = 64  # frames whose noise is drawn together
@@ -47,7 +47,7 @@ def frame_noise(first: int, count: int, width: int, seed: int) -> Tensor:
     """Noise of frames first..first + count, the same whatever run of frames it is asked for: [count, width]."""
     start, end, drawn = first - NEAR, first + count + NEAR, []
     for chunk in range(start // CHUNK, (end - 1) // CHUNK + 1):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + chunk + 1)  # there is a chunk before the first
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + chunk + 2 * CHUNK)  # there are chunks before the first
         drawn.append(torch.randn(CHUNK, width, generator=generator))
     start -= start // CHUNK * CHUNK
     return smoothed(torch.cat(drawn)[None, start : start + count + 2 * NEAR])[0]
@@ -110,8 +110,13 @@ class FlowMotion(LatentSpace):
         return out
 
     def forward(self, features: Tensor, head: Tensor | None = None, mask: Tensor | None = None, adjust: Adjust | None = None,
-                known: Tensor | None = None, first: int = 0, seed: int = 0) -> Motion:  # fmt: skip
-        """See `MotionModel`; state holds the rows."""
+                known: Tensor | None = None, first: int = 0, seed: int = 0, context: Context | None = None) -> Motion:  # fmt: skip
+        """See `MotionModel`; state holds the rows.
+
+        Args:
+            context: a reference clip, which comes before everything that is said: its style is taken up (in-filling, as
+                in Voicebox, Le et al. 2023).
+        """
         heard = self.hear(features)
         b, count = heard.shape[:2]
         if mask is None:
@@ -123,6 +128,14 @@ class FlowMotion(LatentSpace):
             goal[..., self.config.shapes :], given[..., self.config.shapes :] = asked.nan_to_num(), (~asked.isnan()).float()
         if known is not None and known.shape[1]:
             goal[:, : known.shape[1]], given[:, : known.shape[1]] = known, 1.0
+        before = 0
+        if context is not None:
+            before = context.state.shape[1]
+            state = context.state.expand(b, -1, -1)
+            heard = torch.cat([self.hear(context.features).expand(b, -1, -1), heard], 1)
+            mask = torch.cat([mask.new_ones(b, before), mask], 1)
+            noise = torch.cat([frame_noise(-CHUNK * CHUNK, before, self.row, seed).to(heard.device).expand(b, -1, -1), noise], 1)
+            goal, given = torch.cat([state, goal], 1), torch.cat([torch.ones_like(state), given], 1)
         x, steps, weight = noise, self.config.steps, self.config.guidance
         for k in range(steps):
             t = torch.full((b,), k / steps, device=x.device)
@@ -136,4 +149,5 @@ class FlowMotion(LatentSpace):
                 end = torch.cat([end[..., : self.config.shapes], heads], -1)
             begun = torch.lerp(x - k / steps * v, noise, given)
             x = torch.lerp(begun, torch.lerp(end, goal, given), (k + 1) / steps)
+        x = x[:, before:]
         return Motion(self._latents(x), self._heads(x), x)

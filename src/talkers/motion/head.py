@@ -11,20 +11,22 @@ from torch import Tensor
 from talkers.controls import ANGLES, Controls
 from talkers.motion.space import HEAD
 
+PLACE = slice(len(ANGLES), HEAD.index("blink"))  # x, y and scale among the head values
 BLINK_SHAPE = (0.35, 0.85, 1.0, 0.75, 0.4, 0.15)  # of a blink's closing and opening at 25 fps, share of the full blink
 
 
 class HeadCurve:
     """Head values for any run of frames, the same however the frames are asked for."""
 
-    def __init__(self, controls: Controls, seed: int, frame_rate: float, mean: Tensor, std: Tensor, low: Tensor, high: Tensor):
-        """mean, std, low, high [7] are the corpus's: its footage ranges from low to high.
+    def __init__(self, controls: Controls, seed: int, frame_rate: float, mean: Tensor, std: Tensor, low: Tensor, high: Tensor, follows: Tensor):
+        """mean, std, low, high [7] are the corpus's: its footage ranges from low to high. follows [3, 3]: by how much
+        position and scale change with each angle, since a head that turns also moves.
 
         Raises:
             UsageError: poses that cannot be read.
         """
         self.controls, self.keys, self.rate = controls, controls.curves(), frame_rate
-        self.mean, self.std, self.low, self.high = mean, std, low, high
+        self.mean, self.std, self.low, self.high, self.follows = mean, std, low, high, follows
         self.clamped = False
         self._every = 60 / controls.blinks if controls.blinks else math.inf
         self._seed = seed
@@ -34,7 +36,16 @@ class HeadCurve:
         poses = torch.arange(len(HEAD)) < len(ANGLES)
         wanted = self.mean + (predicted - self.mean) * torch.where(poses, self.controls.pose_scale, 1.0)
         wanted = wanted + torch.tensor([*self.controls.pose_offset, *[0.0] * (len(HEAD) - len(ANGLES))])
+        turned = (wanted - predicted)[..., : len(ANGLES)]
+        wanted[..., PLACE] += turned @ self.follows
         return torch.maximum(torch.minimum(wanted, self.high), self.low)
+
+    def obeyed(self, first: int, used: Tensor) -> Tensor:
+        """Which of the head values used in frames from `first` on must be seen in the frames, [n, 7]: those that were asked
+        for; NaN where the model is left to itself, and so to the pose that goes with what it wears."""
+        if self.controls.pose_scale != 1 or any(self.controls.pose_offset):
+            return used
+        return torch.where(self(first, len(used)).isnan(), torch.nan, used)
 
     def _blink(self, frame: int) -> float:
         """Closedness 0..1 of the scheduled blinks: one in each stretch of `_every` seconds, at a seeded place in it."""
@@ -52,12 +63,16 @@ class HeadCurve:
             out[:] = self.mean
         if self.keys is not None:
             times = (first + np.arange(count)) / self.rate
+            turned = torch.zeros(count, len(ANGLES))
             for name in ANGLES:
                 if name in self.keys:
                     i = HEAD.index(name)
                     asked = torch.from_numpy(np.interp(times, self.keys["time"], self.keys[name])).float()
                     out[:, i] = asked.clamp(float(self.low[i]), float(self.high[i]))
                     self.clamped |= bool((out[:, i] != asked).any())
+                    turned[:, i] = out[:, i] - self.mean[i]
+            place = self.mean[PLACE] + turned @ self.follows
+            out[:, PLACE] = torch.maximum(torch.minimum(place, self.high[PLACE]), self.low[PLACE])
         b = HEAD.index("blink")
         closed = torch.tensor([self._blink(first + k) for k in range(count)])
         rest = float(self.mean[b] - 0.3 * self.std[b])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from talkers.motion.model import at_frames
-from talkers.motion.space import Adjust, MotionModel
+from talkers.motion.space import HEAD, Adjust, MotionModel
 
 WINDOW = 64  # frames heard at once
 HOP = 2  # frames that are settled together
@@ -36,11 +36,11 @@ class LiveMotion:
         self.done = 0  # frames settled
         self._held: Tensor | None = None  # features from row `_first` on
         self._first = 0
-        self._opinion: Tensor | None = None  # the last window's latents of frames from `done` on
+        self._opinion: Tensor | None = None  # the last window's latents and head values of frames from `done` on
 
     @torch.inference_mode()
-    def push(self, features: Tensor) -> Tensor:
-        """Features [n, F] -> the latents that are settled by them [m, L]."""
+    def push(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [n, F] -> the latents that are settled by them [m, L], and their head values [m, 7]."""
         self._held = features if self._held is None else torch.cat([self._held, features])
         settled = []
         while (self.done + HOP + AHEAD) * self.per_frame <= self._first + len(self._held):
@@ -49,12 +49,14 @@ class LiveMotion:
             self._held, self._first = self._held[first - self._first :], first
             rows = at_frames(self._held, self.feature_rate, self.frame_rate, 0, end - begin)
             known = self._state[:, begin - self._begun : self.done - self._begun] if self._state is not None else None
-            motion = self.model(rows[None], self.head(begin, end - begin)[None], adjust=self.adjust, known=known, first=begin, seed=self.seed)
+            asked = self.head(begin, end - begin)
+            motion = self.model(rows[None], asked[None], adjust=self.adjust, known=known, first=begin, seed=self.seed)
             self._state, self._begun = motion.state, begin
-            latents = motion.latents[0, self.done - begin :].float()
+            latents = torch.cat([motion.latents[0], torch.where(asked.isnan(), motion.head[0], asked)], -1)[self.done - begin :].float()
             if self._opinion is not None:
                 latents[: len(self._opinion)] = torch.lerp(self._opinion, latents[: len(self._opinion)], TRUST)
             settled.append(latents[:HOP])
             self._opinion = latents[HOP:]
             self.done += HOP
-        return torch.cat(settled) if settled else torch.zeros(0, 0)
+        rows = torch.cat(settled) if settled else torch.zeros(0, len(HEAD))
+        return rows[:, : -len(HEAD)], rows[:, -len(HEAD) :]

@@ -24,6 +24,7 @@ class MotionConfig:
     kernel: int = 13  # of the Conformers' convolutions, frames
     dropout: float = 0.1
     pose_hidden: int = 64  # width of the pose predictor's and projector's LSTMs
+    pose_adaptor: bool = True  # False: the decoder is not told of the head (the paper's ablation)
 
 
 class Speech2Latent(LatentSpace):
@@ -57,7 +58,8 @@ class Speech2Latent(LatentSpace):
         if head is not None:
             given = (head - self.head_mean) / self.head_std
             used = torch.where(given.isnan(), predicted, given)
-        x = x + self.project(self.projector(used)[0])
+        if self.config.pose_adaptor:
+            x = x + self.project(self.projector(used)[0])
         for block in self.decoder:
             x = block(x, mask)
         latents = self.leave(x)

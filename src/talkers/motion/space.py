@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 HEAD = ("yaw", "pitch", "roll", "x", "y", "scale", "blink")
 """What a user steers: three angles in degrees, position and scale as shares of the frame's side, blink 0..1."""
 
-MOUTH = 6  # principal shapes of the mouth
+PARTS = {"mouth": 6, "brows": 2, "gaze": 2}  # of the face, and how many principal shapes each is told by
+MOUTH = PARTS["mouth"]
 LOOK = 64  # principal ways in which takes differ that are neither head nor mouth: hair, clothes, light
 
 Adjust = Callable[[Tensor], Tensor]
@@ -31,6 +32,29 @@ class Look(NamedTuple):
 
     worn: Tensor
     shift: Tensor
+
+
+class Manner(NamedTuple):
+    """How a face acts.
+
+    amplitude, expression: how many times as far as the motion model says mouth and brows move from where they rest.
+    gaze: how far the eyes look to the person's left and up from where they would, in shares of how far they do in the
+    footage (two standard deviations), -1..1 each.
+    """
+
+    amplitude: float = 1.0
+    expression: float = 1.0
+    gaze: tuple[float, float] = (0.0, 0.0)
+
+
+NATURAL = Manner()
+
+
+class Context(NamedTuple):
+    """What was said before, and how: speech features [B, 2 N, F] and state [B, N, C] (see `Motion`) of a reference clip."""
+
+    features: Tensor
+    state: Tensor
 
 
 class MotionModel(Protocol):
@@ -65,9 +89,17 @@ class LatentSpace(nn.Module):
     latent_std: Tensor
     head_mean: Tensor
     head_std: Tensor
+    head_read: Tensor
+    head_write: Tensor
     mouth_read: Tensor
     mouth_write: Tensor
     mouth_rest: Tensor
+    brows_read: Tensor
+    brows_write: Tensor
+    brows_rest: Tensor
+    gaze_read: Tensor
+    gaze_write: Tensor
+    gaze_rest: Tensor
     look_axes: Tensor
     look_worn: Tensor
 
@@ -78,9 +110,12 @@ class LatentSpace(nn.Module):
         for name, count in (("latent", latent), ("head", len(HEAD))):
             self.register_buffer(f"{name}_mean", torch.zeros(count))
             self.register_buffer(f"{name}_std", torch.ones(count))
-        self.register_buffer("mouth_read", torch.zeros(latent, MOUTH))
-        self.register_buffer("mouth_write", torch.zeros(MOUTH, latent))
-        self.register_buffer("mouth_rest", torch.zeros(MOUTH))
+        self.register_buffer("head_read", torch.zeros(latent, len(HEAD)))
+        self.register_buffer("head_write", torch.zeros(len(HEAD), latent))
+        for part, count in PARTS.items():
+            self.register_buffer(f"{part}_read", torch.zeros(latent, count))
+            self.register_buffer(f"{part}_write", torch.zeros(count, latent))
+            self.register_buffer(f"{part}_rest", torch.zeros(count))
         self.register_buffer("look_axes", torch.zeros(latent, LOOK))
         self.register_buffer("look_worn", torch.zeros(LOOK))
 
@@ -96,36 +131,54 @@ class LatentSpace(nn.Module):
         self.head_mean.copy_(head.mean(0))
         self.head_std.copy_(head.std(0).clamp(min=1e-4))
 
-    def set_mouth(self, latents: Tensor, mouth: Tensor, still: Tensor) -> None:
-        """Learn where in the latents the mouth is.
+    def set_face(self, latents: Tensor, head: Tensor, shapes: Mapping[str, Tensor], still: Tensor) -> None:
+        """Learn where in the latents head, mouth, brows and gaze are told.
 
         Args:
-            latents: [N, L]. mouth: [N, K] its measured shape. still: bool [N], frames in which it rests (silence).
+            latents: [N, L]. head: [N, 7]. shapes: the measured shapes of PARTS, [N, K] each.
+            still: bool [N], frames in which the mouth rests (silence).
         """
         x = (latents - self.latent_mean) / self.latent_std
-        y = (mouth - mouth.mean(0)) / mouth.std(0).clamp(min=1e-3)
-        _, _, axes = torch.pca_lowrank(y, MOUTH, center=False)
-        scores = y @ axes  # [N, MOUTH]
-        eye = torch.eye(x.shape[1])
-        self.mouth_read.copy_(torch.linalg.solve(x.T @ x / len(x) + 1e-2 * eye, x.T @ scores / len(x)))
-        told = x @ self.mouth_read
-        self.mouth_write.copy_(torch.linalg.lstsq(told, latents - latents.mean(0)).solution)
-        self.mouth_rest.copy_(told[still].mean(0) if still.any() else told.mean(0))
+        gram = x.T @ x / len(x) + 1e-2 * torch.eye(x.shape[1])
+
+        def reading(values: Tensor) -> Tensor:
+            return torch.linalg.solve(gram, x.T @ values / len(x))
+
+        self.head_read.copy_(reading((head - self.head_mean) / self.head_std))
+        told = {"head": x @ self.head_read}
+        for part, count in PARTS.items():
+            y = (shapes[part] - shapes[part].mean(0)) / shapes[part].std(0).clamp(min=1e-3)
+            if y.shape[1] > count:
+                y = y @ torch.pca_lowrank(y, count, center=False)[2]
+            getattr(self, f"{part}_read").copy_(reading(y))
+            told[part] = x @ getattr(self, f"{part}_read")
+            rested = still if part == "mouth" and still.any() else torch.ones_like(still)
+            getattr(self, f"{part}_rest").copy_(told[part][rested].mean(0))
+        self.mouth_write.copy_(torch.linalg.lstsq(told["mouth"], x).solution)
 
     def set_look(self, clips: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Learn how takes differ apart from head and mouth, and which look is the commonest; that one will be worn.
+        """Learn what head, mouth, brows and gaze do to latents within a take, how takes differ apart from that, and which
+        look is the commonest; that one will be worn.
 
         Speech does not say how the hair was combed that day; left to itself, a regressor wanders from one take's look to
-        another's while it speaks.
+        another's while it speaks. Across takes, heads differ together with hair and clothes.
 
         Args:
             clips: latents [T, L] and head values [T, 7] of each.
         """
         pairs = [((x - self.latent_mean) / self.latent_std, (h - self.head_mean) / self.head_std) for x, h in clips if len(x)]
-        pairs = [(x, torch.cat([h, x @ self.mouth_read], 1)) for x, h in pairs]
+        pairs = [(x, torch.cat([h, *(x @ getattr(self, f"{part}_read") for part in PARTS)], 1)) for x, h in pairs]
         within = [torch.cat([p[k] - p[k].mean(0) for p in pairs]) for k in (0, 1)]
-        moved = torch.linalg.lstsq(within[1], within[0]).solution  # [7 + MOUTH, L]: what head and mouth do to latents
-        taken = torch.linalg.qr(moved.T).Q
+        gram = within[1].T @ within[1] / len(within[1])
+        ridge = 1e-3 * torch.eye(len(gram)) * gram.diagonal().mean()
+        moved = torch.linalg.solve(gram + ridge, within[1].T @ within[0] / len(within[1]))  # [7 + ..., L], each while the others stay
+        head, brows = moved[: len(HEAD)], len(HEAD) + MOUTH
+        self.head_write.copy_(torch.linalg.pinv(head @ self.head_read, rtol=1e-2) @ head)  # so that what is written is read
+        self.brows_write.copy_(moved[brows : brows + PARTS["brows"]])
+        turned, looked = within[1][:, : len(HEAD)], within[1][:, -PARTS["gaze"] :]
+        alone = looked - turned @ (torch.linalg.pinv(turned) @ looked)  # eyes stay on what they look at while the head turns
+        self.gaze_write.copy_(2 * alone.std(0)[:, None] * moved[-PARTS["gaze"] :])
+        taken = torch.linalg.qr(moved[:brows].T).Q  # by head and mouth
         looks = torch.stack([x.mean(0) for x, _ in pairs])
         free = looks - looks @ taken @ taken.T
         spread = free - free.mean(0)
@@ -143,14 +196,27 @@ class LatentSpace(nn.Module):
         """What a take wears, from its latents [T, L]; not shifted."""
         return Look((((latents - self.latent_mean) / self.latent_std) @ self.look_axes).mean(0), torch.zeros_like(self.latent_mean))
 
-    def articulate(self, latents: Tensor, amplitude: float, look: Look | None = None) -> Tensor:
-        """Latents [T, L] with the mouth moved `amplitude` times as far from where it rests, and one look throughout.
+    def head_of(self, latents: Tensor) -> Tensor:
+        """Head values that latents [..., L] show: [..., 7]."""
+        return (latents - self.latent_mean) / self.latent_std @ self.head_read * self.head_std + self.head_mean
+
+    def articulate(self, latents: Tensor, manner: Manner = NATURAL, look: Look | None = None, head: Tensor | None = None,
+                   moving: Tensor | float = 1.0) -> Tensor:  # fmt: skip
+        """Latents [T, L] of a face that acts in another manner and wears one look throughout.
 
         Args:
             look: see `look_of` (default: the commonest of the footage).
+            head: [T, 7] head values that the latents shall show (NaN: as they do); what a network that was told of them has
+                made of it falls short where they are rare.
+            moving: [T, 1], 0..1, how far of all that the mouth may move (0: it rests).
         """
         normal = (latents - self.latent_mean) / self.latent_std
-        worn = (self.look_worn if look is None else look.worn) - normal @ self.look_axes
-        opened = (amplitude - 1) * (normal @ self.mouth_read - self.mouth_rest) @ self.mouth_write
-        out = latents + opened + worn @ self.look_axes.T * self.latent_std
+        moved = ((self.look_worn if look is None else look.worn) - normal @ self.look_axes) @ self.look_axes.T
+        moved = moved + (manner.amplitude * moving - 1) * (normal @ self.mouth_read - self.mouth_rest) @ self.mouth_write
+        moved = moved + (manner.expression - 1) * (normal @ self.brows_read - self.brows_rest) @ self.brows_write
+        if head is not None:
+            short = (head - self.head_mean) / self.head_std - (normal + moved) @ self.head_read
+            moved = moved + short.nan_to_num() @ self.head_write
+        moved = moved + torch.tensor(manner.gaze, dtype=latents.dtype, device=latents.device) @ self.gaze_write
+        out = latents + moved * self.latent_std
         return out if look is None else out + look.shift

@@ -28,3 +28,16 @@ def speech_activity(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
     ones = np.ones(5)
     spread = np.convolve(active, ones)[2:-2] > 0  # closing: dilate by two frames ...
     return np.asarray(np.convolve(spread, ones)[2:-2] >= 5, bool) | active  # ... and erode again
+
+
+LEAD, FADE = 0.12, 0.08  # seconds that a mouth moves before and after speech, and in which it comes to rest
+
+
+def moving_share(active: NDArray[np.bool_], rate: float) -> NDArray[np.float32]:
+    """How far a mouth may move, 0..1, given where speech is: bool [T] at `rate` a second -> [T]; it opens before it is heard
+    and closes after it, and rests elsewhere."""
+    lead, fade = max(1, round(LEAD * rate)), max(1, round(FADE * rate))
+    if not len(active):
+        return np.zeros(0, np.float32)
+    near = np.convolve(np.pad(active.astype(float), lead), np.ones(2 * lead + 1), "valid") > 0
+    return np.convolve(np.pad(near.astype(np.float32), fade, mode="edge"), np.full(2 * fade + 1, 1 / (2 * fade + 1), np.float32), "valid")

@@ -44,7 +44,7 @@ def agree(seen: NDArray[np.float32], known: NDArray[np.float32]) -> bool:
 
 def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Report, kind: Literal["regressor", "sampler"] = "regressor") -> float | None:
     """The amplitude at which one of the avatar's motion models articulates like the person; None where faces cannot be measured."""
-    features, ratios = speech_features(corpus, avatar.recipe.speech, report), []
+    features, ratios = speech_features(corpus, avatar.recipe, report), []
     try:
         with FaceTracker(1) as tracker:
             real = np.concatenate([openings(corpus.frames(n), tracker) for n in names])

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from talkers.codec import CodecConfig, DiffusionAutoencoder, from_frames, shared_noise, to_frames
 from talkers.codec.schedule import TIMESTEPS, diffuse, target_of
 from talkers.corpus import Corpus
-from talkers.errors import ArtefactError
+from talkers.errors import ArtefactError, UsageError
 from talkers.face.regions import region_figures
 from talkers.media import write_png
 from talkers.montage import montage
@@ -106,6 +106,8 @@ def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | No
         the codec with its averaged weights.
     """
     settings = recipe.codec_training
+    if not settings.frames and start is None:
+        raise UsageError("the codec shall see 0 frames", todo="Name an avatar whose codec to take with --start, or let it see some")
     store = FrameStore(corpus, report)
     test = held_out(corpus.names)
     train = store.indices(training_clips(corpus, recipe.minutes))
@@ -121,6 +123,8 @@ def train_codec(corpus: Corpus, recipe: Recipe, folder: Path, budget: float | No
             module.codec.unet.appearance.set_mean(some.mean(0, keepdim=True))
     if start is not None:
         begin_with(start, "codec", module.codec, "codec.")
+        if not settings.frames:
+            return module.codec
     module.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.compile:
         module.codec.unet.compile()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
+import soxr
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
@@ -15,16 +16,31 @@ from torch.utils.data import Dataset
 
 from talkers.codec import DiffusionAutoencoder, from_frames
 from talkers.corpus import Corpus
-from talkers.corpus.store import fill_gaps
+from talkers.corpus.store import ClipRecord, fill_gaps
+from talkers.experts.load import sounds_of
+from talkers.experts.words import sentence_of_name
 from talkers.media import AUDIO_RATE
 from talkers.media.encode import atomic
 from talkers.motion.model import at_frames
-from talkers.speech import FEATURE_RATE, SpeechConfig, features_of, load_speech_encoder, loudness, speech_gain
+from talkers.recipes import Recipe
+from talkers.speech import FEATURE_RATE, features_of, load_speech_encoder, loudness, speech_gain
 from talkers.training.frames import FrameStore, face_shape
 from talkers.training.progress import Report
+from talkers.training.voices import Alteration, altered, at_positions, generator, matched, wordless
+from talkers.voice import load_voice
 
-RENDITIONS = ("recorded", "gated", "silent")
-"""How the motion model hears a clip: as it was recorded, with digital silence between the words, and not at all."""
+VOICES = 3  # times that a clip is said by somebody else
+SYNTHETIC = 2  # times that it is said by a synthetic voice, if there are any
+UNSAID = ("silent", "wordless")
+
+
+def renditions(recipe: Recipe) -> tuple[str, ...]:
+    """How the motion model hears a clip: as it was recorded, with digital silence between the words, not at all, something
+    that is not speech in its place, and said by others elsewhere."""
+    others = [f"voice {k + 1}" for k in range(VOICES)]
+    if recipe.motion_training.synthetic:
+        others += [f"voice {VOICES + k + 1}, synthetic" for k in range(SYNTHETIC)]
+    return ("recorded", "gated", *UNSAID, *others)
 
 
 def gated(samples: NDArray[np.float32], speech: NDArray[np.bool_], frame_rate: float) -> NDArray[np.float32]:
@@ -33,22 +49,48 @@ def gated(samples: NDArray[np.float32], speech: NDArray[np.bool_], frame_rate: f
     return np.asarray(samples * np.interp(np.arange(len(samples)), middles, speech), np.float32)
 
 
-def speech_features(corpus: Corpus, config: SpeechConfig, report: Report) -> dict[str, Tensor]:
-    """Features of every clip in all RENDITIONS, two a frame: {name: float16 [3, 2 T, F]}; cached beside the corpus."""
-    key = sha256(f"{config} {corpus.digest()} 2".encode()).hexdigest()[:16]
+def sentence_of(clip: ClipRecord) -> str | None:
+    """What is said in a clip: its transcript, or what its name spells in GRID's way."""
+    spelt = sentence_of_name(clip.name)
+    return clip.transcript or (" ".join(spelt) if spelt else None)
+
+
+def speech_features(corpus: Corpus, recipe: Recipe, report: Report) -> dict[str, Tensor]:
+    """Features of every clip in all renditions, two a frame: {name: float16 [R, 2 T, F]}; cached beside the corpus.
+
+    A synthetic voice says a clip's transcript; its features are brought into the clip's own time. A clip without a
+    transcript is said by one more altered voice.
+    """
+    config, said_by = recipe.speech, recipe.motion_training.synthetic
+    key = sha256(f"{config} {corpus.digest()} {renditions(recipe)} {said_by} 3".encode()).hexdigest()[:16]
     path = corpus.folder / ".cache" / f"speech-{key}.safetensors"
     if path.exists():
         return load_file(path)
     encoder, rate = load_speech_encoder(config), float(corpus.rate)
+    tellers = [load_voice(name) for name in said_by]
     features: dict[str, Tensor] = {}
     nothing: dict[int, Tensor] = {}  # what silence sounds like, by its frames
+
+    def heard(sound: NDArray[np.float32]) -> Tensor:
+        return features_of(encoder, sound, speech_gain(loudness(sound, AUDIO_RATE, 40, len(sound) * 40 // AUDIO_RATE)))
+
     for done, clip in enumerate(corpus.clips):
-        samples = corpus.audio(clip.name)
-        gain = speech_gain(loudness(samples, AUDIO_RATE, rate, clip.frames))
-        if clip.frames not in nothing:
-            nothing[clip.frames] = features_of(encoder, np.zeros_like(samples))
-        heard = [features_of(encoder, sound, gain) for sound in (samples, gated(samples, corpus.column("speech", clip.name), rate))]
-        rows = [at_frames(f, FEATURE_RATE, rate, 0, clip.frames) for f in (*heard, nothing[clip.frames])]
+        samples, sentence, count = corpus.audio(clip.name), sentence_of(clip), clip.frames
+        own = heard(samples)
+        if count not in nothing:
+            nothing[count] = at_frames(heard(np.zeros_like(samples)), FEATURE_RATE, rate, 0, count)
+        told = [own, heard(gated(samples, corpus.column("speech", clip.name), rate))]
+        rows = [*(at_frames(f, FEATURE_RATE, rate, 0, count) for f in told), nothing[count]]
+        rows.append(at_frames(heard(wordless(len(samples), generator(clip.name, 0))), FEATURE_RATE, rate, 0, count))
+        for k in range(VOICES + (SYNTHETIC if tellers else 0)):
+            random = generator(clip.name, 1 + k)
+            if k >= VOICES and sentence is not None:
+                teller = tellers[int(random.integers(len(tellers)))]
+                spoken = heard(np.asarray(soxr.resample(teller.say(sentence).samples, teller.rate, AUDIO_RATE), np.float32))
+                rows.append(at_frames(at_positions(spoken, matched(own, spoken)), FEATURE_RATE, rate, 0, count))
+            else:
+                how = Alteration.drawn(random)
+                rows.append(at_frames(heard(altered(samples, how, random)), FEATURE_RATE / how.speed, rate, 0, count))
         features[clip.name] = torch.stack(rows).half().contiguous()
         report("hearing speech", done + 1, len(corpus.clips))
     with atomic(path) as temporary:
@@ -80,23 +122,32 @@ def head_values(corpus: Corpus, name: str) -> NDArray[np.float32]:
 class MotionData:
     """Clips of a corpus for stage 2; `usable` marks frames with a face."""
 
-    features: dict[str, Tensor]  # [3, 2 T, F], see RENDITIONS
+    renditions: tuple[str, ...]
+    features: dict[str, Tensor]  # [R, 2 T, F], see `speech_features`
     latents: dict[str, Tensor]  # [T, L]
     heads: dict[str, Tensor]  # [T, 7]
     shapes: dict[str, Tensor]  # [T, 133]
     usable: dict[str, Tensor]  # bool [T]
     silent: dict[str, Tensor]  # bool [T]
+    sounds: dict[str, Tensor]  # [4 T, 80], what the experts hear of the recordings; empty if they are not asked
 
     @staticmethod
-    def collect(corpus: Corpus, names: Sequence[str], store: FrameStore, codec: DiffusionAutoencoder, speech: SpeechConfig, report: Report) -> MotionData:
+    def collect(corpus: Corpus, names: Sequence[str], store: FrameStore, codec: DiffusionAutoencoder, recipe: Recipe, report: Report) -> MotionData:
         """Everything of the named clips."""
+        return MotionData.told(corpus, names, frame_latents(codec, store, names, report), recipe, report)
+
+    @staticmethod
+    def told(corpus: Corpus, names: Sequence[str], latents: dict[str, Tensor], recipe: Recipe, report: Report) -> MotionData:
+        """Everything of the named clips, their latents being known."""
         return MotionData(
-            speech_features(corpus, speech, report),
-            frame_latents(codec, store, names, report),
+            renditions(recipe),
+            speech_features(corpus, recipe, report),
+            latents,
             {n: torch.from_numpy(head_values(corpus, n)) for n in names},
             {n: torch.from_numpy(face_shape(corpus, n)) for n in names},
             {n: torch.from_numpy(np.array(corpus.column("face", n), dtype=bool)) for n in names},
             {n: ~torch.from_numpy(np.array(corpus.column("speech", n), dtype=bool)) for n in names},
+            {n: sounds_of(corpus.audio(n), corpus.clip(n).frames).T for n in names} if recipe.motion_training.sync_weight else {},
         )
 
     @property
@@ -120,14 +171,12 @@ def fit_readout(latents: Tensor, shapes: Tensor, ridge: float = 1e-2) -> Tensor:
 class WindowDataset(Dataset[dict[str, Tensor]]):
     """Windows of clips, padded to one length: every clip at every start, in the renditions asked for.
 
-    In the silent rendition the mouth rests: `resting` latents take the place of the measured ones.
+    Where nothing is said the mouth rests: `resting` latents take the place of the measured ones.
     """
 
-    def __init__(
-        self, data: MotionData, names: Sequence[str], window: int, renditions: Sequence[str] = ("recorded",), resting: dict[str, Tensor] | None = None
-    ):
+    def __init__(self, data: MotionData, names: Sequence[str], window: int, kinds: Sequence[str] = ("recorded",), resting: dict[str, Tensor] | None = None):
         self.data, self.window, self.resting = data, window, resting or data.latents
-        self.rows = [(n, s, RENDITIONS.index(r)) for r in renditions for n in names for s in range(max(1, len(data.latents[n]) - window + 1))]
+        self.rows = [(n, s, data.renditions.index(kind)) for kind in kinds for n in names for s in range(max(1, len(data.latents[n]) - window + 1))]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -135,7 +184,7 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         name, start, rendition = self.rows[index]
         data, end = self.data, start + self.window
-        latents = self.resting if RENDITIONS[rendition] == "silent" else data.latents
+        latents = self.resting if data.renditions[rendition] in UNSAID else data.latents
 
         def cut(rows: Tensor, a: int, b: int) -> Tensor:
             part = rows[a:b].float()
@@ -149,4 +198,5 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
             "head": cut(data.heads[name], start, end),
             "exists": mask,
             "usable": cut(data.usable[name], start, end) > 0,
-        }
+            "silent": cut(data.silent[name], start, end) > 0,
+        } | ({"sounds": cut(data.sounds[name], 4 * start, 4 * end)} if data.sounds else {})

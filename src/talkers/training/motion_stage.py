@@ -5,35 +5,68 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError
-from talkers.motion import LatentSpace, Speech2Latent
+from talkers.experts import load_expert
+from talkers.experts.models import POINTS, SyncExpert
+from talkers.motion import LatentSpace, Manner, Speech2Latent
 from talkers.motion.model import masked_mse, velocity
 from talkers.recipes import MotionTraining, Recipe, SamplerTraining
-from talkers.training.frames import MOUTH_NUMBERS, PositionSampler, held_out, training_clips
-from talkers.training.motion_data import RENDITIONS, MotionData, WindowDataset, fit_readout
+from talkers.training.frames import PositionSampler, face_parts, held_out, training_clips
+from talkers.training.motion_data import UNSAID, MotionData, WindowDataset, fit_readout
 from talkers.training.progress import Pace, Report, quiet
 from talkers.training.run import StageModule, begin_with, fit
 
 Mover = TypeVar("Mover", bound=LatentSpace)
 
 
+class Experts(nn.Module):
+    """Experts that see points, as losses: frozen. What they see is read off the latents linearly.
+
+    Args:
+        points: [L, 81], normalised latents -> lip shape apart from its mean.
+    """
+
+    points: Tensor
+
+    def __init__(self, points: Tensor):
+        super().__init__()
+        self.register_buffer("points", points, persistent=False)
+        self.lips, self.sync = (load_expert(f"{task}-points").model for task in ("lips", "sync"))
+
+    def losses(self, made: Tensor, real: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Of normalised latents [B, T, L]: how otherwise the lips are read (Kullback and Leibler), in nats a frame, and how
+        unlike lips and sound are where something is said (1 - cosine)."""
+        heard, usable = batch["exists"], batch["usable"]
+        shown = [(x @ self.points) * heard[..., None] for x in (made, real)]
+        with torch.backends.cudnn.flags(enabled=False):  # whose GRU has no gradient outside training
+            read, wanted = (self.lips(x) for x in shown)
+        parts = {"lips": ((wanted.exp() * (wanted - read)).sum(-1) * usable).sum() / usable.sum().clamp(min=1)}
+        if "sounds" in batch:
+            like = (cast(SyncExpert, self.sync).see(shown[0]) * cast(SyncExpert, self.sync).hear(batch["sounds"].transpose(1, 2))).sum(-1)
+            spoken = usable & ~batch["silent"]
+            parts["sync"] = ((1 - like) * spoken).sum() / spoken.sum().clamp(min=1)
+        return parts
+
+
 class MotionModule(StageModule):
-    """Training step of speech2latent: the paper's losses on latents and pose, with velocity and shape beside them."""
+    """Training step of speech2latent: the paper's losses on latents and pose, with velocity and shape beside them, and, if
+    the recipe asks for them, those of experts."""
 
     readout: Tensor
 
-    def __init__(self, model: Speech2Latent, training: MotionTraining, pace: Pace, seed: int, readout: Tensor):
+    def __init__(self, model: Speech2Latent, training: MotionTraining, pace: Pace, seed: int, readout: Tensor, experts: Experts | None = None):
         super().__init__(training, pace, seed, training.batch * training.window)
         self.model = model
         self.register_buffer("readout", readout)
+        self._experts = [experts]  # in a list: not trained, not saved
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Losses in normalised units, pose given (teacher forcing)."""
@@ -44,7 +77,9 @@ class MotionModule(StageModule):
         real = (batch["latents"] - model.latent_mean) / model.latent_std
         head = (motion.head.float() - model.head_mean) / model.head_std
         real_head = (batch["head"] - model.head_mean) / model.head_std
-        return {
+        experts = self._experts[0]
+        told = experts.to(made.device).losses(made, real, batch) if experts is not None else {}
+        return told | {
             "latent": masked_mse(made, real, usable),
             "velocity": masked_mse(velocity(made), velocity(real), both),
             "pose": masked_mse(head[..., :6], real_head[..., :6], usable),
@@ -55,7 +90,11 @@ class MotionModule(StageModule):
         parts, config = self.losses(batch), self.training_config
         for name, value in parts.items():
             self.log(f"train/{name}", value, prog_bar=name == "latent")
-        return parts["latent"] + config.velocity_weight * parts["velocity"] + config.pose_weight * parts["pose"] + config.readout_weight * parts["readout"]
+        total = parts["latent"] + config.velocity_weight * parts["velocity"] + config.pose_weight * parts["pose"] + config.readout_weight * parts["readout"]
+        for name, weight in (("lips", config.lips_weight), ("sync", config.sync_weight)):
+            if weight:
+                total = total + weight * parts[name]
+        return total
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         for name, value in self.losses(batch).items():
@@ -98,13 +137,15 @@ def train_mover(
     latents, heads, shapes = (data.joined(what, names) for what in (data.latents, data.heads, data.shapes))
     model.set_statistics(latents, heads)
     model.look_axes.zero_()  # while it learns, every take has its own
-    model.set_mouth(latents, shapes[:, list(MOUTH_NUMBERS)], data.joined(data.silent, names))
+    model.set_face(latents, heads, face_parts(shapes), data.joined(data.silent, names))
     pace = Pace(settings.frames, budget)
     module = module_of(model, pace, fit_readout(latents, shapes))
-    resting = {n: torch.where(data.silent[n][:, None], data.latents[n], model.articulate(data.latents[n], 0.0)) for n in names}
-    windows = WindowDataset(data, names, settings.window, RENDITIONS, resting)
+    resting = {n: torch.where(data.silent[n][:, None], data.latents[n], model.articulate(data.latents[n], Manner(amplitude=0.0))) for n in names}
+    windows = WindowDataset(data, names, settings.window, data.renditions, resting)
     indices = np.arange(len(windows))
-    often = np.repeat([1.0, settings.quiet_share / 2, settings.quiet_share / 2], len(windows) // len(RENDITIONS))
+    voices = sum(kind.startswith("voice") for kind in data.renditions)
+    share = {"recorded": 1.0, **dict.fromkeys(("gated", *UNSAID), settings.quiet_share / 3)}
+    often = np.repeat([share.get(kind, settings.voices_share / voices) for kind in data.renditions], len(windows) // len(data.renditions))
 
     def loader() -> DataLoader[Any]:
         sampler = PositionSampler(indices, often, settings.batch, recipe.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size)
@@ -129,6 +170,9 @@ def train_motion(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path,
             begin_with(start, "motion", model, "model.")
 
     def module_of(model: Speech2Latent, pace: Pace, readout: Tensor) -> MotionModule:
-        return MotionModule(model, settings, pace, recipe.seed, readout)
+        asked = settings.lips_weight or settings.sync_weight
+        shapes = data.joined(data.shapes, [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()])[:, :POINTS]
+        experts = Experts(readout[:, :POINTS] * shapes.std(0).clamp(min=1e-4)) if asked else None
+        return MotionModule(model, settings, pace, recipe.seed, readout, experts)
 
     return train_mover("motion", model, module_of, settings, corpus, recipe, data, folder, budget, report, trainer_options)

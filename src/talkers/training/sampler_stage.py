@@ -39,8 +39,23 @@ class FlowModule(StageModule):
         begun = (torch.rand(b, 1, device=rows.device) < 0.5) * torch.randint(4, count // 2, (b, 1), device=rows.device)
         return torch.maximum(given, (torch.arange(count, device=rows.device)[None] < begun).float()[..., None])
 
+    @staticmethod
+    def _turned(batch: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+        """Batches in some of whose windows the end comes first: what is known beforehand is then of another time, as a
+        reference clip is."""
+        b, count = batch["exists"].shape
+        turn = (torch.rand(b, 1, device=batch["exists"].device) < share) * torch.randint(4, count // 2, (b, 1), device=batch["exists"].device)
+        at = (torch.arange(count, device=turn.device)[None] - turn) % count
+        pairs = torch.stack([2 * at, 2 * at + 1], -1).reshape(b, -1)
+        turned = {}
+        for name, rows in batch.items():
+            index = pairs if name == "features" else at
+            turned[name] = rows.gather(1, index.reshape(*index.shape, *[1] * (rows.ndim - 2)).expand(-1, -1, *rows.shape[2:]))
+        return turned
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         model, config = self.model, self.training_config
+        batch = self._turned(batch, config.turned_share)
         rows = model.rows(batch["latents"], batch["head"])
         b, count, width = rows.shape
         noise = smoothed(torch.randn(b, count + 2 * NEAR, width, device=rows.device))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import talkers
 from talkers import recipes
@@ -104,7 +105,7 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     share = {stage: budget * part / whole if budget else None for stage, part in SHARES.items()}
     codec = train_codec(corpus, recipe, folder, share["codec"], report, trainer_options, start)
     clips = [*training_clips(corpus, recipe.minutes), *held_out(corpus.names)]
-    data = MotionData.collect(corpus, clips, FrameStore(corpus, report), codec, recipe.speech, report)
+    data = MotionData.collect(corpus, clips, FrameStore(corpus, report), codec, recipe, report)
     motion = train_motion(corpus, recipe, data, folder, share["motion"], report, trainer_options, start)
     sampler = train_sampler(corpus, recipe, data, folder, share["sampler"], report, trainer_options) if asked["sampler"] else None
     listener = train_listener(corpus, recipe, motion, folder, share["listener"], report, trainer_options) if asked["listener"] else None
@@ -133,6 +134,13 @@ def begun_with(start: Path) -> dict[str, Any]:
     return said
 
 
+def follows(heads: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By how much position and scale change with each angle: head values [N, 7] -> [3, 3]."""
+    moved = heads - heads.mean(0)
+    ridge = 1e-3 * np.eye(3) * max(float(np.square(moved[:, :3]).mean()), 1e-6)
+    return np.asarray(np.linalg.solve(moved[:, :3].T @ moved[:, :3] / len(moved) + ridge, moved[:, :3].T @ moved[:, 3:6] / len(moved)), np.float32)
+
+
 class Movers(NamedTuple):
     """What moves an avatar's face."""
 
@@ -156,7 +164,7 @@ def save_avatar(
     names = [n for n in training_clips(corpus, recipe.minutes) if corpus.column("face", n).any()]
     heads = np.concatenate([head_values(corpus, n)[np.asarray(corpus.column("face", n), bool)] for n in names])
     low, high = np.percentile(heads, [1, 99], axis=0)
-    features = next(iter(speech_features(corpus, recipe.speech, report).values())).shape[-1]
+    features = next(iter(speech_features(corpus, recipe, report).values())).shape[-1]
     write_weights(out / "codec.safetensors", codec.state_dict(), recipe.weights)
     for part, model in movers._asdict().items():
         if model is not None:
@@ -167,7 +175,14 @@ def save_avatar(
         "talkers": talkers.__version__,
         "recipe": recipes.to_dict(recipe),
         "speech": {"encoder": recipe.speech.encoder, "width": features},
-        "head": {"names": HEAD, "mean": heads.mean(0).tolist(), "std": heads.std(0).tolist(), "low": low.tolist(), "high": high.tolist()},
+        "head": {
+            "names": HEAD,
+            "follows": follows(heads).tolist(),
+            "mean": heads.mean(0).tolist(),
+            "std": heads.std(0).tolist(),
+            "low": low.tolist(),
+            "high": high.tolist(),
+        },
         "data": {
             "digest": corpus.digest(names),
             "clips": len(names),
@@ -201,7 +216,7 @@ def save_avatar(
 
 def measure(avatar: Avatar, corpus: Corpus, names: list[str], out: Path, report: Report) -> dict[str, Any]:
     """Figures of the codec alone and of speech with measured pose, beside the clip's mean frame; also the preview."""
-    features = speech_features(corpus, avatar.recipe.speech, report)
+    features = speech_features(corpus, avatar.recipe, report)
     store = FrameStore(corpus, report)
     totals: dict[str, list[dict[str, float]]] = {"codec": [], "speech_given_pose": [], "mean_frame": []}
     for done, name in enumerate(names):

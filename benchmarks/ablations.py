@@ -1,0 +1,116 @@
+"""What each part of the motion model is worth: motion models trained with one thing changed, on one avatar's frozen codec.
+
+    python benchmarks/ablations.py CORPUS -o FOLDER [--avatar default] [--frames 600000] [--clips 8] [--only NAME ...]
+
+CORPUS is the prepared corpus that the avatar was trained on. Every variant is trained from nothing on the same number of
+frames and speaks the same held-out clips, with the measured pose (and the clip's look) and with the predicted one. The mouth
+is not enlarged (amplitude 1). Interrupted, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from talkers import Avatar, Controls
+from talkers.corpus import Corpus
+from talkers.evaluation.judges import load_judges
+from talkers.evaluation.variants import Mover, features_at_frames
+from talkers.evaluation.watched import watch
+from talkers.experts.words import sentence_of_name
+from talkers.face.regions import region_boxes, region_figures
+from talkers.recipes import Recipe, with_settings
+from talkers.training.frames import FrameStore, held_out, training_clips
+from talkers.training.motion_data import MotionData, frame_latents, head_values
+from talkers.training.motion_stage import train_motion
+from talkers.training.progress import quiet
+from talkers.training.run import machine
+from talkers.training.sampler_stage import train_sampler
+
+VARIANTS: dict[str, list[str]] = {
+    "as it is": [],
+    "no pose adaptor": ["motion.pose_adaptor=false"],
+    "log-mel": ["speech.encoder=log-mel", "speech.layers=[]"],
+    "6 minutes": ["minutes=6"],
+    "no other voices": ["motion_training.voices_share=0"],
+    "lip reader as loss": ["motion_training.lips_weight=0.3"],
+    "sync expert as loss": ["motion_training.sync_weight=0.3"],
+    "both experts as losses": ["motion_training.lips_weight=0.3", "motion_training.sync_weight=0.3"],
+    "sampler": [],
+}
+SHOWN = (
+    "mouth_r2",
+    "lip_wer",
+    "lip_wer_points",
+    "in_sync",
+    "in_sync_points",
+    "articulation",
+    "lmd_mouth",
+    "bilabial_closure",
+    "pose_std_ratio",
+    "pose_speed_ratio",
+)
+
+
+def trained(kind: str, recipe: Recipe, base: Avatar, corpus: Corpus, latents: dict[str, torch.Tensor], folder: Path) -> Avatar:
+    """The avatar with a motion model of this recipe."""
+    names = [*training_clips(corpus, recipe.minutes), *held_out(corpus.names)]
+    data = MotionData.told(corpus, names, {n: latents[n] for n in names}, recipe, quiet)
+    about = base.about | {"speech": {"encoder": recipe.speech.encoder, "width": data.feature_width}, "articulation": 1.0, "sampler_articulation": 1.0}
+    motion = base.motion if kind == "sampler" else train_motion(corpus, recipe, data, folder)
+    sampler = train_sampler(corpus, recipe, data, folder) if kind == "sampler" else None
+    return Avatar(base.folder, about, recipe, base.codec, motion, sampler, None, base.device)
+
+
+def scores(avatar: Avatar, corpus: Corpus, names: list[str], kind: str) -> dict[str, dict[str, float]]:
+    """Figures with the measured and the predicted pose, means over clips."""
+    mover: Mover = "sampler" if kind == "sampler" else "regressor"
+    rows: dict[str, list[dict[str, float]]] = {"measured pose": [], "predicted pose": []}
+    judges = load_judges()
+    for name in names:
+        real, samples = corpus.frames(name), corpus.audio(name)
+        head = torch.from_numpy(head_values(corpus, name))
+        heard = features_at_frames(avatar, samples, len(real))
+        look = avatar.look_of(avatar.encode(real), heard, head, mover)
+        spoken = np.stack(list(avatar.speak(samples, controls=Controls(motion=mover))))
+        spoken = np.concatenate([spoken, np.repeat(spoken[-1:], max(0, len(real) - len(spoken)), 0)])[: len(real)]
+        made = {"measured pose": avatar.decode(avatar.latents(heard, head, look=look, kind=mover)), "predicted pose": spoken}
+        seen, sentence = watch(real), sentence_of_name(name)
+        boxes, speech = region_boxes(corpus.column("landmarks", name), corpus.size), np.asarray(corpus.column("speech", name), bool)
+        for pose, frames in made.items():
+            told = judges.judge(watch(frames), seen, samples, speech, sentence, judges.said_when(samples, sentence)).figures
+            rows[pose].append(region_figures(frames, real, boxes) | told)
+    return {pose: {k: round(float(np.nanmean([r[k] for r in told])), 3) for k in SHOWN} for pose, told in rows.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--avatar", default="default")
+    parser.add_argument("--frames", type=int, default=600_000)
+    parser.add_argument("--clips", type=int, default=8)
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
+    options = parser.parse_args()
+    base, corpus = Avatar.load(options.avatar), Corpus(options.corpus)
+    plain = Avatar.load(options.avatar)  # in full precision, as training encodes
+    latents = frame_latents(plain.codec.float(), FrameStore(corpus), corpus.names, quiet)
+    names, table = held_out(corpus.names)[: options.clips], {}
+    for kind in options.only:
+        recipe = with_settings(base.recipe, VARIANTS[kind])
+        motion = dataclasses.replace(recipe.motion_training, frames=options.frames)
+        recipe = dataclasses.replace(recipe, motion_training=motion, sampler_training=dataclasses.replace(recipe.sampler_training, frames=options.frames))
+        avatar = trained(kind, recipe, base, corpus, latents, options.output / kind.replace(" ", "-"))
+        table[kind] = scores(avatar, corpus, names, kind)
+        print(json.dumps({kind: table[kind]}), flush=True)
+        report = {"machine": machine(), "avatar": base.folder.name, "frames": options.frames, "clips": names, "ablations": table}
+        (options.output / "ablations.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

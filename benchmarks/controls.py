@@ -1,0 +1,116 @@
+"""Does an avatar do what its controls ask? Everything is measured on the frames that it makes.
+
+    python benchmarks/controls.py CORPUS [--avatar default] [--motion regressor] [--clips 4] [-o controls.json]
+
+CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is spoken with one control
+changed at a time. Poses: the mean absolute difference between asked and tracked angles in degrees, for poses inside the
+footage's range, and the lip readers' word errors beside those with the predicted pose; what the tracker says of the
+corpus's own frames, beside what was measured in the source video, is the scale (a tracker's angles depend on the crop). Amplitude: the standard deviation of
+the mouth's opening in frames with speech, relative to amplitude 1. Expression: likewise of the brows' blendshapes. Blinks:
+how many are seen of those asked for. Gaze: the iris between the corners of the eyes, in shares of the eye's width.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from talkers import Avatar, Controls
+from talkers.controls import ANGLES
+from talkers.corpus import Corpus
+from talkers.evaluation.motion import blinks_of, silence_motion
+from talkers.evaluation.watched import Watched, watch
+from talkers.experts import load_expert
+from talkers.experts.words import sentence_of_name, word_error_rate
+from talkers.face.landmarks import BLENDSHAPES
+from talkers.media import AUDIO_RATE
+from talkers.speech import loudness, speech_activity
+from talkers.training.frames import held_out
+from talkers.training.run import machine
+
+BROWS = [k for k, name in enumerate(BLENDSHAPES) if name.startswith("brow")]
+EYES = ((468, 33, 133, 159, 145), (473, 362, 263, 386, 374))  # iris, corners from the person's right to left, lids
+
+
+def gaze_of(marks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Where the irises are to the person's left and up, in shares of the eye's width: [T, 2]."""
+    both = []
+    for iris, right, left, _, _ in EYES:
+        across = marks[:, left] - marks[:, right]
+        width = np.linalg.norm(across, axis=-1, keepdims=True)
+        place = (marks[:, iris] - (marks[:, right] + marks[:, left]) / 2) / width
+        along = across / width
+        both.append(np.stack([(place * along).sum(-1), place[:, 0] * along[:, 1] - place[:, 1] * along[:, 0]], -1))
+    return np.mean(both, axis=0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--avatar", default="default")
+    parser.add_argument("--motion", default="regressor", choices=("regressor", "sampler"))
+    parser.add_argument("--clips", type=int, default=4)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    avatar, corpus = Avatar.load(options.avatar), Corpus(options.corpus)
+    names = held_out(corpus.names)[: options.clips]
+    readers = [load_expert("lips-pixels"), load_expert("lips-points")]
+
+    def made(**asked: object) -> list[tuple[Watched, NDArray[np.bool_], str]]:
+        shown = []
+        for name in names:
+            samples = corpus.audio(name)
+            frames = np.stack(list(avatar.speak(samples, controls=Controls(motion=options.motion, **asked))))  # type: ignore[arg-type]
+            shown.append((watch(frames), speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames))), name))
+        return shown
+
+    def errors(shown: list[tuple[Watched, NDArray[np.bool_], str]]) -> float:
+        return float(np.mean([word_error_rate(sentence_of_name(n) or (), reader.read(w.mouths)) for w, _, n in shown for reader in readers]))
+
+    def spread(shown: list[tuple[Watched, NDArray[np.bool_], str]]) -> float:
+        return float(np.mean([w.opening[s].std() for w, s, _ in shown]))
+
+    def brows(shown: list[tuple[Watched, NDArray[np.bool_], str]]) -> float:
+        return float(np.mean([w.blendshapes[:, BROWS].std(0).mean() for w, _, _ in shown]))
+
+    head = avatar.about["head"]
+    real = [(watch(corpus.frames(n)).angles, np.stack([corpus.column(a, n) for a in ANGLES], 1)) for n in held_out(corpus.names)[:8]]
+    seen, known = (np.concatenate(rows) for rows in zip(*real, strict=True))
+    scale = [np.polyfit(known[:, k], seen[:, k], 1) for k in range(len(ANGLES))]  # what the tracker says of an angle in these crops
+    plain = made()
+    table: dict[str, dict[str, float]] = {
+        "predicted": {"lip_wer": errors(plain), "silence_motion": float(np.nanmean([silence_motion(w.opening, s) for w, s, _ in plain]))}
+    }
+    for share in (0.15, 0.85):
+        for k, angle in enumerate(ANGLES):
+            value = head["low"][k] + share * (head["high"][k] - head["low"][k])
+            asked = {a: head["mean"][i] for i, a in enumerate(ANGLES)} | {angle: value}
+            shown = made(pose=",".join(f"{a}={v:.3f}" for a, v in asked.items()))
+            wanted = np.array([np.polyval(line, v) for line, v in zip(scale, asked.values(), strict=True)])
+            off = np.concatenate([np.abs(w.angles - wanted) for w, _, _ in shown])
+            table[f"{angle}={value:.1f}"] = {"pose_error": float(off.mean()), f"{angle}_error": float(off[:, k].mean()), "lip_wer": errors(shown)}
+            print(json.dumps({f"{angle}={value:.1f}": table[f"{angle}={value:.1f}"]}), flush=True)
+    for amplitude in (0.5, 1.5):
+        table[f"amplitude={amplitude}"] = {"opening": spread(made(amplitude=amplitude)) / spread(plain)}
+    for expression in (0.0, 2.0):
+        table[f"expression={expression}"] = {"brows": brows(made(expression=expression)) / brows(plain)}
+    still = np.concatenate([gaze_of(w.landmarks)[w.blink < 0.3] for w, _, _ in plain]).mean(0)
+    for way in ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)):
+        looked = np.concatenate([gaze_of(w.landmarks)[w.blink < 0.3] for w, _, _ in made(gaze=way)]).mean(0) - still
+        table[f"gaze={way[0]:g},{way[1]:g}"] = {"left": float(looked[0]), "up": float(looked[1])}
+    for times in ((), (1.0, 2.0)):
+        shown = made(blinks=0.0, blink_times=times)
+        table[f"blink_times={times}"] = {"seen_a_clip": float(np.mean([blinks_of(w.blink)[0] for w, _, _ in shown]))}
+    for name, row in table.items():
+        print(name, json.dumps({k: round(v, 3) for k, v in row.items()}), flush=True)
+    if options.output:
+        report = {"machine": machine(), "avatar": avatar.folder.name, "motion": options.motion, "clips": names, "controls": table}
+        options.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Do other voices drive an avatar as its own does? Lip reading, sync and articulation of what it says, by whom it hears.
+
+    python benchmarks/voices.py CORPUS [FOLDER ...] [--avatar default] [--clips 10] [--motion regressor] [-o voices.json]
+
+CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is its own voice. Each FOLDER
+holds recordings of another speaker, named as in GRID. Then synthetic voices say the held-out sentences, and sentences in
+five languages. Everything is spoken as a user gets it (predicted pose), and read by the lip reader that sees pixels and the
+one that sees points. Articulation is the standard deviation of the mouth's opening in frames with speech, relative to what
+the person's own voice gives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from talkers import Avatar, Controls
+from talkers.corpus import Corpus
+from talkers.evaluation.watched import watch
+from talkers.experts import load_expert
+from talkers.experts.words import sentence_of_name, word_error_rate
+from talkers.media import AUDIO_RATE, audio_blocks
+from talkers.speech import loudness, speech_activity
+from talkers.training.frames import held_out
+from talkers.training.run import machine
+from talkers.voice import load_voice
+
+Heard = tuple[str, NDArray[np.float32], tuple[str, ...] | None]  # voice, float32 [n] at 16 kHz, the six words
+ENGLISH = ("joe", "am_michael", "bm_george", "af_heart", "bf_emma")
+LANGUAGES = {
+    "English": ("af_heart", "The old man put a pebble in his pocket and smiled at the morning sun."),
+    "Spanish": ("em_alex", "El hombre viejo guardó una piedra en el bolsillo y sonrió al sol de la mañana."),
+    "French": ("ff_siwis", "Le vieil homme mit un petit caillou dans sa poche et sourit au soleil du matin."),
+    "Italian": ("im_nicola", "Il vecchio mise un piccolo sasso in tasca e sorrise al sole del mattino."),
+    "Portuguese": ("pf_dora", "O velho homem pôs uma pedrinha no bolso e sorriu para o sol da manhã."),
+}
+
+
+cached_voice = cache(load_voice)
+
+
+def synthetic(voice: str, text: str) -> NDArray[np.float32]:
+    """What a voice says of a text, at 16 kHz."""
+    teller = cached_voice(voice)
+    return np.asarray(soxr.resample(teller.say(text).samples, teller.rate, AUDIO_RATE), np.float32)
+
+
+def sounds(corpus: Corpus, folders: list[Path], clips: int) -> Iterator[Heard]:
+    """Everything that is said to the avatar."""
+    names = held_out(corpus.names)[:clips]
+    for name in names:
+        yield "own", corpus.audio(name), sentence_of_name(name)
+    for folder in folders:
+        for path in sorted(p for p in folder.iterdir() if p.is_file())[:clips]:
+            yield folder.parent.name if folder.name == "video" else folder.name, np.concatenate(list(audio_blocks(path))), sentence_of_name(path.stem[-6:])
+    for voice in ENGLISH:
+        for name in names:
+            sentence = sentence_of_name(name)
+            if sentence is not None:
+                yield voice, synthetic(voice, " ".join(sentence).replace(" a ", " ay ")), sentence
+    for language, (voice, text) in LANGUAGES.items():
+        yield language, synthetic(voice, text), None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("folders", type=Path, nargs="*")
+    parser.add_argument("--avatar", default="default")
+    parser.add_argument("--clips", type=int, default=10)
+    parser.add_argument("--motion", default="regressor", choices=("regressor", "sampler"))
+    parser.add_argument("--live", action="store_true", help="hear with the avatar's own listener")
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    avatar, controls = Avatar.load(options.avatar), Controls(motion=options.motion)
+    readers = {n: load_expert(f"lips-{n}") for n in ("pixels", "points")}
+    judges = {n: load_expert(f"sync-{n}") for n in ("pixels", "points")}
+    rows: dict[str, list[dict[str, float]]] = {}
+    for voice, samples, sentence in sounds(Corpus(options.corpus), options.folders, options.clips):
+        frames = np.stack(list(avatar.speak(samples, controls=controls, live=options.live)))
+        seen = watch(frames)
+        speech = speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames)))
+        row = {"opening": float(seen.opening[speech].std())}
+        for name, reader in readers.items():
+            if sentence is not None:
+                row[f"lip_wer_{name}"] = word_error_rate(sentence, reader.read(seen.mouths))
+        for name, judge in judges.items():
+            row[f"in_sync_{name}"] = float(abs(judge.sync(seen.mouths, samples, speech)[0]) <= 1)
+        rows.setdefault(voice, []).append(row)
+    own = np.mean([r["opening"] for r in rows["own"]])
+    table = {}
+    for voice, found in rows.items():
+        table[voice] = {"clips": len(found), "articulation": round(float(np.mean([r["opening"] for r in found]) / own), 2)}
+        table[voice] |= {k: round(float(np.mean([r[k] for r in found])), 3) for k in found[0] if k != "opening"}
+        print(voice, json.dumps(table[voice]), flush=True)
+    report = {"machine": machine(), "avatar": avatar.folder.name, "motion": options.motion, "live": options.live, "voices": table}
+    if options.output:
+        options.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

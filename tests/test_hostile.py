@@ -1,0 +1,178 @@
+"""No code from data: files that try to run something, and files that lie about what they hold."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import pickle
+import shutil
+import struct
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import talkers
+from talkers import Avatar
+from talkers.cli import main
+
+SOURCE = Path(talkers.__file__).parent
+FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "yaml", "xmlrpc", "code", "codeop"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "system", "popen"}
+
+
+def faults(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+            yield from (f"line {node.lineno}: import {n}" for n in names if n.split(".")[0] in FORBIDDEN_IMPORTS)
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            owner = node.func.value.id if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) else ""
+            if name in FORBIDDEN_CALLS and (isinstance(node.func, ast.Name) or owner == "os"):  # model.eval() and re.compile() are others
+                yield f"line {node.lineno}: {owner}.{name}()"
+            if name == "load" and owner == "torch" and not any(k.arg == "weights_only" and getattr(k.value, "value", False) for k in node.keywords):
+                yield f"line {node.lineno}: torch.load() of more than weights"
+            yield from (f"line {node.lineno}: {k.arg}" for k in node.keywords if k.arg in ("shell", "allow_pickle") and getattr(k.value, "value", True))
+
+
+def test_nothing_in_the_package_runs_data() -> None:
+    found = [f"{path.name} {fault}" for path in sorted(SOURCE.rglob("*.py")) for fault in faults(ast.parse(path.read_text("utf-8")))]
+    assert found == []
+    bad = "import pickle, yaml\nfrom joblib import load\neval('1')\ntorch.load(f)\nnp.load(f, allow_pickle=True)\nrun(x, shell=True)\nos.system('x')"
+    assert len(list(faults(ast.parse(bad)))) == 8  # the check itself sees
+
+
+class Touch:
+    """Touches the canary when it is unpickled."""
+
+    def __init__(self, canary: Path):
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return os.mkdir, (str(self.canary),)
+
+
+def safetensors(header: object, data: bytes = b"", length: int | None = None) -> bytes:
+    packed = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(packed) if length is None else length) + packed + data
+
+
+def lies() -> dict[str, bytes]:
+    """Weights that lie."""
+    one = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    return {
+        "huge header": safetensors(b"{}", length=1 << 62),
+        "header beyond the end": safetensors(b"{}", length=1000),
+        "no JSON": safetensors(b"\x80\x04not json"),
+        "deep JSON": safetensors(b"[" * 50_000),
+        "a hundred thousand tensors": safetensors({f"t{k}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for k in range(100_000)}),
+        "overlapping": safetensors({"a": one, "b": one}, bytes(4)),
+        "beyond the data": safetensors({"a": {**one, "data_offsets": [0, 400]}}, bytes(4)),
+        "negative": safetensors({"a": {**one, "data_offsets": [-4, 4]}}, bytes(4)),
+        "huge shape": safetensors({"a": {**one, "shape": [1 << 40, 1 << 40]}}, bytes(4)),
+        "wrong dtype": safetensors({"a": {**one, "dtype": "PY"}}, bytes(4)),
+        "names that are paths": safetensors({"../../canary": one}, bytes(4)),
+        "nothing": b"",
+    }
+
+
+def documents() -> dict[str, bytes]:
+    """JSON that lies, or is not."""
+    return {
+        "deep": b"[" * 100_000,
+        "deep objects": b'{"a":' * 50_000,
+        "long number": b'{"format_version": ' + b"9" * 10_000 + b"}",
+        "NaN": b'{"format_version": NaN}',
+        "infinite": b'{"format_version": 1e999}',
+        "not UTF-8": b"\xff\xfe\x00{",
+        "a list": b"[]",
+        "a string": b'"avatar"',
+        "null": b"null",
+        "twice": b'{"format_version": 3, "format_version": "x"}',
+        "yaml": b"!!python/object/apply:os.mkdir ['canary']",
+        "nothing": b"",
+    }
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "canary"
+    assert not (tmp_path / "canary").exists()
+
+
+def told(capsys: pytest.CaptureFixture[str], *command: str) -> None:
+    """The command fails as a user's mistake does: with a sentence, without a traceback."""
+    code, text = main(list(command)), capsys.readouterr().err
+    assert code in (2, 3, 4, 5), (command, code, text)
+    assert "Traceback" not in text
+
+
+def test_hostile_avatars_run_nothing(tiny_avatar: Avatar, tmp_path: Path, canary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evil = pickle.dumps(Touch(canary))
+    with zipfile.ZipFile(tmp_path / "torch.zip", "w") as archive:  # as torch.save writes it
+        archive.writestr("archive/data.pkl", evil)
+        archive.writestr("../../canary/x", b"slip")
+    contents = {"a pickle": evil, "torch's zip": (tmp_path / "torch.zip").read_bytes()}
+    count = 0
+    for name, more in {"codec.safetensors": lies(), "motion.safetensors": lies(), "avatar.json": documents()}.items():
+        for content in {**contents, **more}.values():
+            folder = tmp_path / str(count)
+            shutil.copytree(tiny_avatar.folder, folder, ignore=shutil.ignore_patterns("training"))
+            (folder / name).write_bytes(content)
+            told(capsys, "inspect", str(folder))
+            shutil.rmtree(folder)
+            count += 1
+    assert count >= 40
+
+
+def test_hostile_files_of_every_kind_run_nothing(tiny_avatar: Avatar, tmp_path: Path, canary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evil, out = pickle.dumps(Touch(canary)), str(tmp_path / "o.mp4")
+    sound = tmp_path / "a.flac"
+    import numpy as np
+
+    from talkers.media import write_flac
+
+    write_flac(sound, np.zeros(8_000, np.float32), 16_000)
+    avatar = ["--avatar", str(tiny_avatar.folder)]
+    for suffix in (".wav", ".mp3", ".flac", ".mp4", ".mkv", ".ogg", ".pkl", ".pt", ".npy", ".m3u8", ".concat", ""):
+        path = tmp_path / f"evil{suffix}"
+        path.write_bytes(evil)
+        told(capsys, "speak", str(path), "-o", out, *avatar)
+        told(capsys, "verify", str(path))
+        told(capsys, "prepare", str(path), "-o", str(tmp_path / "corpus"))
+    for suffix in (".csv", ".json", ".pkl"):
+        path = tmp_path / f"pose{suffix}"
+        for content in (evil, *documents().values()):
+            path.write_bytes(content)
+            told(capsys, "speak", str(sound), "-o", out, *avatar, "--pose", str(path))
+    for content in (evil, *documents().values()):
+        folder = tmp_path / "corpus2"
+        folder.mkdir(exist_ok=True)
+        (folder / "corpus.json").write_bytes(content)
+        told(capsys, "train", str(folder), "-o", str(tmp_path / "trained"))
+        (tmp_path / "judge.json").write_bytes(content)
+    (tmp_path / "evil.onnx").write_bytes(evil)
+    (tmp_path / "evil.onnx.json").write_bytes(evil)
+    told(capsys, "say", "Hello", "-o", out, "--voice", str(tmp_path / "evil.onnx"), *avatar)
+    assert not Path(out).exists()
+
+
+def test_playlists_reach_nothing(tiny_avatar: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """FFmpeg follows what some files name; none of it may be opened."""
+    import numpy as np
+
+    from talkers.media import write_flac
+
+    write_flac(tmp_path / "secret.flac", 0.1 * np.ones(16_000, np.float32), 16_000)
+    files = {
+        "list.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{tmp_path}/secret.flac\n#EXT-X-ENDLIST\n",
+        "list.ffconcat": f"ffconcat version 1.0\nfile '{tmp_path}/secret.flac'\n",
+        "list.txt": "ffconcat version 1.0\nfile secret.flac\n",
+        "a.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+        told(capsys, "speak", str(tmp_path / name), "-o", str(tmp_path / "o.mp4"), "--avatar", str(tiny_avatar.folder))

@@ -1,0 +1,99 @@
+"""Other voices in training: what was asked of them is measured in the sound, and nothing is said sooner or later."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from talkers.media import AUDIO_RATE
+from talkers.training.voices import Alteration, altered, at_positions, coloured, generator, matched, music, paced, shaped, wordless
+
+
+def vowels(seconds: float, pitch: float = 120.0, formant: float = 700.0) -> np.ndarray:
+    """Syllables of a buzzing voice with one formant, half a second each with half a second of silence."""
+    time = np.arange(int(seconds * AUDIO_RATE)) / AUDIO_RATE
+    harmonics = np.arange(1, int(4000 / pitch)) * pitch
+    gains = np.exp(-(((harmonics - formant) / 150) ** 2)) + 0.003
+    made = sum(g * np.sin(2 * np.pi * h * time) for g, h in zip(gains, harmonics, strict=True))
+    return (0.2 * made * ((time % 1 > 0.06) & (time % 1 < 0.5))).astype(np.float32)
+
+
+def pitch_of(sound: np.ndarray) -> float:
+    part = sound[1600 : 1600 + 4096]
+    lags = np.correlate(part, part, "full")[len(part) :]
+    first = AUDIO_RATE // 400
+    return AUDIO_RATE / (first + 1 + int(np.argmax(lags[first : AUDIO_RATE // 70])))
+
+
+def formant_of(sound: np.ndarray) -> float:
+    power = np.abs(np.fft.rfft(sound[1600:7600] * np.hanning(6000))) ** 2
+    hertz = np.fft.rfftfreq(6000, 1 / AUDIO_RATE)
+    return float((power * hertz).sum() / power.sum())
+
+
+@pytest.mark.parametrize(("pitch", "speed", "formants"), [(1.5, 1.0, 1.0), (0.8, 1.0, 0.9), (1.0, 1.2, 1.0), (1.0, 0.85, 1.25), (1.8, 1.1, 1.2)])
+def test_pitch_speed_and_formants_are_changed_apart(pitch: float, speed: float, formants: float) -> None:
+    sound = vowels(4)
+    made = altered(sound, Alteration(pitch=pitch, speed=speed, formants=formants), generator("a", 0))
+    assert abs(len(made) - len(sound) / speed) <= 2
+    assert pitch_of(made) == pytest.approx(120 * pitch, rel=0.04)
+    assert formant_of(made) / formant_of(sound) == pytest.approx(formants, rel=0.1)
+    loud = [np.convolve(np.square(x), np.ones(400), "same") for x in (sound, made)]
+    begins = [np.flatnonzero(np.diff((x > 0.1 * x.max()).astype(int)) == 1) / AUDIO_RATE for x in loud]
+    assert len(begins[1]) >= 3
+    assert np.abs(begins[1][:3] * speed - begins[0][:3]).max() < 0.05  # every syllable at its time, to about a frame
+
+
+def test_rooms_noise_and_telephones_are_heard() -> None:
+    sound, random = vowels(2), generator("a", 1)
+    pause = slice(int(0.6 * AUDIO_RATE), int(0.9 * AUDIO_RATE))
+    assert np.abs(sound[pause]).max() == 0
+    assert np.abs(altered(sound, Alteration(echo=0.5), random)[pause]).max() > 1e-3
+    noisy, quiet = (altered(sound, Alteration(noise=level), random)[pause].std() for level in (5.0, 25.0))
+    assert noisy / quiet == pytest.approx(10, rel=0.1)
+    low = altered(vowels(2, formant=150), Alteration(telephone=True), random)
+    assert np.abs(low).max() < 0.6 * np.abs(vowels(2, formant=150)).max()
+    hertz = np.fft.rfftfreq(32_000, 1 / AUDIO_RATE)
+    power = {c: np.abs(np.fft.rfft(coloured(32_000, c, random))) ** 2 for c in (0.0, 2.0)}
+    tilt = {c: p[(hertz > 100) & (hertz < 200)].mean() / p[(hertz > 3200) & (hertz < 6400)].mean() for c, p in power.items()}
+    assert tilt[0.0] == pytest.approx(1, rel=0.5)
+    assert tilt[2.0] > 200
+
+
+def test_a_clip_is_always_altered_in_the_same_way() -> None:
+    assert Alteration.drawn(generator("clip", 1)) == Alteration.drawn(generator("clip", 1))
+    assert Alteration.drawn(generator("clip", 1)) != Alteration.drawn(generator("clip", 2))
+    many = [Alteration.drawn(generator("clip", k)) for k in range(300)]
+    for how in many:
+        assert how.speed / how.pitch >= 0.5  # FFmpeg's least
+        assert 0.8 <= how.formants <= 1.35
+    assert len(altered(vowels(1), Alteration(pitch=1.9, speed=0.55 * 1.9), generator("a", 0))) == round(AUDIO_RATE / (0.55 * 1.9))
+    assert np.array_equal(wordless(8000, generator("b", 0)), wordless(8000, generator("b", 0)))
+
+
+def test_wordless_sounds_are_sounds() -> None:
+    for k in range(6):
+        sound = wordless(AUDIO_RATE, generator("c", k))
+        assert sound.shape == (AUDIO_RATE,)
+        assert np.isfinite(sound).all()
+        assert 1e-4 < sound.std() < 2
+    assert np.abs(music(AUDIO_RATE, generator("c", 9))).max() == pytest.approx(1)
+    assert np.array_equal(shaped(vowels(1), 1.0), shaped(vowels(1), 1.0))
+    assert np.abs(shaped(vowels(1), 1.0) - vowels(1)).max() < 1e-3
+    assert len(paced(vowels(1), 0.6)) == round(AUDIO_RATE / 0.6)
+
+
+def test_another_recording_of_the_same_words_is_brought_into_time() -> None:
+    """Rows that say 0, 1, 2, ... at one pace, and the same with pauses at another: each row finds its own."""
+    torch.manual_seed(0)
+    words = torch.randn(12, 32)
+    one = [0, 0, 0, 1, 1, 2, 3, 3, 3, 4, 5, 6, 6, 7, 8, 8, 9, 10, 10, 11, 11]
+    two = [0, 1, 1, 1, 2, 2, 2, 3, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 9, 9, 10, 11]
+    heard, other = (words[torch.tensor(x)] + 0.1 * torch.randn(len(x), 32) for x in (one, two))
+    positions = matched(heard, other)
+    assert (positions.diff() >= 0).all()
+    found = [two[round(float(p))] for p in positions]
+    assert np.mean([abs(a - b) <= 1 for a, b in zip(found, one, strict=True)]) == 1
+    assert np.mean([a == b for a, b in zip(found, one, strict=True)]) > 0.5
+    assert at_positions(other, positions).shape == heard.shape
