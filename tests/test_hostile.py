@@ -8,15 +8,19 @@ import os
 import pickle
 import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import talkers
 from talkers import Avatar
 from talkers.cli import main
+from talkers.media import write_flac
 
 SOURCE = Path(talkers.__file__).parent
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "yaml", "xmlrpc", "code", "codeop"}
@@ -131,10 +135,6 @@ def test_hostile_avatars_run_nothing(tiny_avatar: Avatar, tmp_path: Path, canary
 def test_hostile_files_of_every_kind_run_nothing(tiny_avatar: Avatar, tmp_path: Path, canary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evil, out = pickle.dumps(Touch(canary)), str(tmp_path / "o.mp4")
     sound = tmp_path / "a.flac"
-    import numpy as np
-
-    from talkers.media import write_flac
-
     write_flac(sound, np.zeros(8_000, np.float32), 16_000)
     avatar = ["--avatar", str(tiny_avatar.folder)]
     for suffix in (".wav", ".mp3", ".flac", ".mp4", ".mkv", ".ogg", ".pkl", ".pt", ".npy", ".m3u8", ".concat", ""):
@@ -162,10 +162,6 @@ def test_hostile_files_of_every_kind_run_nothing(tiny_avatar: Avatar, tmp_path: 
 
 def test_playlists_reach_nothing(tiny_avatar: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """FFmpeg follows what some files name; none of it may be opened."""
-    import numpy as np
-
-    from talkers.media import write_flac
-
     write_flac(tmp_path / "secret.flac", 0.1 * np.ones(16_000, np.float32), 16_000)
     files = {
         "list.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{tmp_path}/secret.flac\n#EXT-X-ENDLIST\n",
@@ -176,3 +172,79 @@ def test_playlists_reach_nothing(tiny_avatar: Avatar, tmp_path: Path, capsys: py
     for name, content in files.items():
         (tmp_path / name).write_text(content)
         told(capsys, "speak", str(tmp_path / name), "-o", str(tmp_path / "o.mp4"), "--avatar", str(tiny_avatar.folder))
+
+
+def greedy(folder: Path) -> dict[str, Path]:
+    """Small files whose headers ask for very much."""
+    import av
+
+    files = {"pixels": folder / "a.y4m", "hours": folder / "a.wav", "jump": folder / "jump.mkv", "streams": folder / "streams.mkv"}
+    files["pixels"].write_bytes(b"YUV4MPEG2 W65000 H65000 F25:1 C420\nFRAME\n" + bytes(1000))
+    data = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 0xFFFFFFFF, b"WAVE", b"fmt ", 16, 1, 1, 16_000, 32_000, 2, 16, b"data", 0xFFFFFFF0)
+    files["hours"].write_bytes(data + bytes(3_200))
+    with av.open(str(files["jump"]), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        for stamp in (0, 1, 25 * 3600 * 100):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            frame.pts = stamp
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(str(files["streams"]), "w") as container:
+        for _ in range(100):
+            container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        container.start_encoding()
+    return files
+
+
+def test_greedy_headers_cost_little(tmp_path: Path) -> None:
+    """In a process of its own, whose peak memory is measured: at most 300 MB more than without, and 2 s."""
+    code = """
+import resource, sys, time
+import talkers.media as m
+from talkers.errors import TalkersError
+before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+for path in sys.argv[1:]:
+    for use in (lambda p: m.probe(p), lambda p: sum(1 for _ in m.decode_frames(p, 25)), lambda p: sum(map(len, m.audio_blocks(p)))):
+        try:
+            print(use(path))
+        except TalkersError as error:
+            print(error)
+print("cost", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, time.process_time() - begun)
+"""
+    for name, path in greedy(tmp_path).items():
+        done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, (name, done.stderr)
+        memory, seconds = map(float, done.stdout.rsplit("cost", 1)[1].split())
+        assert memory <= 300, (name, memory)
+        assert seconds <= 2 * 3, (name, seconds)  # three uses of each
+
+
+NAMES = [
+    "it's.flac", 'say "hi".flac', "$(touch canary).flac", "`touch canary`.flac", "-rf.flac", "--help.flac", "a;touch canary;.flac", "a|b.flac",
+    "a&b.flac", "new\nline.flac", "tab\t.flac", "\u202eright to left.flac", "concat:a.flac", "http:example.flac", "file:a.flac", "pipe:0.flac",
+    "a%00b.flac", "%s%n.flac", "{0}.flac", "[bold]a.flac", "~.flac", "*.flac", "?.flac", "  .flac", "\u00e4\u00f6\u00fc\u4f60.flac", "\U0001f600.flac",
+    "..flac", "...flac", "a" * 240 + ".flac", "a.mp4.flac", "CON.flac", "a\\b.flac", "#a.flac", "a?b=c.flac", "@a.flac", "=1+1.flac", "\x01.flac", "\x7f.flac",
+    "<script>.flac", "&amp;.flac",
+]  # fmt: skip
+
+
+def test_evil_file_names_are_only_names(
+    tiny_avatar: Avatar, tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "evil"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    write_flac(tmp_path / "a.flac", np.zeros(3_200, np.float32), 16_000)
+    evil = [os.fsencode(name) for name in NAMES] + [b"\xff\xfe not utf-8.flac"]
+    for name in evil:
+        shutil.copy(os.fsencode(tmp_path / "a.flac"), name)
+        path = os.fsdecode(name)
+        assert main(["speak", f"./{path}", "-o", f"./{path}.mp4", "--avatar", str(tiny_avatar.folder)]) == 0, path
+        assert Path(f"{path}.mp4").stat().st_size > 500, path
+    assert sorted(os.fsencode(p.name) for p in folder.iterdir()) == sorted([*evil, *(name + b".mp4" for name in evil)])
+    assert len(evil) >= 40
+    told(capsys, "speak", "a\0b.flac", "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))
+    told(capsys, "speak", "http://127.0.0.1:9/a.flac", "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))
+    told(capsys, "speak", "a" * 300, "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))
+    assert not canary.exists()

@@ -24,7 +24,7 @@ from rich.table import Table
 from tyro.conf import Positional, UseAppendAction, arg
 
 from talkers.controls import Controls
-from talkers.errors import PartialFailure, TalkersError, UsageError
+from talkers.errors import PartialFailure, TalkersError, UsageError, shown
 
 out, err = Console(), Console(stderr=True)
 app = tyro.extras.SubcommandApp()
@@ -51,7 +51,11 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _say(text: str) -> None:
-    err.print(escape(text), highlight=False, soft_wrap=True)
+    err.print(escape(shown(text)), highlight=False, soft_wrap=True)
+
+
+def _tell(text: str) -> None:
+    out.print(escape(shown(text)), highlight=False, soft_wrap=True)
 
 
 def _print_json(content: dict[str, Any]) -> None:
@@ -75,7 +79,7 @@ def demo(output: Out = Path("demo")) -> None:
         video = talk.save(output / "hello.mp4", lambda done, total: report("speaking", done, total))
     frames = list(decode_frames(video))
     write_png(output / "hello.png", montage([frames[: len(frames) // 2], frames[len(frames) // 2 :]]))
-    out.print(f"Wrote {output / 'hello.mp4'} ({talk.frame_count} frames, {talk.seconds:.2f} s) and {output / 'hello.png'}")
+    _tell(f"Wrote {output / 'hello.mp4'} ({talk.frame_count} frames, {talk.seconds:.2f} s) and {output / 'hello.png'}")
 
 
 @app.command
@@ -110,7 +114,7 @@ def check(footage: Positional[tuple[Path, ...]], as_json: Json = False, jobs: in
         for f in told["findings"]:
             at = "" if f["at"] is None else f"{int(f['at'] // 60)}:{f['at'] % 60:05.2f}"
             table.add_row(
-                "[red]error[/]" if f["severity"] == "error" else "[yellow]warning[/]", escape(Path(f["file"]).name), at, escape(f["what"]), escape(f["todo"])
+                "[red]error[/]" if f["severity"] == "error" else "[yellow]warning[/]", escape(shown(Path(f["file"]).name)), at, escape(f["what"]), escape(f["todo"])
             )
         out.print(table if told["findings"] else f"{len(paths)} files, {told['seconds']:.1f} s usable, nothing wrong.")
     if not told["usable"]:
@@ -140,7 +144,7 @@ def prepare(footage: Positional[tuple[Path, ...]], output: Out, size: int = 256,
     for remark in done.remarks:
         _say(f"note: {remark}")
     about = done.corpus.about
-    out.print(f"{output}: {done.added} clips added, {len(about['clips'])} in all, {about['frames']} frames, {about['seconds']:.1f} s")
+    _tell(f"{output}: {done.added} clips added, {len(about['clips'])} in all, {about['frames']} frames, {about['seconds']:.1f} s")
     _partial(done.failures)
 
 
@@ -181,11 +185,11 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: S
         avatar = run(Corpus(corpus), output, chosen, seconds, resume, report, command, options, start)
     if avatar is None:
         return
-    out.print(f"{output}: an avatar of {avatar.size} px at {avatar.frame_rate} fps")
+    _tell(f"{output}: an avatar of {avatar.size} px at {avatar.frame_rate} fps")
     for kind, figures in avatar.about.get("metrics", {}).items():
         if isinstance(figures, dict):
             out.print(f"  {kind:>18}: " + ", ".join(f"{k} {v:.2f}" for k, v in figures.items()))
-    out.print(f"Hear it: talkers speak speech.wav --avatar {output} -o out.mp4")
+    _tell(f"Hear it: talkers speak speech.wav --avatar {output} -o out.mp4")
 
 
 @app.command
@@ -221,7 +225,7 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
         talk.save(output, lambda done, total: report("speaking", done, total))
     if talk.head.clamped:
         _say("note: some of the poses asked for lie beyond what the footage shows; they were limited to it.")
-    out.print(f"Wrote {output} ({talk.frame_count} frames, {talk.seconds:.2f} s)")
+    _tell(f"Wrote {output} ({talk.frame_count} frames, {talk.seconds:.2f} s)")
 
 
 @app.command
@@ -280,7 +284,7 @@ def verify(videos: Positional[tuple[Path, ...]], as_json: Json = False) -> None:
         told[str(path)] = {"manifest": manifest._asdict(), "mark": mark._asdict()}
         if not as_json:
             signed = f"manifest {manifest.state}" + (f": made by {manifest.made_by}, signed by {manifest.signed_by}" if manifest.state != "none" else "")
-            out.print(escape(f"{path}: {signed}; mark in the frames {'found' if mark.there else 'not found'} (score {mark.score:.1f})"))
+            _tell(f"{path}: {signed}; mark in the frames {'found' if mark.there else 'not found'} (score {mark.score:.1f})")
     if as_json:
         _print_json(told)
 
@@ -309,7 +313,7 @@ def reconstruct(clip: Positional[Path], output: Out, avatar: str = "default", se
             for done, frame in enumerate(loaded.reconstruct(frames, seed, steps)):
                 writer.write(frame)
                 report("reconstructing", done + 1, count)
-    out.print(f"Wrote {output}")
+    _tell(f"Wrote {output}")
 
 
 @app.command
@@ -358,7 +362,7 @@ def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], outpu
                 out.print(f"  {name}: {figure['mean']:g}")
         for name, why in outcome.metrics["about"]["skipped"].items():
             _say(f"left out: {name}: {why}")
-        out.print(f"Wrote {output / 'metrics.json'} and {output / 'index.html'}", soft_wrap=True)
+        _tell(f"Wrote {output / 'metrics.json'} and {output / 'index.html'}")
     _partial(outcome.failures)
 
 
@@ -473,7 +477,7 @@ def main(arguments: list[str] | None = None) -> int:
         app.cli(prog="talkers", description="Minutes of a person's video -> an avatar that says anything.", args=arguments)
         return 0
     except TalkersError as error:
-        err.print(f"[bold red]{'partly done' if isinstance(error, PartialFailure) else 'error'}:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        err.print(f"[bold red]{'partly done' if isinstance(error, PartialFailure) else 'error'}:[/] {escape(shown(error))}", highlight=False, soft_wrap=True)
         return error.exit_code
     except KeyboardInterrupt:
         err.print("[bold]interrupted:[/] nothing half-written was left; finished parts are kept.", highlight=False)
@@ -492,7 +496,7 @@ def main(arguments: list[str] | None = None) -> int:
         if os.environ.get("TALKERS_DEBUG"):
             raise
         err.print(
-            f"[bold red]internal fault:[/] {type(error).__name__}: {escape(str(error))}. Please report it with the output of TALKERS_DEBUG=1.",
+            f"[bold red]internal fault:[/] {type(error).__name__}: {escape(shown(error))}. Please report it with the output of TALKERS_DEBUG=1.",
             highlight=False,
             soft_wrap=True,
         )

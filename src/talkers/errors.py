@@ -8,6 +8,12 @@ Exit codes of the command line (also in docs/reference.md):
 from __future__ import annotations
 
 
+def shown(text: object) -> str:
+    """Text as it may be printed: what is not printable (line breaks, other directions, bytes that are no characters) is
+    escaped, so that a file's name can neither fail nor pretend."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in str(text))
+
+
 class TalkersError(Exception):
     """Base of every error that a user can cause or mend.
 

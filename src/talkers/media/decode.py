@@ -14,6 +14,7 @@ from talkers.errors import MediaError
 from talkers.media.probe import open_media, stream_start
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
+LONGEST_GAP = 60.0  # seconds for which one picture is shown; a longer gap is taken for damage, not filled
 
 
 def _timed_frames(path: str | os.PathLike[str], warn: Callable[[str], None] | None) -> Iterator[tuple[float, Frame, float]]:
@@ -82,6 +83,8 @@ def decode_frames(
     shown: Frame | None = None
     end, k = 0.0, 0
     for time, frame, step in _timed_frames(path, warn):
+        if time - end > LONGEST_GAP:
+            raise MediaError(f"the time jumps by {time - end:.0f} s", where=f"{path} at {end:.2f} s", todo="Cut the file there and give the parts")
         while shown is not None and k * period < time - step / 2:
             yield shown
             k += 1

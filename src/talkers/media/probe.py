@@ -55,6 +55,10 @@ class MediaInfo:
 PLAYLISTS = frozenset({"hls", "applehttp", "concat", "dash", "sdp", "rtp", "rtsp"})  # formats that make FFmpeg open what they name
 
 
+MOST_PIXELS = 8192 * 8192  # of a picture
+MOST_STREAMS = 64
+
+
 @contextmanager
 def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
     """Open a media file for reading.
@@ -63,7 +67,11 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
         MediaError: no such file, a folder, an empty file, or not a media file.
     """
     path = Path(path)
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if not there:
         raise MediaError("there is no such file", where=path, todo="Check the path")
     if path.is_dir():
         raise MediaError("this is a folder, not a media file", where=path, todo=f"Name the files in it, for example {path}/*.mp4")
@@ -86,6 +94,12 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
         with container:
             if container.format.name in PLAYLISTS:
                 raise MediaError("this names other files and holds nothing itself", where=path, todo="Give the video or sound file that it names")
+            if len(container.streams) > MOST_STREAMS:
+                raise MediaError(f"this file has {len(container.streams)} streams", where=path, todo=f"Give one with at most {MOST_STREAMS}")
+            for picture in container.streams.video:
+                if picture.width * picture.height > MOST_PIXELS:
+                    raise MediaError(f"its pictures are {picture.width} x {picture.height}", where=path, todo="Make them smaller: 8192 x 8192 at most")
+                picture.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # whatever the header says
             yield container
 
 
