@@ -35,12 +35,11 @@ from talkers.training.sampler_stage import train_sampler
 VARIANTS: dict[str, list[str]] = {
     "as it is": [],
     "no pose adaptor": ["motion.pose_adaptor=false"],
-    "log-mel": ["speech.encoder=log-mel", "speech.layers=[]"],
+    "log-mel": ["speech.encoder=log-mel", "speech.layers=[]", "motion_training.synthetic=[]"],
     "6 minutes": ["minutes=6"],
     "no other voices": ["motion_training.voices_share=0"],
     "lip reader as loss": ["motion_training.lips_weight=0.3"],
     "sync expert as loss": ["motion_training.sync_weight=0.3"],
-    "both experts as losses": ["motion_training.lips_weight=0.3", "motion_training.sync_weight=0.3"],
     "sampler": [],
 }
 SHOWN = (

@@ -7,7 +7,7 @@ changed at a time. Poses: the mean absolute difference between asked and tracked
 footage's range, and the lip readers' word errors beside those with the predicted pose; what the tracker says of the
 corpus's own frames, beside what was measured in the source video, is the scale (a tracker's angles depend on the crop). Amplitude: the standard deviation of
 the mouth's opening in frames with speech, relative to amplitude 1. Expression: likewise of the brows' blendshapes. Blinks:
-how many are seen of those asked for. Gaze: the iris between the corners of the eyes, in shares of the eye's width.
+how many are seen of those asked for. Music and noise: twelve sounds in which nobody speaks, which training never heard. Gaze: the iris between the corners of the eyes, in shares of the eye's width.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from talkers import Avatar, Controls
 from talkers.controls import ANGLES
 from talkers.corpus import Corpus
-from talkers.evaluation.motion import blinks_of, silence_motion
+from talkers.evaluation.motion import MOVING, blinks_of, silence_motion
 from talkers.evaluation.watched import Watched, watch
 from talkers.experts import load_expert
 from talkers.experts.words import sentence_of_name, word_error_rate
@@ -31,6 +31,7 @@ from talkers.media import AUDIO_RATE
 from talkers.speech import loudness, speech_activity
 from talkers.training.frames import held_out
 from talkers.training.run import machine
+from talkers.training.voices import generator, wordless
 
 BROWS = [k for k, name in enumerate(BLENDSHAPES) if name.startswith("brow")]
 EYES = ((468, 33, 133, 159, 145), (473, 362, 263, 386, 374))  # iris, corners from the person's right to left, lids
@@ -84,6 +85,13 @@ def main() -> None:
     plain = made()
     table: dict[str, dict[str, float]] = {
         "predicted": {"lip_wer": errors(plain), "silence_motion": float(np.nanmean([silence_motion(w.opening, s) for w, s, _ in plain]))}
+    }
+    unsaid = [np.stack(list(avatar.speak(wordless(3 * AUDIO_RATE, generator("benchmark", k)), controls=Controls(motion=options.motion)))) for k in range(12)]
+    seen_unsaid = [watch(frames).opening for frames in unsaid]
+    table["music and noise"] = {
+        "opening": float(np.mean([o.std() for o in seen_unsaid])) / spread(plain),
+        "moving": float(np.mean([(np.abs(np.diff(o)) > MOVING).mean() for o in seen_unsaid])),
+        "moving_in_speech": float(np.mean([(np.abs(np.diff(w.opening))[s[1:]] > MOVING).mean() for w, s, _ in plain])),
     }
     for share in (0.15, 0.85):
         for k, angle in enumerate(ANGLES):

@@ -96,7 +96,11 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
                 raise MediaError("this names other files and holds nothing itself", where=path, todo="Give the video or sound file that it names")
             if len(container.streams) > MOST_STREAMS:
                 raise MediaError(f"this file has {len(container.streams)} streams", where=path, todo=f"Give one with at most {MOST_STREAMS}")
+            if any(s.codec_context is None for s in (*container.streams.video[:1], *container.streams.audio[:1])):
+                raise MediaError("its picture or sound is in a form that no decoder is known for", where=path, todo="Convert it to mp4 and try again")
             for picture in container.streams.video:
+                if picture.codec_context is None:
+                    continue
                 if picture.width * picture.height > MOST_PIXELS:
                     raise MediaError(f"its pictures are {picture.width} x {picture.height}", where=path, todo="Make them smaller: 8192 x 8192 at most")
                 picture.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # whatever the header says

@@ -1,0 +1,162 @@
+"""Damaged media: how do thousands of mutants end?
+
+    python benchmarks/mutants.py [FILE ...] [--count 2000] [--seed 0] [-o mutants.json]
+
+Seeds are small clips in ten kinds (H.264, HEVC, VP9, MPEG-1, MJPEG, variable rate, rotated, no sound, no picture, one frame)
+and the files named; each mutant is one of them cut short, with bits flipped, with a stretch of another one in it, or with a
+stretch zeroed. Every mutant is probed, and its picture and sound are decoded, in a child process with a limit of 10 s. It must
+end in frames and samples or in a `TalkersError`; the table also counts other exceptions, ends by a signal, and time-outs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from talkers.training.run import machine
+
+LIMIT = 10.0  # seconds
+READ = """
+import sys
+from talkers.errors import TalkersError
+from talkers.media import audio_blocks, decode_frames, probe
+for line in sys.stdin:
+    path, ends = line.rstrip("\\n"), []
+    for use in (probe, lambda p: sum(1 for _ in decode_frames(p, 25)), lambda p: sum(map(len, audio_blocks(p)))):
+        try:
+            use(path)
+            ends.append("read")
+        except TalkersError:
+            ends.append("told")
+        except Exception as error:
+            ends.append(f"{type(error).__name__}")
+    print(",".join(ends), flush=True)
+"""
+
+
+def clip(path: Path, codec: str, sound: str | None, frames: int = 20, options: dict[str, str] | None = None) -> Path:
+    """A moving pattern with a tone."""
+    options, rate = options or {}, 25
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, options=options) if codec else None
+        if stream is not None:
+            stream.width, stream.height = 96, 64
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p10le" if options.get("profile") == "high10" else "yuv420p"
+        voice = container.add_stream(sound, rate=48_000, layout="mono") if sound else None
+        for k in range(frames):
+            if stream is not None:
+                picture = np.zeros((64, 96, 3), np.uint8)
+                picture[:, (4 * k) % 90 : (4 * k) % 90 + 6] = 255
+                frame = av.VideoFrame.from_ndarray(picture + np.uint8(3 * k), format="rgb24")
+                frame.pts = k if "vfr" not in path.name else k + k * k // 4
+                frame.time_base = Fraction(1, rate)
+                container.mux(stream.encode(frame))
+            if voice is not None:
+                tone = 0.3 * np.sin(2 * np.pi * 220 * (np.arange(1920) + 1920 * k) / 48_000).astype(np.float32)
+                block = av.AudioFrame.from_ndarray(tone[None], format="fltp" if sound in ("aac", "libvorbis", "libopus") else "flt", layout="mono")
+                block.sample_rate, block.pts, block.time_base = 48_000, 1920 * k, Fraction(1, 48_000)
+                container.mux(voice.encode(block))
+        for open_stream in (stream, voice):
+            if open_stream is not None:
+                container.mux(open_stream.encode(None))
+    return path
+
+
+def seeds(folder: Path) -> list[Path]:
+    kinds = {
+        "h264.mp4": ("libx264", "aac"), "ten-bit.mp4": ("libx264", "aac"), "hevc.mkv": ("libx265", "aac"), "vp9.webm": ("libvpx-vp9", "libopus"),
+        "mpeg1.mpg": ("mpeg1video", "mp2"), "mjpeg.avi": ("mjpeg", "pcm_s16le"), "vfr.mkv": ("libx264", "aac"), "silent.mp4": ("libx264", None),
+        "sound.flac": ("", "flac"), "one.mp4": ("libx264", "aac"),
+    }  # fmt: skip
+    made = []
+    for name, (codec, sound) in kinds.items():
+        options = {"profile": "high10"} if name == "ten-bit.mp4" else {}
+        try:
+            made.append(clip(folder / name, codec, sound, 1 if name == "one.mp4" else 20, options))
+        except (av.error.FFmpegError, ValueError) as error:
+            print(f"left out: {name}: {error}", file=sys.stderr)
+    return made
+
+
+def mutant(contents: list[bytes], random: np.random.Generator) -> bytes:
+    """One of the contents, damaged."""
+    data = bytearray(contents[int(random.integers(len(contents)))])
+    kind, at = int(random.integers(4)), int(random.integers(len(data)))
+    length = int(random.integers(1, max(2, len(data) // 8)))
+    if kind == 0:
+        return bytes(data[:at])
+    if kind == 1:
+        for _ in range(int(random.integers(1, 40))):
+            data[int(random.integers(len(data)))] ^= 1 << int(random.integers(8))
+    elif kind == 2:
+        other = contents[int(random.integers(len(contents)))]
+        start = int(random.integers(len(other)))
+        data[at : at + length] = other[start : start + length]
+    else:
+        data[at : at + length] = bytes(len(data[at : at + length]))
+    return bytes(data)
+
+
+class Reader:
+    """A child process that reads files; begun anew when one of them ends it."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[str] | None = None
+
+    def read(self, path: Path) -> str:
+        """How reading a file ends: read, told, the name of another exception, a signal, or time."""
+        import select
+
+        if self._child is None:
+            self._child = subprocess.Popen([sys.executable, "-c", READ], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        child = self._child
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(f"{path}\n")
+        child.stdin.flush()
+        if not select.select([child.stdout], [], [], LIMIT)[0]:
+            child.kill()
+            self._child = None
+            return "time"
+        line = child.stdout.readline().strip()
+        if line:
+            return line
+        self._child = None
+        return f"signal {-child.wait()}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", type=Path, nargs="*")
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    random, ends, bad = np.random.default_rng(options.seed), Counter[str](), []
+    with tempfile.TemporaryDirectory() as folder:
+        contents = [path.read_bytes() for path in [*seeds(Path(folder)), *options.files]]
+        reader, path = Reader(), Path(folder) / "mutant"
+        for k in range(options.count):
+            path.write_bytes(mutant(contents, random))
+            for end in (told := reader.read(path)).split(","):
+                ends[end] += 1
+            if set(told.split(",")) - {"read", "told"}:
+                bad.append({"number": k, "end": told})
+    report = {"machine": machine(), "mutants": options.count, "seed": options.seed, "ends": dict(ends), "bad": bad[:50]}
+    print(json.dumps(report, indent=1))
+    if options.output:
+        options.output.write_text(json.dumps(report, indent=1) + "\n")
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
