@@ -292,11 +292,13 @@ def test_one_look_is_worn_and_head_and_mouth_are_left_alone() -> None:
 
 
 def test_mouth_brows_and_gaze_move_alone() -> None:
-    """Each is told by numbers of its own in the latents; head and gaze go together, as eyes stay on what they look at."""
+    """Each is told by numbers of its own in the latents; head and gaze go together, as eyes stay on what they look at, and so
+    do head and mouth."""
     torch.manual_seed(0)
     model = Speech2Latent(MotionConfig(width=16, heads=2), 8, 24)
     head, mouth, brows = torch.randn(2000, 7), torch.randn(2000, 6), torch.randn(2000, 2)
     gaze = 0.5 * torch.randn(2000, 2) - head[:, :2]
+    mouth = mouth + 0.8 * head[:, 1:2]  # a head that nods when it speaks must not be moved by its mouth
     latents = torch.cat([head, mouth, brows, gaze, 0.1 * torch.randn(2000, 7)], 1)
     still = torch.arange(2000) < 500
     mouth[still] = latents[still, 7:13] = -1.0

@@ -172,8 +172,9 @@ class LatentSpace(nn.Module):
         gram = within[1].T @ within[1] / len(within[1])
         ridge = 1e-3 * torch.eye(len(gram)) * gram.diagonal().mean()
         moved = torch.linalg.solve(gram + ridge, within[1].T @ within[0] / len(within[1]))  # [7 + ..., L], each while the others stay
-        head, brows = moved[: len(HEAD)], len(HEAD) + MOUTH
-        self.head_write.copy_(torch.linalg.pinv(head @ self.head_read, rtol=1e-2) @ head)  # so that what is written is read
+        head, mouth, brows = moved[: len(HEAD)], moved[len(HEAD) : len(HEAD) + MOUTH], len(HEAD) + MOUTH
+        for write, does, read in ((self.head_write, head, self.head_read), (self.mouth_write, mouth, self.mouth_read)):
+            write.copy_(torch.linalg.pinv(does @ read, rtol=1e-2) @ does)  # so that what is written is read
         self.brows_write.copy_(moved[brows : brows + PARTS["brows"]])
         turned, looked = within[1][:, : len(HEAD)], within[1][:, -PARTS["gaze"] :]
         alone = looked - turned @ (torch.linalg.pinv(turned) @ looked)  # eyes stay on what they look at while the head turns
