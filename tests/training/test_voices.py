@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from talkers.media import AUDIO_RATE
+from talkers import Avatar, Controls
+from talkers.errors import MissingComponent
+from talkers.media import AUDIO_RATE, read_audio
 from talkers.training.voices import Alteration, altered, at_positions, coloured, generator, matched, music, paced, shaped, wordless
 
 
@@ -97,3 +99,36 @@ def test_another_recording_of_the_same_words_is_brought_into_time() -> None:
     assert np.mean([abs(a - b) <= 1 for a, b in zip(found, one, strict=True)]) == 1
     assert np.mean([a == b for a, b in zip(found, one, strict=True)]) > 0.5
     assert at_positions(other, positions).shape == heard.shape
+
+
+def mouth_of(avatar: Avatar, sound: np.ndarray) -> np.ndarray:
+    """What the avatar's mouth does, read from its latents: [T]."""
+    latents = torch.cat(list(avatar.speak(sound, controls=Controls("still", blinks=0)).latents()))
+    model = avatar.motion
+    return ((latents - model.latent_mean) / model.latent_std @ model.mouth_read)[:, 0].numpy()
+
+
+@pytest.fixture(scope="module")
+def hello(bundled: Avatar) -> np.ndarray:
+    try:
+        assert bundled.speech_encoder
+    except MissingComponent as error:
+        pytest.skip(str(error))
+    return read_audio(bundled.folder.parent / "hello.flac")
+
+
+def test_music_and_noise_do_not_make_the_bundled_avatar_speak(bundled: Avatar, hello: np.ndarray) -> None:
+    said = mouth_of(bundled, hello).std()
+    moved = [mouth_of(bundled, wordless(3 * AUDIO_RATE, generator("never heard", k))).std() for k in range(6)]
+    assert np.mean(moved) < 0.35 * said
+    assert max(moved) < 0.7 * said
+
+
+@pytest.mark.parametrize(
+    "how", [Alteration(1.6, 1.0, 1.2), Alteration(0.75, 1.0, 0.9), Alteration(noise=10.0, colour=1.0), Alteration(echo=0.5), Alteration(telephone=True)]
+)
+def test_other_voices_and_rooms_move_the_bundled_avatar_alike(bundled: Avatar, hello: np.ndarray, how: Alteration) -> None:
+    plain, other = mouth_of(bundled, hello), mouth_of(bundled, altered(hello, how, generator("hello", 0)))
+    count = min(len(plain), len(other))
+    assert np.corrcoef(plain[:count], other[:count])[0, 1] > 0.75
+    assert 0.6 < other.std() / plain.std() < 1.5
