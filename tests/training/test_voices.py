@@ -8,6 +8,7 @@ import torch
 
 from talkers import Avatar, Controls
 from talkers.errors import MissingComponent
+from talkers.evaluation.watched import watch
 from talkers.media import AUDIO_RATE, read_audio
 from talkers.training.voices import Alteration, altered, at_positions, coloured, generator, matched, music, paced, shaped, wordless
 
@@ -118,10 +119,14 @@ def hello(bundled: Avatar) -> np.ndarray:
 
 
 def test_music_and_noise_do_not_make_the_bundled_avatar_speak(bundled: Avatar, hello: np.ndarray) -> None:
-    said = mouth_of(bundled, hello).std()
-    moved = [mouth_of(bundled, wordless(3 * AUDIO_RATE, generator("never heard", k))).std() for k in range(6)]
-    assert np.mean(moved) < 0.35 * said
-    assert max(moved) < 0.7 * said
+    def opening(sound: np.ndarray) -> np.ndarray:
+        return watch(np.stack(list(bundled.speak(sound, controls=Controls(blinks=0))))).opening
+
+    said, still = opening(hello).std(), opening(np.zeros(2 * AUDIO_RATE, np.float32))
+    assert still.std() < 0.05 * said
+    moved = [opening(wordless(3 * AUDIO_RATE, generator("never heard", k))) for k in range(3)]
+    assert np.mean([o.std() for o in moved]) < 0.45 * said
+    assert np.mean([(np.abs(np.diff(o)) > 0.02).mean() for o in moved]) < 0.08
 
 
 @pytest.mark.parametrize(
