@@ -114,7 +114,11 @@ def check(footage: Positional[tuple[Path, ...]], as_json: Json = False, jobs: in
         for f in told["findings"]:
             at = "" if f["at"] is None else f"{int(f['at'] // 60)}:{f['at'] % 60:05.2f}"
             table.add_row(
-                "[red]error[/]" if f["severity"] == "error" else "[yellow]warning[/]", escape(shown(Path(f["file"]).name)), at, escape(f["what"]), escape(f["todo"])
+                "[red]error[/]" if f["severity"] == "error" else "[yellow]warning[/]",
+                escape(shown(Path(f["file"]).name)),
+                at,
+                escape(f["what"]),
+                escape(f["todo"]),
             )
         out.print(table if told["findings"] else f"{len(paths)} files, {told['seconds']:.1f} s usable, nothing wrong.")
     if not told["usable"]:

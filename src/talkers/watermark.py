@@ -18,11 +18,11 @@ from torch import Tensor
 
 SIDE = 256  # of the mark, pixels; frames of other sizes carry it resized
 PERIODS = 9.0, 26.0  # pixels, between which the mark's waves lie: seen by a codec at low rates, hardly by an eye
-STRENGTH = 1.25  # root mean square, grey levels: 46.2 dB
+STRENGTH = 1.4  # root mean square, grey levels: 45.2 dB
 SEED = 20230331
 FIELD = 512  # side of the picture in which it is looked for
-SCALES = tuple(1.0125**k for k in range(-48, 33))  # of the mark, relative to the shorter side of the picture
-THRESHOLD = 10.5  # height of the correlation's peak, in its standard deviations, above which the mark is there
+SCALES = tuple(1.0125**k for k in range(-8, 25))  # of the mark, relative to the shorter side of the picture: 0.91 to 1.35
+THRESHOLD = 10.8  # height of the correlation's peak, in its standard deviations, above which the mark is there
 MOST = 48  # frames that are looked at
 
 
@@ -80,7 +80,7 @@ def find(frames: Iterable[NDArray[np.uint8]]) -> Found:
     field = torch.zeros(FIELD, FIELD)
     field[: total.shape[0], : total.shape[1]] = total / count
     spectrum = torch.fft.rfft2(field)
-    even = spectrum / (spectrum.abs() + 0.3 * spectrum.abs().mean())
+    even = spectrum / (spectrum.abs() + 1e-6)  # its phases alone
     best = Found(False, 0.0, 1.0)
     for scale in SCALES:
         side = round(SIDE * scale)
