@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -140,6 +141,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--keep", type=Path, help="folder for the mutants that ended badly")
     options = parser.parse_args()
     random, ends, bad = np.random.default_rng(options.seed), Counter[str](), []
     with tempfile.TemporaryDirectory() as folder:
@@ -151,6 +153,9 @@ def main() -> None:
                 ends[end] += 1
             if set(told.split(",")) - {"read", "told"}:
                 bad.append({"number": k, "end": told})
+                if options.keep:
+                    options.keep.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, options.keep / f"mutant-{options.seed}-{k}")
     report = {"machine": machine(), "mutants": options.count, "seed": options.seed, "ends": dict(ends), "bad": bad[:50]}
     print(json.dumps(report, indent=1))
     if options.output:

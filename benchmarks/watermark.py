@@ -62,8 +62,8 @@ WAYS: dict[str, tuple[Callable[[Frames], Frames], float, int]] = {
 }
 
 
-def copied(frames: Frames, way: str) -> list[Frames]:
-    change, crf, rate = WAYS[way]
+def copied(frames: Frames, change: Callable[[Frames], Frames], crf: float, rate: int) -> list[Frames]:
+    """What comes out of a video file of changed frames."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "copy.mp4"
         with VideoWriter(path, Fraction(rate), crf=crf) as writer:
@@ -91,9 +91,9 @@ def main() -> None:
         bears = mark(square)
         losses.append(10 * np.log10(255**2 / np.square(bears.astype(float) - square).mean()))
         way = list(WAYS)[k % len(WAYS)]
-        clean.append(find(copied(square, way)).score)
+        clean.append(find(copied(square, *WAYS[way])).score)
         for way in WAYS:
-            seen[way].append(find(copied(bears, way)).score)
+            seen[way].append(find(copied(bears, *WAYS[way])).score)
     table = {way: {"found": round(float(np.mean(np.array(s) > THRESHOLD)), 4), "lowest_score": round(min(s), 1)} for way, s in seen.items()}
     alarms = {"videos": len(clean), "found": round(float(np.mean(np.array(clean) > THRESHOLD)), 4), "highest_score": round(max(clean), 1)}
     report = {"machine": machine(), "threshold": THRESHOLD, "psnr": round(float(np.mean(losses)), 2), "marked": table, "clean": alarms, "files": len(paths)}
