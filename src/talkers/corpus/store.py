@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from talkers.errors import ArtefactError
 from talkers.face.crop import Crop
 from talkers.face.landmarks import BLENDSHAPES, BLINKS, EYE_CORNERS
-from talkers.media import read_audio
-from talkers.media.decode import decode_frames
+from talkers.media import decode_frames, read_audio
 from talkers.media.encode import atomic
 
 FORMAT_VERSION = 1

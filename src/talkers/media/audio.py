@@ -12,6 +12,7 @@ import soxr
 from numpy.typing import NDArray
 
 from talkers.errors import MediaError
+from talkers.media.guard import ask
 from talkers.media.probe import open_media, stream_start
 
 AUDIO_RATE = 16_000  # Hz, what every speech encoder of the field hears
@@ -33,6 +34,13 @@ def audio_blocks(path: str | os.PathLike[str], rate: int = AUDIO_RATE, channels:
     Raises:
         MediaError: no such file, no sound, nothing decodes.
     """
+    for _, block in ask("blocks", path, rate=rate, channels=channels):
+        if block is not None:
+            yield block
+
+
+def blocks_here(path: str | os.PathLike[str], rate: int, channels: int) -> Iterator[Samples]:
+    """`audio_blocks` in this process."""
     resampler: soxr.ResampleStream | None = None
     heard = 0
     for block in _decoded(path, channels):
@@ -90,6 +98,7 @@ def _with_padding(path: str | os.PathLike[str], channels: int) -> Iterator[float
         exact = container.format.name in EXACT_LENGTH and stream.duration and tick
         yield ((stream.start_time or 0) + (stream.duration or 0)) * tick - start if exact else math.inf
         converter: av.AudioResampler | None = None
+        form: tuple[str, str, int] | None = None
         packets = container.demux(stream)
         broken = 0
         while True:
@@ -106,12 +115,13 @@ def _with_padding(path: str | os.PathLike[str], channels: int) -> Iterator[float
             for frame in frames:
                 if converter is None:
                     native = frame.sample_rate
-                    converter = av.AudioResampler(format="fltp", rate=native)
                     lead = round((float(frame.time or 0.0) - start) * native)
                     while placed < lead:  # sound that begins after the picture: silence before it, a second at a time
                         n = min(native, lead - placed)
                         placed += n
                         yield native, np.zeros((n, channels) if channels > 1 else n, np.float32)
+                if converter is None or (frame.format.name, frame.layout.name, frame.sample_rate) != form:  # it may change midway
+                    form, converter = (frame.format.name, frame.layout.name, frame.sample_rate), av.AudioResampler(format="fltp", rate=native)
                 for part in converter.resample(frame):
                     samples = np.nan_to_num(part.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0)  # [C, n]
                     placed += samples.shape[1]
@@ -127,7 +137,13 @@ def read_audio(path: str | os.PathLike[str], rate: int = AUDIO_RATE) -> Samples:
 
 
 def audio_duration(path: str | os.PathLike[str]) -> float:
-    """Exact length of a file's sound in seconds, by decoding it (constant memory)."""
+    """Exact length of a file's sound in seconds, by decoding it (constant memory). Raises MediaError like `audio_blocks`."""
+    ((head, _),) = ask("duration", path)
+    return float(head["seconds"])
+
+
+def duration_here(path: str | os.PathLike[str]) -> float:
+    """`audio_duration` in this process."""
     count, rate = 0, 1
     for native, samples in _decoded(path, 1):
         count, rate = count + len(samples), native

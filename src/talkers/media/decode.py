@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkers.errors import MediaError
+from talkers.media.guard import ask
 from talkers.media.probe import open_media, stream_start
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
 LONGEST_GAP = 60.0  # seconds for which one picture is shown; a longer gap is taken for damage, not filled
 
 
-def _timed_frames(path: str | os.PathLike[str], warn: Callable[[str], None] | None) -> Iterator[tuple[float, Frame, float]]:
+def _timed_frames(path: str | os.PathLike[str], warn: Callable[[str], None]) -> Iterator[tuple[float, Frame, float]]:
     """(time in seconds, frame, nominal duration in seconds) of every picture that decodes, in order."""
     with open_media(path) as container:
         if not container.streams.video:
@@ -26,7 +27,7 @@ def _timed_frames(path: str | os.PathLike[str], warn: Callable[[str], None] | No
         stream.thread_type = "AUTO"
         start = stream_start(container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        step = float(1 / rate) if rate else 0.04
+        step = min(float(1 / rate) if rate else 0.04, LONGEST_GAP)
         time, decoded, broken = -step, 0, 0
         packets = container.demux(stream)
         while True:
@@ -49,7 +50,7 @@ def _timed_frames(path: str | os.PathLike[str], warn: Callable[[str], None] | No
                 yield time, np.ascontiguousarray(np.rot90(image, turns)), step  # FFmpeg pads its rows
         if not decoded:
             raise MediaError("no frame of this video can be decoded", where=path, why="its data is damaged or cut short", todo="Convert or copy it again")
-        if broken and warn:
+        if broken:
             warn(f"{path}: {broken} damaged packets were skipped")
 
 
@@ -75,6 +76,15 @@ def decode_frames(
     Raises:
         MediaError: no such file, no picture stream, nothing decodes.
     """
+    for head, frame in ask("frames", path, rate=None if rate is None else str(rate)):
+        if frame is not None:
+            yield frame
+        elif warn:
+            warn(head["note"])
+
+
+def frames_here(path: str | os.PathLike[str], rate: Fraction | None, warn: Callable[[str], None]) -> Iterator[Frame]:
+    """`decode_frames` in this process."""
     if rate is None:
         for _, frame, _ in _timed_frames(path, warn):
             yield frame

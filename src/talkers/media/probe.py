@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import av
 from av.container import InputContainer
 
 from talkers.errors import MediaError
+from talkers.media.guard import ask
 
 av.logging.set_level(av.logging.PANIC)  # FFmpeg's own chatter means nothing to a user
 
@@ -114,12 +115,28 @@ def stream_start(container: InputContainer) -> float:
     return min(starts, default=0.0)
 
 
+def to_dict(info: MediaInfo) -> dict[str, Any]:
+    """Plain JSON values, the path left out."""
+    told = asdict(info)
+    del told["path"]
+    if told["video"]:
+        told["video"]["frame_rate"] = str(told["video"]["frame_rate"])
+    return told
+
+
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
     """Say what is in a media file, from its headers and its first frame.
 
     Raises:
         MediaError: see `open_media`.
     """
+    ((told, _),) = ask("probe", path)
+    video = told["video"] and VideoInfo(**(told["video"] | {"frame_rate": Fraction(told["video"]["frame_rate"])}))
+    return MediaInfo(Path(path), told["container"], told["duration"], video, told["audio"] and AudioInfo(**told["audio"]))
+
+
+def probe_here(path: str | os.PathLike[str]) -> MediaInfo:
+    """`probe` in this process."""
     with open_media(path) as container:
         video = audio = None
         if container.streams.video:

@@ -16,7 +16,7 @@ from talkers.corpus import Corpus
 from talkers.errors import ArtefactError
 from talkers.face.landmarks import BLENDSHAPES, LIPS, lip_shape
 from talkers.face.regions import region_boxes
-from talkers.media.decode import decode_frames
+from talkers.media import decode_frames
 from talkers.media.encode import atomic
 from talkers.training.progress import Report, quiet
 

@@ -19,31 +19,44 @@ from talkers.media import AUDIO_RATE
 from talkers.media.encode import atomic
 from talkers.motion import Speech2Latent
 from talkers.recipes import ListenerTraining, Recipe
-from talkers.speech import FEATURE_RATE, Listener, SpeechConfig, features_of, load_speech_encoder, loudness, speech_gain
+from talkers.speech import FEATURE_RATE, Listener, features_of, load_speech_encoder, loudness, speech_gain
 from talkers.speech.listener import STEP, sounds_of
 from talkers.speech.mel import N_FFT
 from talkers.training.frames import PositionSampler, held_out, training_clips
-from talkers.training.motion_data import gated
+from talkers.training.motion_data import gated, sentence_of
 from talkers.training.progress import Pace, Report, quiet
 from talkers.training.run import StageModule, fit
+from talkers.training.voices import Alteration, altered, generator, wordless
+from talkers.voice import load_voice
 
-PLAYED = (1.0, 0.82, 0.91, 1.1, 1.22)  # speeds at which clips are played, pitch and all: other voices
+OFTEN = {"recorded": 2.0, "gated": 1.0, "wordless": 0.5}  # how often a rendition is heard, beside one in another voice
+VOICES = 3  # times that a clip is said by somebody else
 Sounds = dict[str, tuple[Tensor, Tensor]]  # what is heard: samples [n] at 16 kHz, level normalised; features [n / STEP, F]
 
 
-def heard_sounds(corpus: Corpus, config: SpeechConfig, report: Report) -> Sounds:
-    """Every clip at every speed, and with digital silence between its words: {name/rendition: ...}; cached."""
-    key = sha256(f"{config} {corpus.digest()} {PLAYED} 1".encode()).hexdigest()[:16]
+def heard_sounds(corpus: Corpus, recipe: Recipe, report: Report) -> Sounds:
+    """Every clip as it was recorded, with digital silence between its words, drowned by something wordless, and said by
+    others (one of them a synthetic voice if the motion model heard such): {name/rendition: ...}; cached."""
+    config, said_by = recipe.speech, recipe.motion_training.synthetic
+    key = sha256(f"{config} {corpus.digest()} {sorted(OFTEN)} {VOICES} {said_by} 2".encode()).hexdigest()[:16]
     path = corpus.folder / ".cache" / f"heard-{key}.safetensors"
     if not path.exists():
         encoder, rate, held = load_speech_encoder(config), float(corpus.rate), {}
+        tellers = [load_voice(name) for name in said_by]
         for done, clip in enumerate(corpus.clips):
-            samples = corpus.audio(clip.name)
-            gain = speech_gain(loudness(samples, AUDIO_RATE, rate, clip.frames))
-            sounds = {f"{speed:g}": np.asarray(soxr.resample(samples, AUDIO_RATE * speed, AUDIO_RATE), np.float32) for speed in PLAYED}
-            sounds["gated"] = gated(samples, corpus.column("speech", clip.name), rate)
+            samples, sentence = corpus.audio(clip.name), sentence_of(clip)
+            sounds = {"recorded": samples, "gated": gated(samples, corpus.column("speech", clip.name), rate)}
+            sounds["wordless"] = wordless(len(samples), generator(clip.name, 100))
+            for k in range(VOICES):
+                random = generator(clip.name, 101 + k)
+                if k == 0 and tellers and sentence is not None:
+                    teller = tellers[int(random.integers(len(tellers)))]
+                    sounds[f"voice {k + 1}"] = soxr.resample(teller.say(sentence).samples, teller.rate, AUDIO_RATE)
+                else:
+                    sounds[f"voice {k + 1}"] = altered(samples, Alteration.drawn(random), random)
             for kind, sound in sounds.items():
-                cut = torch.from_numpy(sound[: len(sound) // STEP * STEP] * np.float32(gain))
+                gain = speech_gain(loudness(np.asarray(sound, np.float32), AUDIO_RATE, rate, int(len(sound) / AUDIO_RATE * rate)))
+                cut = torch.from_numpy(np.asarray(sound[: len(sound) // STEP * STEP] * gain, np.float32))
                 held[f"{clip.name}/{kind}/samples"] = cut.half()
                 held[f"{clip.name}/{kind}/features"] = features_of(encoder, cut.numpy())[: len(cut) // STEP].half()
             report("hearing speech again", done + 1, len(corpus.clips))
@@ -80,10 +93,14 @@ class SoundDataset(Dataset[dict[str, Tensor]]):
 class ListenerModule(StageModule):
     """Training step: features as the encoder tells them, what the motion model reads of them, and what it makes of that."""
 
-    def __init__(self, listener: Listener, motion: Speech2Latent, training: ListenerTraining, pace: Pace, seed: int):
+    def __init__(self, listener: Listener, motion: Speech2Latent, training: ListenerTraining, pace: Pace, seed: int, usual: Tensor):
+        """`usual`: features [N, 2 T, F] by whose variance errors are weighed."""
         super().__init__(training, pace, seed, training.batch * training.window)
         self.model = listener
         self._motion = [motion.eval().requires_grad_(False)]  # in a list: not trained, not saved
+        with torch.inference_mode():
+            read = self.read((usual - listener.mean) / listener.std, len(usual))
+        self._spread = {name: float((x - x.mean((0, 1))).square().mean()) for name, x in read.items()}
 
     def told(self, samples: Tensor, rows: int) -> Tensor:
         """Samples [B, n] -> standardised features of their first `rows` rows."""
@@ -91,16 +108,19 @@ class ListenerModule(StageModule):
         heard: Tensor = self.model(sounds_of(samples)[:, : rows + ahead])[0]
         return heard[:, ahead:].float()
 
-    def parts(self, told: Tensor, wanted: Tensor, few: int) -> dict[str, Tensor]:
-        """Shares of variance that are missed, of standardised features [B, 2 T, F]: of the features; of the motion
-        model's first projection of them (most of what features vary by is nothing to it); and for the first `few`
-        windows of the normalised latents and of the mouth that it makes."""
+    def read(self, told: Tensor, few: int) -> dict[str, Tensor]:
+        """What standardised features [B, 2 T, F] are to the motion model: themselves; its first projection of them (most
+        of what features vary by is nothing to it); and for the first `few` windows the normalised latents and the mouth
+        that it makes."""
         motion = self._motion[0].to(told.device)
-        features = [self.model.features(x) for x in (told, wanted)]
-        read = [motion.enter[:2](x).float() for x in features]
-        made = [(motion(x[:few]).latents.float() - motion.latent_mean) / motion.latent_std for x in features]
-        pairs = {"features": [told, wanted], "read": read, "latents": made, "mouth": [x @ motion.mouth_read for x in made]}
-        return {name: (a - b).square().sum() / (b - b.mean((0, 1))).square().sum().clamp(min=1e-6) for name, (a, b) in pairs.items()}
+        features = self.model.features(told)
+        latents = (motion(features[:few]).latents.float() - motion.latent_mean) / motion.latent_std
+        return {"features": told, "read": motion.enter[:2](features).float(), "latents": latents, "mouth": latents @ motion.mouth_read}
+
+    def parts(self, told: Tensor, wanted: Tensor, few: int) -> dict[str, Tensor]:
+        """Shares of the usual variance that are missed, of all that `read` tells."""
+        a, b = self.read(told, few), self.read(wanted, few)
+        return {name: (a[name] - b[name]).square().mean() / self._spread[name] for name in a}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         samples, config = batch["samples"], self.training_config
@@ -125,7 +145,7 @@ def train_listener(corpus: Corpus, recipe: Recipe, motion: Speech2Latent, folder
                    trainer_options: dict[str, Any] | None = None) -> Listener:  # fmt: skip
     """Run stage 3 to its end, or go on with it; arguments as in `train_codec`."""
     settings = recipe.listener_training
-    sounds = heard_sounds(corpus, recipe.speech, report)
+    sounds = heard_sounds(corpus, recipe, report)
     test = held_out(corpus.names)
     names = training_clips(corpus, recipe.minutes)
     features = torch.cat([f[::7].float() for name, (_, f) in sounds.items() if name.split("/")[0] in set(names)])
@@ -134,18 +154,17 @@ def train_listener(corpus: Corpus, recipe: Recipe, motion: Speech2Latent, folder
     listener.mean.copy_(features.mean(0))
     listener.std.copy_(features.std(0).clamp(min=1e-4))
     pace = Pace(settings.frames, budget)
-    module = ListenerModule(listener, motion, settings, pace, recipe.seed)
     rows = 2 * settings.window if recipe.rate * 2 == FEATURE_RATE else round(settings.window * FEATURE_RATE / recipe.rate)
     data = SoundDataset(sounds, names, rows, recipe.listener.ahead)
-    indices = np.arange(len(data))
+    usual = torch.stack([data[int(k)]["features"] for k in np.linspace(0, len(data) - 1, min(64, len(data)))])
+    module = ListenerModule(listener, motion, settings, pace, recipe.seed, usual)
+    indices, often = np.arange(len(data)), np.array([OFTEN.get(data.names[k].split("/")[-1], 1.0) for k, _ in data.starts])
 
     def loader() -> DataLoader[Any]:
-        sampler = PositionSampler(
-            indices, np.ones(len(indices)), settings.batch, recipe.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size
-        )
+        sampler = PositionSampler(indices, often, settings.batch, recipe.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size)
         return DataLoader(data, batch_sampler=sampler, pin_memory=torch.cuda.is_available())
 
-    known = {k: v for k, v in sounds.items() if k.endswith("/1")}
+    known = {k: v for k, v in sounds.items() if k.endswith("/recorded")}
     held = SoundDataset(known, test, rows, recipe.listener.ahead) if test else None
     validate = DataLoader(held, batch_sampler=[list(range(k, min(k + 16, len(held)))) for k in range(0, len(held), 16)]) if held is not None else None
     between = max(1, settings.save_every // module.frames_per_step), max(1, settings.validate_every // module.frames_per_step)

@@ -1,0 +1,64 @@
+"""The process that decodes foreign media for `talkers.media.guard`, with little that it may do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+from talkers.media.audio import blocks_here, duration_here
+from talkers.media.decode import frames_here
+from talkers.media.guard import MEMORY, Piece, serve
+from talkers.media.probe import probe_here, to_dict
+
+
+def _probe(path: str) -> Iterator[Piece]:
+    yield to_dict(probe_here(path)), None
+
+
+def _frames(path: str, rate: str | None) -> Iterator[Piece]:
+    notes: list[str] = []
+    for frame in frames_here(path, None if rate is None else Fraction(rate), notes.append):
+        yield {}, frame
+    yield from (({"note": note}, None) for note in notes)
+
+
+def _blocks(path: str, rate: int, channels: int) -> Iterator[Piece]:
+    for block in blocks_here(path, rate, channels):
+        yield {}, block
+
+
+def _duration(path: str) -> Iterator[Piece]:
+    yield {"seconds": duration_here(path)}, None
+
+
+READINGS: dict[str, Callable[..., Iterator[Piece]]] = {"probe": _probe, "frames": _frames, "blocks": _blocks, "duration": _duration}
+
+
+def _bind() -> None:
+    """Take from this process what decoding does not need: writing files, much memory, core dumps, many files."""
+    try:
+        import resource
+    except ImportError:  # not on this system
+        return
+    for what, most in (("RLIMIT_AS", MEMORY), ("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 64)):
+        kind = getattr(resource, what, None)
+        if kind is not None:
+            hard = resource.getrlimit(kind)[1]
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (most, most))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this one
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ask, tell = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", 1 << 16)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1)  # whatever else is printed goes nowhere
+    _bind()
+    try:
+        serve(ask, tell, READINGS)
+    except BrokenPipeError:  # nobody listens any more
+        os._exit(0)
+    sys.exit(0)
