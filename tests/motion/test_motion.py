@@ -308,7 +308,7 @@ def test_mouth_brows_and_gaze_move_alone() -> None:
     model.set_look([(latents[k::10], head[k::10]) for k in range(10)])
     model.look_axes.zero_()  # nothing is worn
     shut = model.articulate(latents, Manner(amplitude=0.0)) - latents
-    assert torch.allclose(shut[:, 7:13], -1 - mouth, atol=0.25)
+    assert torch.allclose(shut[:, 7:13], -1 - mouth, atol=0.15)
     assert shut[:, :7].abs().mean() < 0.1
     raised = model.articulate(latents, Manner(expression=2.0)) - latents
     assert torch.allclose(raised[:, 13:15], brows - brows.mean(0), atol=0.2)
@@ -326,7 +326,7 @@ def test_mouth_brows_and_gaze_move_alone() -> None:
 
 
 def test_closed_eyes_are_learnt_from_blinks_alone() -> None:
-    """A mouth that opens when eyes close, now and then, and a tracker that takes closed eyes for a lower head."""
+    """In footage of a person whose eyes are half closed when the cheeks are raised, and closed now and then."""
     torch.manual_seed(0)
     model = Speech2Latent(MotionConfig(width=16, heads=2), 8, 24)
     count = 3000
@@ -335,11 +335,9 @@ def test_closed_eyes_are_learnt_from_blinks_alone() -> None:
         blink[start : start + 5] = torch.tensor([0.4, 0.8, 1.0, 0.7, 0.3])
     mouth, head = torch.randn(count, 6).cumsum(0).sin(), 0.3 * torch.randn(count, 7)
     head[:, 6] = blink
-    slow = torch.randn(count, 1).cumsum(0).div(20).sin()  # sleepier when it speaks
-    head[:, 6:] += 0.2 * slow
-    mouth[:, :1] += 2 * slow
-    latents = torch.cat([head[:, :6], blink[:, None], mouth, 0.1 * torch.randn(count, 11)], 1)
-    head[:, 4] += 0.5 * blink
+    cheeks = torch.randn(count, 1).cumsum(0).div(20).sin()
+    head[:, 6:] += 0.2 * cheeks
+    latents = torch.cat([head[:, :6], blink[:, None], mouth, 2 * cheeks.expand(-1, 4), 0.1 * torch.randn(count, 7)], 1)
     model.set_statistics(latents, head)
     parts = {"mouth": mouth, "brows": torch.randn(count, 2), "gaze": torch.randn(count, 2)}
     model.set_face(latents, head, parts, torch.ones(count, dtype=torch.bool))
@@ -349,7 +347,7 @@ def test_closed_eyes_are_learnt_from_blinks_alone() -> None:
     told[:, 6] = 1.0
     closed = (model.articulate(latents, head=told) - latents)[blink == 0]
     assert closed[:, 6].mean() == pytest.approx(1.0, abs=0.25)
-    assert closed[:, 7:13].mean(0).abs().max() < 0.15
+    assert closed[:, 7:17].mean(0).abs().max() < 0.2
     assert closed[:, :6].mean(0).abs().max() < 0.1
 
 

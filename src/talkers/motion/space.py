@@ -11,7 +11,7 @@ from torch import Tensor, nn
 HEAD = ("yaw", "pitch", "roll", "x", "y", "scale", "blink")
 """What a user steers: three angles in degrees, position and scale as shares of the frame's side, blink 0..1."""
 BLINK = HEAD.index("blink")
-STEERED = HEAD.index("scale")  # values before it are written into latents; a size within a take is the tracker's, not the head's
+WRITTEN = [k for k, name in enumerate(HEAD) if name != "scale"]  # into latents; a size within a take is the tracker's, not the head's
 BLINK_LASTS = 12  # frames, from open to open
 
 PARTS = {"mouth": 6, "brows": 2, "gaze": 2}  # of the face, and how many principal shapes each is told by
@@ -173,23 +173,23 @@ class LatentSpace(nn.Module):
         pairs = [(x, torch.cat([h, *(x @ getattr(self, f"{part}_read") for part in PARTS)], 1)) for x, h in pairs]
         lids = torch.cat([h[:, BLINK] for _, h in pairs])
         half = (lids.median() + lids.quantile(0.99)) / 2
-        self._set_blink([(x, h[:, BLINK]) for x, h in pairs], float(half - lids.median()))
+        closing = self._closing([(x, h[:, BLINK]) for x, h in pairs], float(half - lids.median()))
         awake = [(x[h[:, BLINK] <= half], h[h[:, BLINK] <= half]) for x, h in pairs]
         awake = [(x, torch.cat([h[:, :BLINK], h[:, BLINK + 1 :]], 1)) for x, h in awake if len(x)]
         within = [torch.cat([p[k] - p[k].mean(0) for p in awake]) for k in (0, 1)]
         gram = within[1].T @ within[1] / len(within[1])
         ridge = 1e-3 * torch.eye(len(gram)) * gram.diagonal().mean()
         moved = torch.linalg.solve(gram + ridge, within[1].T @ within[0] / len(within[1]))  # [6 + ..., L], each while the others stay
-        head, mouth, brows = moved[:STEERED], moved[BLINK : BLINK + MOUTH], BLINK + MOUTH
-        written = ((self.head_write[:STEERED], head, self.head_read[:, :STEERED]), (self.mouth_write, mouth, self.mouth_read))
-        for write, does, read in written:
-            write.copy_(torch.linalg.pinv(does @ read, rtol=1e-2) @ does)  # so that what is written is read
-        self.head_write[STEERED:BLINK].zero_()
+        mouth, brows = moved[BLINK : BLINK + MOUTH], BLINK + MOUTH
+        turns = torch.cat([moved[:BLINK], closing[None]])[WRITTEN]
+        self.head_write.zero_()
+        self.head_write[WRITTEN] = torch.linalg.pinv(turns @ self.head_read[:, WRITTEN], rtol=1e-2) @ turns  # so that what is written is read
+        self.mouth_write.copy_(torch.linalg.pinv(mouth @ self.mouth_read, rtol=1e-2) @ mouth)
         self.brows_write.copy_(moved[brows : brows + PARTS["brows"]])
         turned, looked = within[1][:, :BLINK], within[1][:, -PARTS["gaze"] :]
         alone = looked - turned @ (torch.linalg.pinv(turned) @ looked)  # eyes stay on what they look at while the head turns
         self.gaze_write.copy_(2 * alone.std(0)[:, None] * moved[-PARTS["gaze"] :])
-        taken = torch.linalg.qr(torch.cat([moved[:brows], self.head_write[BLINK:]]).T).Q  # by head and mouth
+        taken = torch.linalg.qr(torch.cat([moved[:brows], closing[None]]).T).Q  # by head and mouth
         looks = torch.stack([x.mean(0) for x, _ in pairs])
         free = looks - looks @ taken @ taken.T
         spread = free - free.mean(0)
@@ -203,30 +203,24 @@ class LatentSpace(nn.Module):
         self.look_axes[:, :count] = axes
         self.look_worn[:count] = told[commonest]
 
-    def _set_blink(self, clips: Sequence[tuple[Tensor, Tensor]], half: float) -> None:
-        """Learn what closing the eyes does to latents, from the difference to shortly before and after, when head and mouth
-        are nearly where they were; and let nothing else be read off it.
+    def _closing(self, clips: Sequence[tuple[Tensor, Tensor]], half: float) -> Tensor:
+        """What closing the eyes does to normalised latents: [L] (zeros: no blink was filmed).
 
-        Regression over all frames finds a step ten times as long, which opens the mouth besides: closed eyes are rare, and
-        the measured position and size of a head jump when they close.
+        It is the difference to shortly before and after, when head and mouth are nearly where they were. Regression over all
+        frames finds a step ten times as long, which opens the mouth besides: closed eyes are rare.
 
         Args:
             clips: normalised latents [T, L] and blinks [T] of each.
             half: how much higher than usual they are in the middle of a blink.
         """
         wide = BLINK_LASTS // 2 + 1
-        long = [(x, b) for x, b in clips if len(x) > 2 * wide]
-        rises = torch.cat([b[wide:-wide] - (b[: -2 * wide] + b[2 * wide :]) / 2 for _, b in long] or [torch.zeros(0)])
-        steps = torch.cat([x[wide:-wide] - (x[: -2 * wide] + x[2 * wide :]) / 2 for x, _ in long] or [torch.zeros(0, len(self.latent_mean))])
-        blinking = rises > half
-        closing = rises[blinking] @ steps[blinking]  # [L]
-        shown = closing @ self.head_read[:, BLINK]
-        if shown <= 0:  # no blink was filmed
-            self.head_write[BLINK].zero_()
-            return
-        self.head_write[BLINK].copy_(closing / shown)
-        for read in (self.head_read[:, :BLINK], self.mouth_read):
-            read.sub_(closing[:, None] * (closing @ read)[None] / (closing @ closing))
+        total = torch.zeros_like(self.latent_mean)
+        for x, lids in clips:
+            if len(x) > 2 * wide:
+                rise = lids[wide:-wide] - (lids[: -2 * wide] + lids[2 * wide :]) / 2
+                step = x[wide:-wide] - (x[: -2 * wide] + x[2 * wide :]) / 2
+                total += (rise * (rise > half)) @ step
+        return total / total.norm().clamp(min=1e-6)
 
     def look_of(self, latents: Tensor) -> Look:
         """What a take wears, from its latents [T, L]; not shifted."""
