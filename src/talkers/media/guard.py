@@ -20,7 +20,6 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-import talkers
 from talkers.errors import MediaError, TalkersError
 
 LIMIT = 10.0  # seconds that a child may work until the next piece of what it reads
@@ -33,7 +32,7 @@ class _Child:
     """A decoding process, see `serve`."""
 
     def __init__(self) -> None:
-        home = str(Path(talkers.__file__).parents[1])
+        home = str(Path(__file__).parents[2])
         paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
         command = [sys.executable, "-P", "-m", "talkers.media.child"]
         self._process = subprocess.Popen(
