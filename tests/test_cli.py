@@ -36,7 +36,7 @@ VERBS = {
     "evaluate": {"--output", "--pairs", "--seeds", "--jobs", "--limit", "--every", "--speed", "--experts", "--json"},
     "train-expert": {"--output", "--task", "--sees", "--alignments", "--frames", "--budget", "--seed", "--resume"},
     "inspect": {"--json"},
-    "doctor": {"--json"},
+    "doctor": {"--licences", "--json"},
 }
 
 
