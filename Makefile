@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN = $(VENV)/bin
 PIP = $(RUN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench oldest newest clean
 
 demo: $(VENV)/.speaks
 	$(RUN)/talkers demo -o demo
@@ -17,6 +17,16 @@ lint: $(VENV)/.tests
 
 bench: $(VENV)/.tests
 	$(RUN)/python benchmarks/speed.py
+
+# The oldest and the newest torch and numpy that pyproject.toml allows, each with the built wheel in an environment of its own;
+# everything else as tested together. The oldest numpy has no build for Python 3.13: make oldest PYTHON=python3.11
+oldest: ENDS = $(shell sed -nE 's/^  "(torch|numpy)>=([0-9.]+)[",].*/\1==\2.0/p' pyproject.toml)
+oldest newest:
+	$(PYTHON) -m venv .venv-$@
+	grep -vE '^(torch|numpy)==' constraints.txt > .venv-$@/constraints.txt
+	.venv-$@/bin/python -m pip --disable-pip-version-check install --quiet --upgrade --only-binary numpy --constraint .venv-$@/constraints.txt $(ENDS) '.[dev]'
+	.venv-$@/bin/python -c 'import sys, torch, numpy; print("Python", sys.version.split()[0], "torch", torch.__version__, "numpy", numpy.__version__)'
+	.venv-$@/bin/python -m pytest tests/codec tests/motion tests/test_avatar.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "talkers needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12"; exit 1; }
@@ -33,4 +43,4 @@ $(VENV)/.tests: $(VENV)/.speaks
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-oldest .venv-newest demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
