@@ -140,15 +140,15 @@ def test_what_is_installed_speaks_without_training_and_face_analysis(installed: 
 def test_importing_costs_little(installed: Path, tmp_path: Path) -> None:
     code = "import time, sys, talkers; n = 'torch' in sys.modules; talkers.Avatar; print(n, time.process_time(), *sys.modules)"
     took = []
-    for _ in range(4):  # seconds of the processor, the least of a few: others use the machine too
+    while len(took) < 3 and min(took, default=3) > 2:  # seconds of the processor, the least of a few: others use the machine too
         plain, seconds, *imported = run([installed / "python", "-c", code], tmp_path / "empty").split()
         took.append(float(seconds))
-        if took[-1] <= 2:
-            break
     assert plain == "False"  # `import talkers` alone imports next to nothing
     heavy = {*NOT_FOR_SPEAKING, "transformers", "torchvision", "onnxruntime", "c2pa", "rich", "tyro"}
     assert heavy.isdisjoint(imported)
-    assert min(took) <= 2
+    if min(took) > 2:  # a slow machine, or a fault? nearly all of it should be torch
+        torch = "import time, torch; print(time.process_time())"
+        assert min(took) <= 1.5 * min(float(run([installed / "python", "-c", torch], tmp_path / "empty")) for _ in range(3))
 
 
 def test_licences_of_all_dependencies_are_known(installed: Path, tmp_path: Path) -> None:
