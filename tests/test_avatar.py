@@ -6,6 +6,7 @@ import json
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from controls import BROWS, gaze_of
 from talkers import Avatar, Controls
 from talkers.bundle import FORMAT_VERSION
 from talkers.corpus import Corpus
-from talkers.errors import ArtefactError, FaceError, MediaError, MissingComponent, UsageError
+from talkers.errors import ArtefactError, FaceError, MediaError, MissingComponent, ResourceError, UsageError
 from talkers.evaluation.watched import Watched, watch
 from talkers.media import decode_frames, probe, read_audio
 
@@ -273,3 +274,26 @@ def test_the_bundled_avatar_looks_and_raises_its_brows_as_asked(bundled: Avatar)
     assert up[1] - down[1] > 0.004
     plain, strong = (made(expression=e, motion="sampler").blendshapes[:, BROWS].std(0).mean() for e in (0.0, 3.0))
     assert strong > 1.05 * plain
+
+
+def test_a_batch_that_memory_does_not_hold_is_halved(tiny_avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+    avatar = Avatar.load(tiny_avatar.folder)
+    latents = torch.randn(11, avatar.recipe.codec.latent)
+    whole, decode, tried = avatar.decode(latents), avatar.codec.decode, []
+
+    def small(part: torch.Tensor, *arguments: Any) -> torch.Tensor:
+        tried.append(len(part))
+        if len(part) > room:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")
+        return decode(part, *arguments)
+
+    monkeypatch.setattr(avatar.codec, "decode", small)
+    room = 2
+    assert np.abs(avatar.decode(latents).astype(int) - whole).max() <= 1
+    assert tried == [8, 4, 2, 2, 2, 2, 2, 1]
+    room = 0
+    with pytest.raises(ResourceError, match="not enough memory"):
+        avatar.decode(latents)
+    monkeypatch.setattr(avatar.codec, "decode", lambda *_: (_ for _ in ()).throw(RuntimeError("another fault")))
+    with pytest.raises(RuntimeError, match="another fault"):
+        avatar.decode(latents)

@@ -20,7 +20,7 @@ from torch import Tensor
 from talkers.bundle import BUNDLED, avatar_folder, digest, read_about, read_weights
 from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
 from talkers.controls import Controls
-from talkers.errors import ArtefactError, UsageError
+from talkers.errors import ArtefactError, ResourceError, UsageError, out_of_memory
 from talkers.live import Live
 from talkers.motion import HEAD, FlowMotion, HeadCurve, Look, Manner, MotionModel, Speech2Latent
 from talkers.recipes import Recipe, from_dict
@@ -30,7 +30,7 @@ from talkers.talk import Talk
 from talkers.watermark import marked
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
-BATCH = 8  # frames made at once
+BATCH = 8
 HEAD_SHAPES = {**dict.fromkeys(("mean", "std", "low", "high"), (len(HEAD),)), "follows": (3, 3)}  # of what avatar.json says of the head
 
 
@@ -53,6 +53,7 @@ class Avatar:
         self.listener = listener.eval().requires_grad_(False) if listener is not None else None
         self.codec = _ready(codec, device)
         self._speech: SpeechEncoder | None = None
+        self._batch = BATCH  # frames made at once, as long as memory holds them
 
     @classmethod
     def load(cls, name: str | os.PathLike[str] = BUNDLED, device: str | None = None) -> Avatar:
@@ -239,15 +240,43 @@ class Avatar:
     @torch.inference_mode()
     def encode(self, frames: NDArray[np.uint8]) -> Tensor:
         """Frames uint8 [N, size, size, 3] -> latents [N, L]."""
-        pictures = from_frames(torch.from_numpy(frames)).to(self.device, next(self.codec.encoder.parameters()).dtype)
-        return self.codec.encode(pictures.contiguous(memory_format=torch.channels_last)).float()
+
+        def told(part: Tensor) -> Tensor:
+            pictures = from_frames(part).to(self.device, next(self.codec.encoder.parameters()).dtype)
+            return self.codec.encode(pictures.contiguous(memory_format=torch.channels_last)).float()
+
+        return self._in_parts(told, torch.from_numpy(frames))
 
     @torch.inference_mode()
     def decode(self, latents: Tensor, seed: int = 0, steps: int | None = None, mark: bool = False) -> NDArray[np.uint8]:
         """Latents [N, L] -> frames uint8 [N, size, size, 3], all from the one noise of the seed; with the mark if asked for."""
         noise, steps = shared_noise(self.size, seed).to(self.device), self.recipe.steps if steps is None else steps
-        made = (self.codec.decode(part.to(self.device), noise, steps) for part in torch.split(latents, BATCH))
-        return np.concatenate([to_frames(marked(pictures) if mark else pictures).cpu().numpy() for pictures in made])
+
+        def made(part: Tensor) -> Tensor:
+            pictures = self.codec.decode(part.to(self.device), noise, steps)
+            return to_frames(marked(pictures) if mark else pictures).cpu()
+
+        return self._in_parts(made, latents).numpy()
+
+    def _in_parts(self, work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        """`work` on rows, a batch at a time; a batch that memory does not hold is halved, for good.
+
+        Raises:
+            ResourceError: it does not hold a single row.
+        """
+        done: list[Tensor] = []
+        while (at := sum(map(len, done))) < len(rows):
+            try:
+                done.append(work(rows[at : at + self._batch]))
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                if self._batch == 1:
+                    raise ResourceError("there is not enough memory to make a frame", where=self.folder, todo="Close other programs, or use the CPU") from error
+                self._batch //= 2
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+        return torch.cat(done)
 
     @torch.inference_mode()
     def latents(self, features: Tensor, head: Tensor, amplitude: float | None = None, look: Look | None = None,

@@ -84,3 +84,9 @@ class PartialFailure(TalkersError):
     """The work was done for all but some of the files, which are listed."""
 
     exit_code = 7
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error of any library means that memory ran out."""
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "not enough memory" in told or "out of memory" in told

@@ -13,7 +13,9 @@ from talkers.cli import making, speaking, judging  # noqa: F401  (each registers
 
 # isort: on
 from talkers.cli.common import app, err
-from talkers.errors import PartialFailure, TalkersError, shown
+from talkers.errors import PartialFailure, TalkersError, out_of_memory, shown
+
+NO_MEMORY = "the memory of this machine is used up. Close other programs, use a smaller --size, or train with --set codec_training.batch=8."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,9 +32,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except MemoryError:
-        err.print("[bold red]error:[/] the memory of this machine is used up. Close other programs, or use a smaller --size.", highlight=False)
-        return 6
     except ImportError as error:
         if os.environ.get("TALKERS_DEBUG"):
             raise
@@ -41,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("TALKERS_DEBUG"):
             raise
+        if out_of_memory(error):
+            err.print(f"[bold red]error:[/] {NO_MEMORY}", highlight=False, soft_wrap=True)
+            return 6
         err.print(
             f"[bold red]internal fault:[/] {type(error).__name__}: {escape(shown(error))}. Please report it with the output of TALKERS_DEBUG=1.",
             highlight=False,

@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
 
 from talkers.errors import ResourceError, UsageError
 
@@ -43,10 +44,9 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # some writers make private files
         temporary.replace(path)
-    except OSError as error:
-        raise ResourceError(
-            "the file cannot be written", where=path, why=error.strerror or str(error), todo="Free some room or choose another folder"
-        ) from error
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise ResourceError("the file cannot be written", where=path, why=why, todo="Free some room or choose another folder") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

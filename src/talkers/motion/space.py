@@ -157,7 +157,8 @@ class LatentSpace(nn.Module):
             told[part] = x @ getattr(self, f"{part}_read")
             rested = still if part == "mouth" and still.any() else torch.ones_like(still)
             getattr(self, f"{part}_rest").copy_(told[part][rested].mean(0))
-        self.mouth_write.copy_(torch.linalg.lstsq(told["mouth"], x).solution)
+        mouth = told["mouth"]  # least squares; LAPACK's own differs from run to run in the last digits, and training would too
+        self.mouth_write.copy_(torch.linalg.solve(mouth.T @ mouth + 1e-6 * torch.eye(MOUTH), mouth.T @ x))
 
     def set_look(self, clips: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Learn what head, mouth, brows and gaze do to latents within a take, how takes differ apart from that, and which

@@ -159,6 +159,9 @@ def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
     on_gpu = torch.cuda.is_available()
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        for unfinished in folder.glob(".*.partial*"):  # a training that was killed cannot tidy up
+            unfinished.unlink(missing_ok=True)
     resume = latest_checkpoint(folder, stage)
     if resume is not None:
         state = SafetensorsCheckpointIO().load_checkpoint(resume)

@@ -60,7 +60,8 @@ def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None
                 todo="Use the same --recipe, --set and corpus, or choose another folder",
             )
         return state, budget or before
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+    held = (p for p in out.rglob("*") if p.is_file() and ".partial" not in p.name)  # one killed at its very beginning holds nothing
+    if out.is_file() or next(held, None) is not None:
         raise ArtefactError("this is not an empty folder", where=out, todo="Choose a new folder for the avatar")
     try:
         state.mkdir(parents=True, exist_ok=True)

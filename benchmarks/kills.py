@@ -1,0 +1,184 @@
+"""Does a training survive being killed? Again and again it is, and must go on to where an undisturbed one ends.
+
+    python benchmarks/kills.py CORPUS [--kills 100] [--seed 0] [-o kills.json]
+
+CORPUS is a small prepared corpus of 64 px. `talkers train` runs with the tiny recipe (codec and motion model, few frames) and is
+ended by SIGKILL: every second time at a random moment, every other time while it writes a checkpoint. After each kill the newest
+checkpoint of every stage must be complete, and no more than one interval of saving may be lost. Every training that comes to its
+end is compared with one that was never killed: weights, averages, optimiser, random state and position, all tensors of the last
+checkpoints. When it ends before the kills are used up, another one begins. Last, the disk is full in the middle of a training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from talkers.training.checkpoint import SafetensorsCheckpointIO
+from talkers.training.run import latest_checkpoint, machine
+
+STAGES = ("codec", "motion")
+SAVED = 10  # steps between checkpoints
+SETTINGS = (
+    "codec.unet.channels=8", "codec.encoder.channels=8", "codec_training.batch=4", "codec_training.frames=1600", f"codec_training.save_every={4 * SAVED}",
+    "codec_training.validate_every=100000", "motion_training.frames=80000", "motion_training.window=50", "motion_training.batch=4",
+    f"motion_training.save_every={200 * SAVED}", "motion_training.validate_every=10000000", "sampler_training.frames=0", "listener_training.frames=0",
+)  # fmt: skip
+LEFT_OUT = ("Pace", "spent")  # a clock
+
+
+def command(corpus: Path, out: Path) -> list[str]:
+    again = ["--resume"] if (out / "training" / "recipe.json").exists() else []
+    return [sys.executable, "-m", "talkers", "train", str(corpus), "-o", str(out), "--recipe", "tiny", "--set", *SETTINGS, *again]
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Everything that a checkpoint holds, by its place."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else None
+    if items is None:
+        yield path, value
+        return
+    for key, inner in items:
+        yield from leaves(inner, f"{path}/{key}")
+
+
+def difference(one: Path, other: Path) -> float:
+    """The largest difference between two trainings' last checkpoints.
+
+    Raises:
+        AssertionError: they hold different things.
+    """
+    worst = 0.0
+    for stage in STAGES:
+        states = []
+        for folder in (one, other):
+            found = latest_checkpoint(folder / "training", stage)
+            assert found is not None, f"{folder} has no checkpoint of {stage}"
+            states.append(dict(leaves(SafetensorsCheckpointIO().load_checkpoint(found))))
+        assert states[0].keys() == states[1].keys()
+        for place, a in states[0].items():
+            b = states[1][place]
+            if isinstance(a, torch.Tensor):
+                worst = max(worst, float((a.double() - b.double()).abs().max()) if a.numel() else 0.0)
+            elif not all(word in place for word in LEFT_OUT):
+                assert a == b, f"{place}: {a} and {b}"
+    return worst
+
+
+def reached(out: Path) -> dict[str, int]:
+    """Steps of the newest complete checkpoint of each stage; reads it."""
+    steps = {}
+    for stage in STAGES:
+        found = latest_checkpoint(out / "training", stage)
+        if found is not None:
+            steps[stage] = int(SafetensorsCheckpointIO().load_checkpoint(found)["global_step"])
+    return steps
+
+
+def told(out: Path) -> int:
+    """Steps of the stage under way that metrics.jsonl tells of."""
+    log = out / "training" / "metrics.jsonl"
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.endswith("}")] if log.exists() else []
+    return int(lines[-1]["step"]) if lines else 0
+
+
+def killed(corpus: Path, out: Path, log: Path, seconds: float, saves: int) -> str:
+    """Train until `seconds` have gone by or, if `saves` is not 0, until so many checkpoints have begun to be written: how it ended."""
+    with log.open("ab") as stream:
+        child = subprocess.Popen(command(corpus, out), stdout=stream, stderr=stream)
+    begin, seen = time.monotonic(), set[str]()
+    while child.poll() is None:
+        if saves:
+            seen |= {p.name for p in (out / "training").glob(".*.partial.ckpt")}
+        if (saves and len(seen) >= saves) or (not saves and time.monotonic() - begin > seconds):
+            child.kill()
+            child.wait()
+            return "while saving" if saves else "at a random moment"
+        time.sleep(0.0005 if saves else 0.02)
+    return "ended" if child.returncode == 0 else f"exit code {child.returncode}"
+
+
+def full_disk(corpus: Path, out: Path) -> dict[str, Any]:
+    """Train where no file may become larger than 200 kB: exit code, what is left, and whether it can go on."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    first = subprocess.run(command(corpus, out), capture_output=True, text=True, preexec_fn=limit, check=False)
+    return {
+        "exit_code": first.returncode,
+        "says": first.stderr.strip().splitlines()[-1] if first.stderr.strip() else "",
+        "partial_files": len(list(out.rglob("*.partial*"))),
+        "goes_on": subprocess.run(command(corpus, out), capture_output=True, check=False).returncode == 0,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    random, ends, faults, lost, worst, runs = np.random.default_rng(options.seed), dict[str, int](), list[str](), 0, 0.0, 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        log = folder / "log"
+        begin = time.monotonic()
+        straight = killed(options.corpus, folder / "straight", log, 1e9, 0)
+        whole = time.monotonic() - begin
+        if straight != "ended":
+            sys.exit(f"the undisturbed training failed: {straight}\n{log.read_text()}")
+        kills = 0
+        while kills < options.kills:
+            out, before = folder / f"run{runs}", dict[str, int]()
+            while True:
+                last = kills >= options.kills
+                saves = int(random.integers(1, 12)) if kills % 2 else 0
+                end = killed(options.corpus, out, log, 1e9 if last else float(random.uniform(0, 0.9 * whole)), 0 if last else saves)
+                ends[end] = ends.get(end, 0) + 1
+                try:
+                    steps = reached(out)
+                except Exception as error:
+                    faults.append(f"kill {kills}: {type(error).__name__}: {error}")
+                    break
+                faults += [
+                    f"kill {kills}: {stage} went back from {before[stage]} to {steps.get(stage, 0)}" for stage in before if steps.get(stage, 0) < before[stage]
+                ]
+                under_way = steps.get(STAGES[1], steps.get(STAGES[0], 0))
+                if told(out) <= 400:  # the first stage's steps are told until the second's first
+                    lost = max(lost, told(out) - under_way if len(steps) < 2 else 0)
+                before = steps
+                if end == "ended":
+                    worst, runs = max(worst, difference(folder / "straight", out)), runs + 1
+                    break
+                if end.startswith("exit"):
+                    faults.append(f"kill {kills}: {end}: {log.read_text().strip().splitlines()[-1]}")
+                    break
+                kills += 1
+        disk = full_disk(options.corpus, folder / "full")
+        if not disk["goes_on"] or disk["exit_code"] != 6 or disk["partial_files"]:
+            faults.append(f"full disk: {disk}")
+    report = {
+        "machine": machine(), "kills": kills, "seed": options.seed, "ends": ends, "seconds_undisturbed": round(whole, 1), "trainings_compared": runs,
+        "largest_difference": worst, "steps_lost_at_most": lost, "steps_between_checkpoints": SAVED, "full_disk": disk, "faults": faults[:20],
+    }  # fmt: skip
+    print(json.dumps(report, indent=1))
+    if options.output:
+        options.output.write_text(json.dumps(report, indent=1) + "\n")
+    sys.exit(1 if faults or worst > 0 or lost > SAVED else 0)
+
+
+if __name__ == "__main__":
+    main()
