@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from talkers.errors import UsageError
+from talkers.errors import UsageError, reason
 
 ANGLES = ("yaw", "pitch", "roll")
+LATEST = 1e6  # seconds that a time may lie from the beginning
 LARGEST_FILE = 20_000_000  # bytes of a pose file
 Curves = dict[str, NDArray[np.float64]]  # time in seconds and any of ANGLES in degrees, [n] each
 
@@ -54,7 +55,7 @@ class Controls:
             raise UsageError(f"a pose offset of {self.pose_offset} was asked for", todo="Give yaw, pitch and roll in degrees, -90 to 90")
         if not 0 <= self.blinks <= 60:
             raise UsageError(f"{self.blinks} blinks a minute were asked for", todo="Use 0 to 60")
-        if not all(0 <= t < 1e6 for t in self.blink_times):
+        if not all(0 <= t < LATEST for t in self.blink_times):
             raise UsageError(f"blinks were asked for at {self.blink_times}", todo="Give seconds, 0 or later")
         if not 0.5 <= self.amplitude <= 1.5:
             raise UsageError(f"a mouth amplitude of {self.amplitude} was asked for", todo="Use 0.5 to 1.5")
@@ -82,6 +83,10 @@ def _checked(curves: Curves, where: object) -> Curves:
     for name, values in curves.items():
         if not np.isfinite(values).all():
             raise UsageError(f"row {int(np.flatnonzero(~np.isfinite(values))[0]) + 1} of column {name} is not a number", where=where, todo="Correct it")
+    if (np.abs(curves["time"]) >= LATEST).any():
+        raise UsageError(
+            f"row {int(np.flatnonzero(np.abs(curves['time']) >= LATEST)[0]) + 1} is at no time of a video", where=where, todo="Times are in seconds"
+        )
     if (np.diff(curves["time"]) <= 0).any():
         raise UsageError(f"time does not rise at row {int(np.flatnonzero(np.diff(curves['time']) <= 0)[0]) + 2}", where=where, todo="Sort the rows by time")
     if max(np.abs(curves[name]).max() for name in ANGLES if name in curves) > 90:
@@ -137,6 +142,6 @@ def read_pose_file(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64
         raise UsageError("there is no such pose file", where=path, todo="Use predicted, still, or the path of a CSV or JSON file") from error
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, csv.Error) as error:
         raise UsageError(
-            "this pose file cannot be read", where=path, why=str(error), todo="It needs time (seconds) and any of yaw, pitch, roll (degrees)"
+            "this pose file cannot be read", where=path, why=reason(error), todo="It needs time (seconds) and any of yaw, pitch, roll (degrees)"
         ) from error
     return _checked(curves, path)

@@ -14,6 +14,12 @@ def shown(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in str(text))
 
 
+def reason(error: BaseException) -> str:
+    """What an exception says, as the cause of another error: its first line, no longer than can be read, or its kind."""
+    said = str(error).strip().splitlines()
+    return said[0][:200] if said else type(error).__name__
+
+
 class TalkersError(Exception):
     """Base of every error that a user can cause or mend.
 

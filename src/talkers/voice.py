@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from talkers.errors import ArtefactError, MissingComponent, UsageError
+from talkers.errors import ArtefactError, MissingComponent, UsageError, reason
 from talkers.pretrained import KOKORO_VOICES, fetch
 
 VOICES = ("joe", *KOKORO_VOICES)  # fetched by name; any other Piper voice by the path of its .onnx file
@@ -77,11 +77,11 @@ class PiperVoice:
             raise MissingComponent("saying text needs the package piper-tts", todo="Install it: `pip install 'talkers[say]'`") from error
         try:
             self._engine = Engine.load(model, config, include_alignments=True)
+            self.rate = int(self._engine.config.sample_rate)
+            if not 8_000 <= self.rate <= 192_000:
+                raise ValueError(f"it speaks {self.rate} samples a second")
         except Exception as error:  # whatever onnxruntime and json raise at a file that is no voice
-            raise ArtefactError(
-                "this is not a Piper voice", where=model, why=str(error).splitlines()[0], todo="Give its .onnx file, the .json beside it"
-            ) from error
-        self.rate = int(self._engine.config.sample_rate)
+            raise ArtefactError("this is not a Piper voice", where=model, why=reason(error), todo="Give its .onnx file, the .json beside it") from error
 
     def say(self, text: str) -> Said:
         """See `Voice`."""

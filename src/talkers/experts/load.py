@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from talkers.bundle import read_weights, write_weights
-from talkers.errors import ArtefactError, UsageError
+from talkers.errors import ArtefactError, UsageError, reason
 from talkers.experts.models import POINTS, SYNC_RANGE, ExpertConfig, LipReader, SyncExpert, sync_curve
 from talkers.experts.mouths import PATCH, Mouths
 from talkers.experts.words import read_sentence
@@ -111,6 +111,8 @@ def load_expert(name: str | os.PathLike[str]) -> Expert:
     todo = "Copy or train the expert again"
     try:
         about = json.loads(path.read_text("utf-8"))
+        if not isinstance(about["format_version"], int):
+            raise ValueError("its version is no number")
         if about["format_version"] != FORMAT_VERSION:
             raise ArtefactError(f"this expert has format version {about['format_version']}, this talkers reads version {FORMAT_VERSION}", where=path, todo=todo)
         config = _CONFIG.validate_python(about["config"])
@@ -119,7 +121,7 @@ def load_expert(name: str | os.PathLike[str]) -> Expert:
     except FileNotFoundError as error:
         raise ArtefactError("there is no expert here", where=path, todo=f"Use one of {', '.join(BUNDLED)}, or the json file of your own") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
-        raise ArtefactError("this expert is damaged", where=path, why=f"{type(error).__name__}: {str(error).splitlines()[0]}", todo=todo) from error
+        raise ArtefactError("this expert is damaged", where=path, why=f"{type(error).__name__}: {reason(error)}", todo=todo) from error
     with torch.device("meta"):
         model = build(config)
     read_weights(path.with_suffix(".safetensors"), model, model.state_dict())

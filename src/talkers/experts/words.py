@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from talkers.errors import MediaError
+from talkers.errors import MediaError, reason
 
 SLOTS: tuple[tuple[str, ...], ...] = (
     ("bin", "lay", "place", "set"),
@@ -24,6 +24,7 @@ WORDS = ("", *(word for slot in SLOTS for word in slot))
 CHANCE_WER = 1 - sum(1 / len(slot) for slot in SLOTS) / len(SLOTS)
 """Word error rate of guessing."""
 UNITS_A_SECOND = 25_000  # of the times in GRID's .align files
+LONGEST = 24 * 3600 * UNITS_A_SECOND  # a day
 
 
 def sentence_of_name(name: str) -> tuple[str, ...] | None:
@@ -47,10 +48,12 @@ def read_alignment(path: Path) -> list[tuple[float, float, str]]:
     """
     try:
         rows = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
-        times = [(int(start) / UNITS_A_SECOND, int(end) / UNITS_A_SECOND, word) for start, end, word in rows]
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise MediaError("this alignment cannot be read", where=path, why=str(error), todo="Each line must be: start end word") from error
-    return [row for row in times if row[2] not in ("sil", "sp")]
+        times = [(int(start), int(end), word) for start, end, word in rows]
+        if wrong := [row for row in times if not 0 <= row[0] <= row[1] <= LONGEST]:
+            raise ValueError(f"'{wrong[0][2]:.40}' begins or ends at no time within a day, or ends before it begins")
+    except (OSError, ValueError) as error:
+        raise MediaError("this alignment cannot be read", where=path, why=reason(error), todo="Each line must be: start end word") from error
+    return [(start / UNITS_A_SECOND, end / UNITS_A_SECOND, word) for start, end, word in times if word not in ("sil", "sp")]
 
 
 def frame_labels(words: list[tuple[float, float, str]], frames: int, rate: float = 25.0) -> NDArray[np.int64]:
