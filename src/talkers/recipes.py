@@ -267,8 +267,9 @@ def _valid_keys(where: tuple[Any, ...]) -> list[str]:
 
 
 LARGEST = {"size": 2048, "latent": 8192, "channels": 1024, "blocks": 8, "middle_blocks": 4, "unshuffle": 32, "positional": 512, "latent_map": 1024, "pictures": 256, "components": 1024, "small": 256, "grid": 256,
-           "time_width": 4096, "pool": 16, "width": 4096, "encoder_blocks": 24, "decoder_blocks": 24, "heads": 64, "kernel": 63, "pose_hidden": 4096, "dilations": 64, "ahead": 50,
+           "time_width": 4096, "pool": 16, "width": 4096, "encoder_blocks": 24, "decoder_blocks": 24, "heads": 64, "kernel": 63, "pose_hidden": 4096, "dilations": 64, "ahead": 50, "dropout": 1,
            "rate": 120, "steps": 1000}  # fmt: skip
+MAY_BE_EMPTY = {"attention", "layers", "synthetic"}
 MAY_BE_NONE = {"codec_training.frames", "listener_training.frames", "sampler_training.frames"}
 MAY_BE_ZERO = {"positional", "latent_map", "pictures", "components", "seed", "middle_blocks"}
 
@@ -286,6 +287,8 @@ def _check_ranges(value: Any, where: object, path: str = "") -> None:
         if part.name == "multipliers":
             low, high = 0.01, 16
         wrong = [n for n in numbers if isinstance(n, int | float) and not isinstance(n, bool) and part.name != "layers" and not low <= n <= high]
+        if not numbers and part.name not in MAY_BE_EMPTY:
+            raise ArtefactError(f"the setting '{key}' holds nothing", where=where, todo="Give at least one number")
         if wrong or len(numbers) > 32:
             raise ArtefactError(f"the setting '{key}' is {number}", where=where, todo=f"Use {low} to {high}")
     if path == "" and (value.motion.width % value.motion.heads or value.motion.width // value.motion.heads % 2 or value.motion.kernel % 2 == 0):
@@ -335,7 +338,7 @@ def with_settings(recipe: Recipe, settings: list[str]) -> Recipe:
             raise UsageError(f"'{setting}' is not a setting", todo="Write it as key=value, for example codec_training.batch=16")
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = text
         inner = values
         *parents, last = path.split(".")

@@ -191,7 +191,9 @@ def prepare(
         )
     added = [clip for d in fresh if d in rendered for clip in with_transcript(rendered[d], fresh[d], remarks)]
     if added or (
-        existing and ((consent or existing.about["consent"]), (licence or existing.about["licence"])) != (existing.about["consent"], existing.about["licence"])
+        existing
+        and ((consent or existing.about.get("consent")), (licence or existing.about.get("licence")))
+        != (existing.about.get("consent"), existing.about.get("licence"))
     ):
         _finish(folder, existing, added, [rows[d] for d in fresh if d in rendered], faces, size, rate, consent, licence)
     shutil.rmtree(work, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
-from talkers.errors import ArtefactError
+from talkers.errors import ArtefactError, reason
 from talkers.face.crop import Crop
 from talkers.face.landmarks import BLENDSHAPES, BLINKS, EYE_CORNERS
 from talkers.media import decode_frames, read_audio
@@ -60,6 +62,12 @@ def frames_table(clip: str, angles: NDArray[np.float32], landmarks: NDArray[np.f
     return pa.table(columns)
 
 
+def _schema() -> pa.Schema:
+    """The columns of frames.parquet and what they hold."""
+    none = np.zeros((1, 3), np.float32), np.zeros((1, 478, 2), np.float32), np.zeros((1, len(BLENDSHAPES)), np.float32)
+    return frames_table("", *none, np.zeros(1, np.int8), np.zeros(1, np.bool_), 1, Fraction(1)).schema
+
+
 @dataclass(frozen=True)
 class ClipRecord:
     """One clip of a corpus: its name, frames, source and where the source was cut."""
@@ -71,6 +79,34 @@ class ClipRecord:
     crop: Crop
     gaps: tuple[tuple[int, int], ...]  # first and one-past-last frame without a usable face
     transcript: str | None = None  # what is said in it
+
+
+_CLIPS = TypeAdapter(list[ClipRecord])
+MOST_FRAMES = 10**8  # of a clip
+
+
+def _check_clip(clip: ClipRecord) -> None:
+    """Raises ValueError: its name is no file's name, or its numbers cannot be."""
+    if clip.name in ("", ".", "..") or not clip.name.isprintable() or set(clip.name) & set("/\\"):
+        raise ValueError(f"a clip is named {clip.name!r:.60}")
+    if not 1 <= clip.frames <= MOST_FRAMES or any(not 0 <= a <= b <= clip.frames for a, b in clip.gaps):
+        raise ValueError(f"the clip '{clip.name:.60}' has {clip.frames} frames and gaps that do not lie in them")
+    if not all(1 <= n <= 10**5 for n in (clip.crop.side, clip.crop.size)) or not all(abs(n) <= 10**5 for n in (clip.crop.left, clip.crop.top)):
+        raise ValueError(f"the clip '{clip.name:.60}' was cut from nowhere: {clip.crop}")
+
+
+def rate_of(text: object) -> Fraction:
+    """Frames a second, written as 25, 29.97 or 30000/1001. Exponents are refused: Fraction would write them out.
+
+    Raises:
+        ValueError: it is written otherwise, or not from 1 to 240. ZeroDivisionError.
+    """
+    if not re.fullmatch(r"\d{1,9}(/\d{1,9}|\.\d{1,9})?", str(text)):
+        raise ValueError(f"{str(text)[:60]!r} is no frame rate")
+    rate = Fraction(str(text))
+    if not 1 <= rate <= 240:
+        raise ValueError(f"{rate} is no frame rate")
+    return rate
 
 
 class Corpus:
@@ -86,23 +122,32 @@ class Corpus:
         try:
             self.about: dict[str, Any] = json.loads(path.read_text("utf-8"))
             version = self.about["format_version"]
+            if not isinstance(version, int):
+                raise ValueError("its version is no number")
             if version != FORMAT_VERSION:
                 raise ArtefactError(
                     f"this corpus has format version {version}, this talkers reads version {FORMAT_VERSION}",
                     where=self.folder,
                     todo="Prepare the footage again, or install the talkers that wrote it",
                 )
-            self.size, self.rate = int(self.about["size"]), Fraction(self.about["rate"])
-            self.clips = [
-                ClipRecord(
-                    c["name"], int(c["frames"]), c["source"], c["sha256"], Crop(**c["crop"]), tuple((int(a), int(b)) for a, b in c["gaps"]), c.get("transcript")
-                )
-                for c in self.about["clips"]
-            ]
+            self.size, self.rate = int(self.about["size"]), rate_of(self.about["rate"])
+            if not 1 <= self.size <= 2048:
+                raise ValueError(f"its frames have {self.size} px")
+            self.clips = _CLIPS.validate_python(self.about["clips"])
+            for clip in self.clips:
+                _check_clip(clip)
+            if len({clip.name for clip in self.clips}) < len(self.clips):
+                raise ValueError("two clips have one name")
         except FileNotFoundError as error:
             raise ArtefactError("there is no corpus here", where=self.folder, why="corpus.json is missing", todo=f"Make one: `talkers prepare FOOTAGE -o {self.folder}`") from error  # fmt: skip
-        except (OSError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise ArtefactError("corpus.json is damaged", where=path, why=f"{type(error).__name__}: {error}", todo="Prepare the footage again") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, ("clips", *first["loc"])))
+            raise ArtefactError("corpus.json is damaged", where=path, why=f"{place:.80}: {first['msg'].lower()}", todo="Prepare the footage again") from error
+        except (OSError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            raise ArtefactError(
+                "corpus.json is damaged", where=path, why=f"{type(error).__name__}: {reason(error)}", todo="Prepare the footage again"
+            ) from error
 
     @property
     def names(self) -> list[str]:
@@ -133,9 +178,16 @@ class Corpus:
         """Every frame's measurements (see docs/reference.md for the columns)."""
         path = self.folder / "frames.parquet"
         try:
-            return pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
-            raise ArtefactError("frames.parquet cannot be read", where=path, why=str(error).splitlines()[0], todo="Prepare the footage again") from error
+            table, wanted = pq.read_table(path), _schema()
+            table = table.select(wanted.names).cast(wanted)
+            table.validate(full=True)
+            for name in wanted.names:
+                parts = table.column(name).chunks
+                if any(part.null_count or (pa.types.is_fixed_size_list(part.type) and part.flatten().null_count) for part in parts):
+                    raise ValueError(f"there are values missing in its column '{name}'")
+            return table
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            raise ArtefactError("frames.parquet cannot be read", where=path, why=reason(error), todo="Prepare the footage again") from error
 
     @cached_property
     def _rows(self) -> dict[str, slice]:
@@ -171,6 +223,21 @@ def fill_gaps(series: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.nan_to_num(series)
     index = np.arange(len(series))
     return np.stack([np.interp(index, index[good], series[good, k]) for k in range(series.shape[1])], -1).astype(np.float32)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ArtefactError: it cannot be read, or is none.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no object")
+        return content
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtefactError("this file is damaged", where=path, why=reason(error), todo="Remove it, or copy it again") from error
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

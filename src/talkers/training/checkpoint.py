@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric.plugins import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from talkers.errors import ArtefactError
+from talkers.errors import ArtefactError, reason
 from talkers.media.encode import atomic
 
+TODO = "Remove it and resume from an older one"
 _TENSOR, _DICT, _TUPLE = "__tensor__", "__items__", "__tuple__"
 
 
@@ -65,10 +67,39 @@ class SafetensorsCheckpointIO(CheckpointIO):
             with safe_open(path, framework="pt") as file:
                 tree = json.loads(file.metadata()["tree"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-            loaded: dict[str, Any] = _unpack(tree, tensors)
+            loaded = _unpack(tree, tensors)
+            if not isinstance(loaded, dict):
+                raise ValueError("it holds no state")
             return loaded
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise ArtefactError("the checkpoint cannot be read", where=path, why=str(error), todo="Remove it and resume from an older one") from error
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: nesting, shapes
+            raise ArtefactError("the checkpoint cannot be read", where=path, why=reason(error), todo=TODO) from error
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         Path(path).unlink(missing_ok=True)
+
+
+class Reached(NamedTuple):
+    """What a checkpoint of a training tells of it: weights by their names, frames seen and seconds spent."""
+
+    weights: dict[str, torch.Tensor]
+    seen: int
+    spent: float
+
+
+def reached(path: Path) -> Reached:
+    """How far a training was.
+
+    Raises:
+        ArtefactError: this is no checkpoint of one.
+    """
+    state = SafetensorsCheckpointIO().load_checkpoint(path)
+    try:
+        weights, pace = state["state_dict"], state["callbacks"]["Pace"]
+        if not all(isinstance(name, str) and isinstance(weight, torch.Tensor) for name, weight in weights.items()):
+            raise ValueError("its weights are none")
+        seen, spent = int(pace["seen"]), float(pace["spent"])
+        if seen < 0 or not 0 <= spent < math.inf:
+            raise ValueError(f"it says that {seen} frames were seen in {spent} s")
+        return Reached(weights, seen, spent)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ArtefactError("this is no checkpoint of a training", where=path, why=f"{type(error).__name__}: {reason(error)}", todo=TODO) from error

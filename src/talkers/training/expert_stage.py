@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from talkers.corpus import Corpus
-from talkers.corpus.store import fill_gaps, write_json
+from talkers.corpus.store import fill_gaps, read_json, write_json
 from talkers.errors import ArtefactError, UsageError
 from talkers.experts.load import RATE, Expert, build, save_expert, shifted, sounds_of
 from talkers.experts.models import ExpertConfig, LipReader, SyncExpert
@@ -249,7 +249,7 @@ def train_expert(corpus: Corpus, out: Path, config: ExpertConfig, training: Expe
     if begun.exists():
         if not resume:
             raise UsageError("a training has begun here", where=state, todo="Add --resume to go on with it, or choose another folder")
-        if json.loads(begun.read_text("utf-8")) != json.loads(json.dumps(wanted)):
+        if read_json(begun) != json.loads(json.dumps(wanted)):
             raise UsageError("the training that has begun here has other settings or another corpus", where=state, todo="Choose another folder")
     else:
         write_json(begun, wanted)

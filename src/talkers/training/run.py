@@ -20,8 +20,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from talkers.bundle import avatar_folder, read_weights
-from talkers.errors import ArtefactError
-from talkers.training.checkpoint import SafetensorsCheckpointIO
+from talkers.errors import ArtefactError, reason
+from talkers.training.checkpoint import TODO, SafetensorsCheckpointIO, reached
 from talkers.training.progress import MetricsLog, Pace, Report, learning_rate
 
 
@@ -132,8 +132,7 @@ def begin_with(folder: Path, stage: str, model: nn.Module, prefix: str) -> None:
     if found is None:
         read_weights(avatar_folder(folder) / f"{stage}.safetensors", model, model.state_dict())
         return
-    state = SafetensorsCheckpointIO().load_checkpoint(found)["state_dict"]
-    held = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    held = {k.removeprefix(prefix): v for k, v in reached(found).weights.items() if k.startswith(prefix)}
     try:
         model.load_state_dict(model.state_dict() | held)
     except RuntimeError as error:
@@ -164,10 +163,12 @@ def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train:
             unfinished.unlink(missing_ok=True)
     resume = latest_checkpoint(folder, stage)
     if resume is not None:
-        state = SafetensorsCheckpointIO().load_checkpoint(resume)
-        pace.load_state_dict(state["callbacks"][pace.state_key])
+        weights, pace.seen, pace.spent = reached(resume)
         if pace.fraction >= 1:  # the stage was finished: its checkpoint holds the averaged weights
-            module.load_state_dict(state["state_dict"])
+            try:
+                module.load_state_dict(weights)
+            except RuntimeError as error:
+                raise ArtefactError("this checkpoint has another recipe", where=resume, why=reason(error), todo=TODO) from error
             return
     callbacks: list[pl.Callback] = [
         pace,

@@ -17,7 +17,7 @@ from talkers.avatar import Avatar
 from talkers.bundle import FORMAT_VERSION, write_weights
 from talkers.codec import DiffusionAutoencoder
 from talkers.corpus import Corpus
-from talkers.corpus.store import write_json
+from talkers.corpus.store import read_json, write_json
 from talkers.errors import ArtefactError, ResourceError, UsageError
 from talkers.face.regions import region_boxes, region_figures
 from talkers.media import write_png
@@ -26,7 +26,7 @@ from talkers.motion import HEAD, FlowMotion, Speech2Latent
 from talkers.recipes import Recipe
 from talkers.speech import Listener
 from talkers.training.articulation import calibrate
-from talkers.training.checkpoint import SafetensorsCheckpointIO
+from talkers.training.checkpoint import reached
 from talkers.training.codec_stage import train_codec
 from talkers.training.frames import FrameStore, held_out, training_clips
 from talkers.training.listener_stage import train_listener
@@ -51,7 +51,7 @@ def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None
     if begun.exists():
         if not resume:
             raise UsageError("a training has begun here", where=out, todo="Add --resume to go on with it, or choose another folder")
-        known = json.loads(begun.read_text("utf-8"))
+        known = read_json(begun)
         before = known.pop("budget", None)
         if known != json.loads(json.dumps(wanted)):
             raise UsageError(
@@ -117,9 +117,9 @@ def spent_on(folder: Path) -> dict[str, Any]:
     """Frames seen and seconds of the stages of a training."""
     spent: dict[str, Any] = {}
     for stage in ("codec", "motion", "sampler", "listener"):
-        if (reached := latest_checkpoint(folder, stage)) is not None:
-            pace = SafetensorsCheckpointIO().load_checkpoint(reached)["callbacks"]["Pace"]
-            spent[stage] = {"frames_seen": pace["seen"], "seconds": round(pace["spent"], 1)}
+        if (newest := latest_checkpoint(folder, stage)) is not None:
+            pace = reached(newest)
+            spent[stage] = {"frames_seen": pace.seen, "seconds": round(pace.spent, 1)}
     return spent
 
 
@@ -127,10 +127,10 @@ def begun_with(start: Path) -> dict[str, Any]:
     """What a training began with: the settings of the other one and how far it was, and what that one began with."""
     said: dict[str, Any] = {}
     if (start / "avatar.json").is_file():
-        said = {k: v for k, v in json.loads((start / "avatar.json").read_text("utf-8")).items() if k == "begun_with"}
+        said = {k: v for k, v in read_json(start / "avatar.json").items() if k == "begun_with"}
     settings = start / "training" / "recipe.json"
     if settings.is_file():
-        said["codec_training"] = json.loads(settings.read_text("utf-8"))["codec_training"]
+        said["codec_training"] = read_json(settings).get("codec_training")
     said |= spent_on(start / "training").get("codec", {})
     return said
 
