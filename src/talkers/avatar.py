@@ -20,7 +20,7 @@ from torch import Tensor
 from talkers.bundle import BUNDLED, avatar_folder, digest, read_about, read_weights
 from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
 from talkers.controls import Controls
-from talkers.errors import ArtefactError, ResourceError, UsageError, out_of_memory
+from talkers.errors import ArtefactError, ResourceError, UsageError, out_of_memory, reason
 from talkers.live import Live
 from talkers.motion import HEAD, FlowMotion, HeadCurve, Look, Manner, MotionModel, Speech2Latent
 from talkers.recipes import Recipe, from_dict
@@ -31,6 +31,8 @@ from talkers.watermark import marked
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
 BATCH = 8
+WIDEST = 65_536  # numbers that tell a speech feature
+LARGEST = 1e6  # of the numbers in avatar.json with which frames are made
 HEAD_SHAPES = {**dict.fromkeys(("mean", "std", "low", "high"), (len(HEAD),)), "follows": (3, 3)}  # of what avatar.json says of the head
 
 
@@ -70,13 +72,19 @@ class Avatar:
         about = read_about(folder)
         recipe = from_dict(about.get("recipe"), folder / "avatar.json")
         try:
-            features = int(about["speech"]["width"])
+            features = about["speech"]["width"]
+            if not isinstance(features, int) or not 1 <= features <= WIDEST:
+                raise ValueError("speech.width is no width of speech features")
             for key, shape in HEAD_SHAPES.items():
-                if np.shape(about["head"][key]) != shape or not np.isfinite(about["head"][key]).all():
+                held = np.array(about["head"][key])
+                if held.shape != shape or held.dtype.kind not in "if" or not (np.abs(held) < LARGEST).all():
                     raise ValueError(f"head.{key} does not hold {' x '.join(map(str, shape))} numbers")
-        except (KeyError, TypeError, ValueError) as error:
+            for key in ("articulation", "sampler_articulation"):
+                if not 0 <= float(about.get(key) or 1.0) < LARGEST:
+                    raise ValueError(f"{key} is no number of times")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ArtefactError(
-                "avatar.json is damaged", where=folder / "avatar.json", why=f"{type(error).__name__}: {error}", todo="Copy or train the avatar again"
+                "avatar.json is damaged", where=folder / "avatar.json", why=f"{type(error).__name__}: {reason(error)}", todo="Copy or train the avatar again"
             ) from error
         try:
             with torch.device("meta"):
@@ -84,8 +92,8 @@ class Avatar:
                 motion = Speech2Latent(recipe.motion, features, recipe.codec.latent)
                 sampler = FlowMotion(recipe.sampler, features, recipe.codec.latent) if (folder / "sampler.safetensors").exists() else None
                 listener = Listener(recipe.listener, features) if (folder / "listener.safetensors").exists() else None
-        except (ValueError, RuntimeError, ZeroDivisionError, TypeError) as error:
-            raise ArtefactError("its recipe cannot be built", where=folder / "avatar.json", why=str(error), todo="Copy or train the avatar again") from error
+        except (ValueError, RuntimeError, ArithmeticError, TypeError) as error:
+            raise ArtefactError("its recipe cannot be built", where=folder / "avatar.json", why=reason(error), todo="Copy or train the avatar again") from error
         read_weights(folder / "codec.safetensors", codec, codec.state_dict())
         read_weights(folder / "motion.safetensors", motion, motion.state_dict())
         if sampler is not None:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from talkers.errors import ArtefactError
+from talkers.errors import ArtefactError, reason
 from talkers.media.encode import atomic
 
 FORMAT_VERSION = 3
@@ -49,10 +49,14 @@ def read_about(folder: Path) -> dict[str, Any]:
             raise ValueError("it is far too long")
         about = json.loads(path.read_text("utf-8"))
         version = about["format_version"]
+        if not isinstance(version, int):
+            raise ValueError("its version is no number")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ArtefactError("avatar.json is damaged", where=path, why=f"{type(error).__name__}: {error}", todo="Copy or train the avatar again") from error
+        raise ArtefactError(
+            "avatar.json is damaged", where=path, why=f"{type(error).__name__}: {reason(error)}", todo="Copy or train the avatar again"
+        ) from error
     if version != FORMAT_VERSION:
-        newer = isinstance(version, int) and version > FORMAT_VERSION
+        newer = version > FORMAT_VERSION
         raise ArtefactError(
             f"this avatar has format version {version}, this talkers reads version {FORMAT_VERSION}",
             where=folder,
@@ -97,7 +101,8 @@ def read_weights(path: Path, model: nn.Module, expected: Mapping[str, Tensor]) -
                 if found != tuple(wanted.shape):
                     raise ArtefactError(f"the tensor '{name}' has the shape {list(found)}, its recipe asks for {list(wanted.shape)}", where=path, todo=todo)
                 if form == "I8":
-                    if name + SCALE not in scales or tuple(file.get_slice(name + SCALE).get_shape()) != found[:1]:
+                    held = file.get_slice(name + SCALE) if name + SCALE in scales else None
+                    if not found or held is None or tuple(held.get_shape()) != found[:1] or held.get_dtype() != "F32":
                         raise ArtefactError(f"the tensor '{name}' lacks its scales", where=path, todo=todo)
                 elif form not in ("F16", "BF16", "F32"):
                     raise ArtefactError(f"the tensor '{name}' holds {form} numbers", where=path, todo=todo)
@@ -113,7 +118,7 @@ def read_weights(path: Path, model: nn.Module, expected: Mapping[str, Tensor]) -
     except FileNotFoundError as error:
         raise ArtefactError("this file of the avatar is missing", where=path, todo=todo) from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise ArtefactError("this file of the avatar is damaged", where=path, why=str(error), todo=todo) from error
+        raise ArtefactError("this file of the avatar is damaged", where=path, why=reason(error), todo=todo) from error
     model.load_state_dict(state, strict=True, assign=True)
 
 

@@ -51,8 +51,13 @@ def tell(text: str) -> None:
     out.print(escape(shown(text)), highlight=False, soft_wrap=True)
 
 
+def json_text(content: object, indent: int | None = None) -> str:
+    """JSON that can be printed: what no encoding writes (halves of characters, from file names or foreign JSON) is escaped."""
+    return json.dumps(content, indent=indent, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def print_json(content: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(content) + "\n")
 
 
 def some(paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -63,6 +68,8 @@ def some(paths: tuple[Path, ...]) -> tuple[Path, ...]:
 
 def frame_rate_of(text: str) -> Fraction:
     try:
+        if "e" in text.lower():  # Fraction would write exponents out, however many digits that takes
+            raise ValueError
         rate = Fraction(text).limit_denominator(1001)
     except (ValueError, ZeroDivisionError) as error:
         raise UsageError(f"'{text}' is not a frame rate", todo="Write it as 25, 29.97 or 30000/1001") from error

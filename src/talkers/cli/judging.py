@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from dataclasses import asdict, replace
@@ -13,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
-from talkers.cli.common import Json, Out, app, missing, out, partial, print_json, progress_bar, remark, some, tell
-from talkers.errors import UsageError
+from talkers.cli.common import Json, Out, app, json_text, missing, out, partial, print_json, progress_bar, remark, some, tell
+from talkers.errors import UsageError, shown
 
 
 @app.command
@@ -119,7 +118,7 @@ def inspect(avatar: Positional[str] = "default", as_json: Json = False) -> None:
     table = Table(title=escape(about["folder"]), show_header=False)
     for key in ("talkers", "consent", "data", "command", "seed", "machine", "speech", "parameters", "files", "metrics"):
         if about.get(key) is not None:
-            table.add_row(key, escape(about[key] if isinstance(about[key], str) else json.dumps(about[key], indent=1, ensure_ascii=False)))
+            table.add_row(key, escape(shown(about[key]) if isinstance(about[key], str) else json_text(about[key], 1)))
     out.print(table)
 
 
