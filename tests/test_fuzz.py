@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 
-from fuzz import PARSERS, Trial, as_json, changed
+from damage import as_json, changed
+from fuzz import PARSERS, Trial
 from talkers.cli.common import frame_rate_of, json_text
 from talkers.errors import TalkersError, UsageError
 
@@ -28,7 +29,7 @@ def test_whatever_a_file_holds_is_read_or_told(which: str, tmp_path: Path) -> No
         trial.ends_as(name, content)  # what is valid is read
 
     @settings(max_examples=EXAMPLES.get(which, 150), deadline=None, derandomize=True, database=None)
-    @given(changed(trial.parser))
+    @given(changed(trial.parser.files))
     def one(drawn: tuple[str, bytes]) -> None:
         try:
             trial.ends_as(*drawn)
