@@ -42,6 +42,8 @@ def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, dict):
         if _TENSOR in value:
             tensor = tensors[value[_TENSOR]]
+            if value.get("channels_last") and tensor.ndim != 4:
+                raise ValueError(f"a tensor of {tensor.ndim} dimensions is said to lie as pictures do")
             return tensor.to(memory_format=torch.channels_last) if value.get("channels_last") else tensor
         if _TUPLE in value:
             return tuple(_unpack(v, tensors) for v in value[_TUPLE])
@@ -71,7 +73,7 @@ class SafetensorsCheckpointIO(CheckpointIO):
             if not isinstance(loaded, dict):
                 raise ValueError("it holds no state")
             return loaded
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: nesting, shapes
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ArtefactError("the checkpoint cannot be read", where=path, why=reason(error), todo=TODO) from error
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
