@@ -31,8 +31,8 @@ from talkers.training.run import latest_checkpoint, machine
 STAGES = ("codec", "motion")
 SAVED = 10  # steps between checkpoints
 SETTINGS = (
-    "codec.unet.channels=8", "codec.encoder.channels=8", "codec_training.batch=4", "codec_training.frames=1600", f"codec_training.save_every={4 * SAVED}",
-    "codec_training.validate_every=100000", "motion_training.frames=80000", "motion_training.window=50", "motion_training.batch=4",
+    "codec.unet.channels=8", "codec.encoder.channels=8", "codec_training.batch=4", "codec_training.frames=600", f"codec_training.save_every={4 * SAVED}",
+    "codec_training.validate_every=100000", "motion_training.frames=30000", "motion_training.window=50", "motion_training.batch=4",
     f"motion_training.save_every={200 * SAVED}", "motion_training.validate_every=10000000", "sampler_training.frames=0", "listener_training.frames=0",
 )  # fmt: skip
 LEFT_OUT = ("Pace", "spent")  # a clock
