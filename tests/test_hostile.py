@@ -225,7 +225,9 @@ NAMES = [
     "a&b.flac", "new\nline.flac", "tab\t.flac", "\u202eright to left.flac", "concat:a.flac", "http:example.flac", "file:a.flac", "pipe:0.flac",
     "a%00b.flac", "%s%n.flac", "{0}.flac", "[bold]a.flac", "~.flac", "*.flac", "?.flac", "  .flac", "\u00e4\u00f6\u00fc\u4f60.flac", "\U0001f600.flac",
     "..flac", "...flac", "a" * 240 + ".flac", "a.mp4.flac", "CON.flac", "a\\b.flac", "#a.flac", "a?b=c.flac", "@a.flac", "=1+1.flac", "\x01.flac", "\x7f.flac",
-    "<script>.flac", "&amp;.flac",
+    "<script>.flac", "&amp;.flac", "data:audio,a.flac", "subfile,,start,0,end,0,,:a.flac", "crypto:a.flac", "tee:a|b.flac", "async:a.flac", "cache:a.flac",
+    "lavfi.flac", "rtmp:a.flac", "%d.flac", "%05d.flac", "-.flac", "--avatar=x.flac", "-o.flac", "a\rb.flac", "a\x1b[31mb.flac", "e\u0301\u0327.flac",
+    "\u2028line.flac", "\ufeffa.flac", "a\u200bb.flac", "${HOME}.flac", "$(yes|head -c9)`id`.flac", "\u2066isolated.flac",
 ]  # fmt: skip
 
 
@@ -242,8 +244,27 @@ def test_evil_file_names_are_only_names(
         path = os.fsdecode(name)
         assert main(["speak", f"./{path}", "-o", f"./{path}.mp4", "--avatar", str(tiny_avatar.folder)]) == 0, path
         assert Path(f"{path}.mp4").stat().st_size > 500, path
+        assert main(["verify", f"./{path}.mp4"]) == 0, path
+        (tmp_path / "pose").mkdir(exist_ok=True)
+        pose = os.fsdecode(os.fsencode(tmp_path / "pose") + b"/" + name + b".csv")
+        Path(pose).write_text("time,yaw\n0,1\n")
+        assert main(["speak", f"./{path}", "-o", str(tmp_path / "posed.mp4"), "--avatar", str(tiny_avatar.folder), "--pose", pose]) == 0, path
+        avatar = os.fsdecode(os.fsencode(tmp_path / "avatars") + b"/" + name)
+        shutil.copytree(tiny_avatar.folder, avatar, ignore=shutil.ignore_patterns("training"))
+        assert main(["inspect", avatar]) == 0, path
+        shutil.rmtree(avatar)
+    sounds = [f"./{os.fsdecode(name)}" for name in evil]
+    capsys.readouterr()
+    assert main(["check", *sounds]) == 3  # there is no picture in any of them
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err + said.out
+    assert not [c for c in said.err + said.out if not (c.isprintable() or c == "\n")]
+    assert main(["check", "--json", *sounds]) == 3
+    assert len({f["file"] for f in json.loads(capsys.readouterr().out)["findings"]}) == len(evil)
+    assert main(["prepare", "-o", str(tmp_path / "corpus"), *sounds]) == 3
+    assert "Traceback" not in capsys.readouterr().err
     assert sorted(os.fsencode(p.name) for p in folder.iterdir()) == sorted([*evil, *(name + b".mp4" for name in evil)])
-    assert len(evil) >= 40
+    assert len(evil) >= 60
     told(capsys, "speak", "a\0b.flac", "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))
     told(capsys, "speak", "http://127.0.0.1:9/a.flac", "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))
     told(capsys, "speak", "a" * 300, "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))

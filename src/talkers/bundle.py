@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -82,6 +85,17 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], form: Literal["int8
         save_file(stored, temporary)
 
 
+@contextmanager
+def _utf8(path: Path) -> Iterator[Path]:
+    """The file under a name that safetensors can open: a copy, if its own is not UTF-8."""
+    try:
+        str(path).encode()
+        yield path
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(shutil.copy(path, Path(folder) / path.name.encode("ascii", "replace").decode()))
+
+
 def read_weights(path: Path, model: nn.Module, expected: Mapping[str, Tensor]) -> None:
     """Fill a model made on the meta device from a file whose names and shapes are those of `expected`.
 
@@ -90,7 +104,7 @@ def read_weights(path: Path, model: nn.Module, expected: Mapping[str, Tensor]) -
     """
     todo = "Copy or train the avatar again"
     try:
-        with safe_open(path, framework="pt") as file:
+        with _utf8(path) as named, safe_open(named, framework="pt") as file:
             names = set(file.keys())
             scales = {n for n in names if n.endswith(SCALE)}
             if unknown := (names - scales) ^ set(expected):

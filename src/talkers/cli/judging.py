@@ -115,7 +115,7 @@ def inspect(avatar: Positional[str] = "default", as_json: Json = False) -> None:
     if as_json:
         print_json(about)
         return
-    table = Table(title=escape(about["folder"]), show_header=False)
+    table = Table(title=escape(shown(about["folder"])), show_header=False)
     for key in ("talkers", "consent", "data", "command", "seed", "machine", "speech", "parameters", "files", "metrics"):
         if about.get(key) is not None:
             table.add_row(key, escape(shown(about[key]) if isinstance(about[key], str) else json_text(about[key], 1)))
