@@ -79,7 +79,7 @@ class Avatar:
                 held = np.array(about["head"][key])
                 if held.shape != shape or held.dtype.kind not in "if" or not (np.abs(held) < LARGEST).all():
                     raise ValueError(f"head.{key} does not hold {' x '.join(map(str, shape))} numbers")
-            for key in ("articulation", "sampler_articulation"):
+            for key in ("articulation", "sampler_articulation", "sampler_pose"):
                 if not 0 <= float(about.get(key) or 1.0) < LARGEST:
                     raise ValueError(f"{key} is no number of times")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -211,6 +211,8 @@ class Avatar:
         about = {k: torch.tensor(self.about["head"][k]) for k in HEAD_SHAPES}
         controls, mover = controls or Controls(), self.mover(controls.motion if controls else "regressor")
         manner = Manner(controls.amplitude * self.articulation(controls.motion), controls.expression, controls.gaze)
+        if controls.motion == "sampler":
+            controls = replace(controls, pose_scale=min(2.0, controls.pose_scale * float(self.about.get("sampler_pose") or 1.0)))
         if not controls.style:
             return Asked(HeadCurve(controls, seed, float(self.frame_rate), **about), manner, mover)
         style = style_of(self, controls.style, controls.motion)

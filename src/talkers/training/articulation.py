@@ -22,6 +22,7 @@ from talkers.face import FaceTracker, mouth_opening
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.progress import Report
 
+ANGLES = 3  # yaw, pitch, roll: the first of the head values
 AMPLITUDES = (1.0, 1.25, 1.5, 2.0)
 AGREEMENT = 0.9  # least correlation of what the tracker sees with what the corpus recorded, and least ratio of their spreads
 
@@ -65,3 +66,15 @@ def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Repo
         return None
     rising = np.maximum.accumulate(ratios)
     return round(float(np.clip(np.interp(1.0, rising, AMPLITUDES), AMPLITUDES[0], AMPLITUDES[-1])), 3)
+
+
+@torch.inference_mode()
+def pose_share(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Report) -> float:
+    """By what the angles that the sampler draws must be multiplied for heads to move as far as the person's (standard
+    deviations within clips); the frames are then made to obey them."""
+    features, made, real = speech_features(corpus, avatar.recipe, report), [], []
+    for name in names:
+        drawn = avatar.mover("sampler")(features[name][0].float()[None]).head[0]
+        made.append(drawn[:, :ANGLES].std(0).numpy())
+        real.append(head_values(corpus, name)[:, :ANGLES].std(0))
+    return round(float(np.clip(np.mean(real) / max(np.mean(made), 1e-6), 0.5, 1.5)), 3)

@@ -25,7 +25,7 @@ from talkers.montage import montage
 from talkers.motion import HEAD, FlowMotion, Speech2Latent
 from talkers.recipes import Recipe
 from talkers.speech import Listener
-from talkers.training.articulation import calibrate
+from talkers.training.articulation import calibrate, pose_share
 from talkers.training.checkpoint import reached
 from talkers.training.codec_stage import train_codec
 from talkers.training.frames import FrameStore, held_out, training_clips
@@ -208,6 +208,7 @@ def save_avatar(
     about["articulation"] = calibrate(avatar, corpus, few, report)
     if movers.sampler is not None:
         about["sampler_articulation"] = calibrate(avatar, corpus, few, report, "sampler")
+        about["sampler_pose"] = pose_share(avatar, corpus, names[:: max(1, len(names) // 40)][:40], report)
     avatar.about = about
     if test:
         about["metrics"] = {"of": "held-out clips, as the saved avatar makes them, pose and look given", **measure(avatar, corpus, test[:8], out, report)}
