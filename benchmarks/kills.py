@@ -146,7 +146,7 @@ def main() -> None:
             out, before = folder / f"run{runs}", dict[str, int]()
             while True:
                 last = kills >= options.kills
-                saves = int(random.integers(1, 12)) if kills % 2 else 0
+                saves = int(random.integers(1, 5)) if kills % 2 else 0
                 end = killed(options.corpus, out, log, 1e9 if last else float(random.uniform(0, 0.9 * whole)), 0 if last else saves)
                 ends[end] = ends.get(end, 0) + 1
                 try:
