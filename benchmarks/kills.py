@@ -4,7 +4,7 @@
 
 CORPUS is a small prepared corpus of 64 px. `talkers train` runs with the tiny recipe (codec and motion model, few frames) and is
 ended by SIGKILL: every second time at a random moment, every other time while it writes a checkpoint. After each kill the newest
-checkpoint of every stage must be complete, and no more than one interval of saving may be lost. Every training that comes to its
+checkpoint of every stage must be complete, and no older than one that had been complete before. Every training that comes to its
 end is compared with one that was never killed: weights, averages, optimiser, random state and position, all tensors of the last
 checkpoints. When it ends before the kills are used up, another one begins. Last, the disk is full in the middle of a training.
 """
@@ -87,13 +87,6 @@ def reached(out: Path) -> dict[str, int]:
     return steps
 
 
-def told(out: Path) -> int:
-    """Steps of the stage under way that metrics.jsonl tells of."""
-    log = out / "training" / "metrics.jsonl"
-    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.endswith("}")] if log.exists() else []
-    return int(lines[-1]["step"]) if lines else 0
-
-
 def killed(corpus: Path, out: Path, log: Path, seconds: float, saves: int) -> str:
     """Train until `seconds` have gone by or, if `saves` is not 0, until so many checkpoints have begun to be written: how it ended."""
     with log.open("ab") as stream:
@@ -132,7 +125,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    random, ends, faults, lost, worst, runs = np.random.default_rng(options.seed), dict[str, int](), list[str](), 0, 0.0, 0
+    random, ends, faults, worst, runs = np.random.default_rng(options.seed), dict[str, int](), list[str](), 0.0, 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         log = folder / "log"
@@ -146,7 +139,7 @@ def main() -> None:
             out, before = folder / f"run{runs}", dict[str, int]()
             while True:
                 last = kills >= options.kills
-                saves = int(random.integers(1, 5)) if kills % 2 else 0
+                saves = int(random.integers(2, 9)) if kills % 2 else 0
                 end = killed(options.corpus, out, log, 1e9 if last else float(random.uniform(0, 0.9 * whole)), 0 if last else saves)
                 ends[end] = ends.get(end, 0) + 1
                 try:
@@ -157,9 +150,9 @@ def main() -> None:
                 faults += [
                     f"kill {kills}: {stage} went back from {before[stage]} to {steps.get(stage, 0)}" for stage in before if steps.get(stage, 0) < before[stage]
                 ]
-                under_way = steps.get(STAGES[1], steps.get(STAGES[0], 0))
-                if told(out) <= 400:  # the first stage's steps are told until the second's first
-                    lost = max(lost, told(out) - under_way if len(steps) < 2 else 0)
+                complete = sum(before.values()) + (saves - 1 - len(STAGES)) * SAVED  # a stage saves once more at its end
+                if end == "while saving" and sum(steps.values()) < complete:
+                    faults.append(f"kill {kills}: {saves} checkpoints had begun, and only {steps} is left after {before}")
                 before = steps
                 if end == "ended":
                     worst, runs = max(worst, difference(folder / "straight", out)), runs + 1
@@ -173,12 +166,12 @@ def main() -> None:
             faults.append(f"full disk: {disk}")
     report = {
         "machine": machine(), "kills": kills, "seed": options.seed, "ends": ends, "seconds_undisturbed": round(whole, 1), "trainings_compared": runs,
-        "largest_difference": worst, "steps_lost_at_most": lost, "steps_between_checkpoints": SAVED, "full_disk": disk, "faults": faults[:20],
+        "largest_difference": worst, "steps_between_checkpoints": SAVED, "full_disk": disk, "faults": faults[:20],
     }  # fmt: skip
     print(json.dumps(report, indent=1))
     if options.output:
         options.output.write_text(json.dumps(report, indent=1) + "\n")
-    sys.exit(1 if faults or worst > 0 or lost > SAVED else 0)
+    sys.exit(1 if faults or worst > 0 else 0)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from talkers.errors import MediaError
 from talkers.media.guard import ask
-from talkers.media.probe import open_media, stream_start
+from talkers.media.probe import decoded_of, open_media, stream_start
 
 AUDIO_RATE = 16_000  # Hz, what every speech encoder of the field hears
 
@@ -99,36 +99,23 @@ def _with_padding(path: str | os.PathLike[str], channels: int) -> Iterator[float
         yield ((stream.start_time or 0) + (stream.duration or 0)) * tick - start if exact else math.inf
         converter: av.AudioResampler | None = None
         form: tuple[str, str, int] | None = None
-        packets = container.demux(stream)
-        broken = 0
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    break
-                frames = packet.decode()
-            except av.error.FFmpegError:
-                broken += 1
-                if broken > 1000:
-                    break
-                continue
-            for frame in frames:
-                if converter is None:
-                    native = frame.sample_rate
-                    lead = round((float(frame.time or 0.0) - start) * native)
-                    while placed < lead:  # sound that begins after the picture: silence before it, a second at a time
-                        n = min(native, lead - placed)
-                        placed += n
-                        yield native, np.zeros((n, channels) if channels > 1 else n, np.float32)
-                if converter is None or (frame.format.name, frame.layout.name, frame.sample_rate) != form:  # it may change midway
-                    form, converter = (frame.format.name, frame.layout.name, frame.sample_rate), av.AudioResampler(format="fltp", rate=native)
-                for part in converter.resample(frame):
-                    samples = np.nan_to_num(part.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0)  # [C, n]
-                    placed += samples.shape[1]
-                    if channels == 1:
-                        yield native, samples.mean(0, dtype=np.float32)
-                    else:
-                        yield native, np.repeat(samples, 2, 0)[:2].T if len(samples) == 1 else samples[:2].T
+        for frame in decoded_of(container, stream):
+            if converter is None:
+                native = frame.sample_rate
+                lead = round((float(frame.time or 0.0) - start) * native)
+                while placed < lead:  # sound that begins after the picture: silence before it, a second at a time
+                    n = min(native, lead - placed)
+                    placed += n
+                    yield native, np.zeros((n, channels) if channels > 1 else n, np.float32)
+            if converter is None or (frame.format.name, frame.layout.name, frame.sample_rate) != form:  # it may change midway
+                form, converter = (frame.format.name, frame.layout.name, frame.sample_rate), av.AudioResampler(format="fltp", rate=native)
+            for part in converter.resample(frame):
+                samples = np.nan_to_num(part.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0)  # [C, n]
+                placed += samples.shape[1]
+                if channels == 1:
+                    yield native, samples.mean(0, dtype=np.float32)
+                else:
+                    yield native, np.repeat(samples, 2, 0)[:2].T if len(samples) == 1 else samples[:2].T
 
 
 def read_audio(path: str | os.PathLike[str], rate: int = AUDIO_RATE) -> Samples:

@@ -6,13 +6,12 @@ import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from talkers.errors import MediaError
 from talkers.media.guard import ask
-from talkers.media.probe import open_media, stream_start
+from talkers.media.probe import decoded_of, open_media, stream_start
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
 LONGEST_GAP = 60.0  # seconds for which one picture is shown; a longer gap is taken for damage, not filled
@@ -28,30 +27,18 @@ def _timed_frames(path: str | os.PathLike[str], warn: Callable[[str], None]) -> 
         start = stream_start(container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         step = min(float(1 / rate) if rate else 0.04, LONGEST_GAP)
-        time, decoded, broken = -step, 0, 0
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    break
-                frames = packet.decode()
-            except av.error.FFmpegError:
-                broken += 1
-                if broken > 1000:
-                    break
-                continue
-            for frame in frames:
-                stamp = frame.time
-                time = time + step if stamp is None else max(float(stamp) - start, time)
-                image = frame.to_ndarray(format="rgb24")
-                turns = int(frame.rotation) % 360 // 90
-                decoded += 1
-                yield time, np.ascontiguousarray(np.rot90(image, turns)), step  # FFmpeg pads its rows
+        time, decoded, broken = -step, 0, list[None]()
+        for frame in decoded_of(container, stream, lambda: broken.append(None)):
+            stamp = frame.time
+            time = time + step if stamp is None else max(float(stamp) - start, time)
+            image = frame.to_ndarray(format="rgb24")
+            turns = int(frame.rotation) % 360 // 90
+            decoded += 1
+            yield time, np.ascontiguousarray(np.rot90(image, turns)), step  # FFmpeg pads its rows
         if not decoded:
             raise MediaError("no frame of this video can be decoded", where=path, why="its data is damaged or cut short", todo="Convert or copy it again")
         if broken:
-            warn(f"{path}: {broken} damaged packets were skipped")
+            warn(f"{path}: {len(broken)} damaged packets were skipped")
 
 
 def decode_frames(

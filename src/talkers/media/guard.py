@@ -113,8 +113,9 @@ def ask(what: str, path: str | os.PathLike[str], **arguments: Any) -> Iterator[P
         MediaError: what the reading says; or that the file ends the decoder, or holds it up.
     """
     name, child = os.fsdecode(path), None
-    while _idle and (child is None or not child.alive):
-        child = _idle.pop()
+    with suppress(IndexError):  # none is idle
+        while child is None or not child.alive:
+            child = _idle.pop()
     if child is None or not child.alive:
         child = _Child()
     whole = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -106,6 +106,25 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
                     raise MediaError(f"its pictures are {picture.width} x {picture.height}", where=path, todo="Make them smaller: 8192 x 8192 at most")
                 picture.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # whatever the header says
             yield container
+
+
+MOST_DAMAGED = 1000  # packets of a stream that are skipped before the rest is given up
+
+
+def decoded_of(container: InputContainer, stream: Any, damaged: Callable[[], None] = lambda: None) -> Iterator[Any]:
+    """Everything of a stream that decodes, in order; `damaged` is called for each packet that does not."""
+    packets, broken = container.demux(stream), 0
+    while broken <= MOST_DAMAGED:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            broken += 1
+            damaged()
+            continue
+        yield from frames
 
 
 def stream_start(container: InputContainer) -> float:

@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from talkers.avatar import Avatar
+from talkers.controls import ANGLES
 from talkers.corpus import Corpus
 from talkers.errors import MissingComponent
 from talkers.face import FaceTracker, mouth_opening
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.progress import Report
 
-ANGLES = 3  # yaw, pitch, roll: the first of the head values
 AMPLITUDES = (1.0, 1.25, 1.5, 2.0)
 AGREEMENT = 0.9  # least correlation of what the tracker sees with what the corpus recorded, and least ratio of their spreads
 
@@ -75,6 +75,6 @@ def pose_share(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Rep
     features, made, real = speech_features(corpus, avatar.recipe, report), [], []
     for name in names:
         drawn = avatar.mover("sampler")(features[name][0].float()[None]).head[0]
-        made.append(drawn[:, :ANGLES].std(0).numpy())
-        real.append(head_values(corpus, name)[:, :ANGLES].std(0))
+        made.append(drawn[:, : len(ANGLES)].std(0).numpy())
+        real.append(head_values(corpus, name)[:, : len(ANGLES)].std(0))
     return round(float(np.clip(np.mean(real) / max(np.mean(made), 1e-6), 0.5, 1.5)), 3)

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from talkers.errors import ArtefactError, reason
 from talkers.media.encode import atomic
 
-TODO = "Remove it and resume from an older one"
+REMEDY = "Remove it and resume from an older one"
 _TENSOR, _DICT, _TUPLE = "__tensor__", "__items__", "__tuple__"
 
 
@@ -74,7 +74,7 @@ class SafetensorsCheckpointIO(CheckpointIO):
                 raise ValueError("it holds no state")
             return loaded
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ArtefactError("the checkpoint cannot be read", where=path, why=reason(error), todo=TODO) from error
+            raise ArtefactError("the checkpoint cannot be read", where=path, why=reason(error), todo=REMEDY) from error
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         Path(path).unlink(missing_ok=True)
@@ -104,4 +104,4 @@ def reached(path: Path) -> Reached:
             raise ValueError(f"it says that {seen} frames were seen in {spent} s")
         return Reached(weights, seen, spent)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ArtefactError("this is no checkpoint of a training", where=path, why=f"{type(error).__name__}: {reason(error)}", todo=TODO) from error
+        raise ArtefactError("this is no checkpoint of a training", where=path, why=f"{type(error).__name__}: {reason(error)}", todo=REMEDY) from error

@@ -35,7 +35,7 @@ Sounds = dict[str, tuple[Tensor, Tensor]]  # what is heard: samples [n] at 16 kH
 
 
 def heard_sounds(corpus: Corpus, recipe: Recipe, report: Report) -> Sounds:
-    """Every clip as it was recorded, with digital silence between its words, drowned by something wordless, and said by
+    """Every clip as it was recorded, with digital silence between its words, with something wordless in its place, and said by
     others (one of them a synthetic voice if the motion model heard such): {name/rendition: ...}; cached."""
     config, said_by = recipe.speech, recipe.motion_training.synthetic
     key = sha256(f"{config} {corpus.digest()} {sorted(OFTEN)} {VOICES} {said_by} 2".encode()).hexdigest()[:16]

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from talkers.bundle import avatar_folder, read_weights
 from talkers.errors import ArtefactError, reason
-from talkers.training.checkpoint import TODO, SafetensorsCheckpointIO, reached
+from talkers.training.checkpoint import REMEDY, SafetensorsCheckpointIO, reached
 from talkers.training.progress import MetricsLog, Pace, Report, learning_rate
 
 
@@ -168,7 +168,7 @@ def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train:
             try:
                 module.load_state_dict(weights)
             except RuntimeError as error:
-                raise ArtefactError("this checkpoint has another recipe", where=resume, why=reason(error), todo=TODO) from error
+                raise ArtefactError("this checkpoint has another recipe", where=resume, why=reason(error), todo=REMEDY) from error
             return
     callbacks: list[pl.Callback] = [
         pace,
