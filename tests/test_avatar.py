@@ -175,7 +175,7 @@ def test_the_head_goes_where_it_is_told(tiny_avatar: Avatar, tmp_path: Path) -> 
 def test_blinks_close_the_eyes(tiny_avatar: Avatar) -> None:
     sound = np.zeros(16_000 * 8, np.float32)
     open_eyes, blinking = (np.stack(list(tiny_avatar.speak(sound, controls=Controls("still", blinks=b)))).astype(float) for b in (0, 30))
-    whites = [(f[:, 20:31, 15:49].min(-1) > 200).sum((1, 2)) for f in (open_eyes, blinking)]
+    whites = [(f[10:-10, 20:31, 15:49].min(-1) > 200).sum((1, 2)) for f in (open_eyes, blinking)]  # motion settles at both ends
     assert whites[0].std() < 3
     assert whites[1].min() < 0.6 * whites[0].mean()
 
@@ -291,6 +291,7 @@ def test_a_batch_that_memory_does_not_hold_is_halved(tiny_avatar: Avatar, monkey
     room = 2
     assert np.abs(avatar.decode(latents).astype(int) - whole).max() <= 1
     assert tried == [8, 4, 2, 2, 2, 2, 2, 1]
+    assert len(list(Avatar.load(tiny_avatar.folder).speak(np.zeros(8000, np.float32)))) == len(list(avatar.speak(np.zeros(8000, np.float32))))
     room = 0
     with pytest.raises(ResourceError, match="not enough memory"):
         avatar.decode(latents)

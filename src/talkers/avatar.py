@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from talkers.bundle import BUNDLED, avatar_folder, digest, read_about, read_weights
-from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
+from talkers.codec import DiffusionAutoencoder, GraphedDecoder, from_frames, shared_noise, to_frames
 from talkers.controls import Controls
 from talkers.errors import ArtefactError, ResourceError, UsageError, out_of_memory, reason
 from talkers.live import Live
@@ -54,6 +55,7 @@ class Avatar:
         self.sampler = sampler.eval().requires_grad_(False) if sampler is not None else None
         self.listener = listener.eval().requires_grad_(False) if listener is not None else None
         self.codec = _ready(codec, device)
+        self._graphed = GraphedDecoder(self.codec.decode) if device.type == "cuda" else None
         self._speech: SpeechEncoder | None = None
         self._batch = BATCH  # frames made at once, as long as memory holds them
 
@@ -258,12 +260,16 @@ class Avatar:
         return self._in_parts(told, torch.from_numpy(frames))
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor, seed: int = 0, steps: int | None = None, mark: bool = False) -> NDArray[np.uint8]:
-        """Latents [N, L] -> frames uint8 [N, size, size, 3], all from the one noise of the seed; with the mark if asked for."""
-        noise, steps = shared_noise(self.size, seed).to(self.device), self.recipe.steps if steps is None else steps
+    def decode(self, latents: Tensor, seed: int = 0, steps: int | None = None, mark: bool = False, size: int | None = None) -> NDArray[np.uint8]:
+        """Latents [N, L] -> frames uint8 [N, S, S, 3], all from the one noise of the seed; with the mark if asked for, in
+        the avatar's own size or another."""
+        noise, steps = _noise(self.size, seed, self.device), self.recipe.steps if steps is None else steps
+        decode = self.codec.decode if self._graphed is None else self._graphed
 
         def made(part: Tensor) -> Tensor:
-            pictures = self.codec.decode(part.to(self.device), noise, steps)
+            pictures = decode(part.to(self.device), noise, steps)
+            if size is not None and size != self.size:
+                pictures = F.interpolate(pictures, (size, size), mode="bicubic", antialias=True)
             return to_frames(marked(pictures) if mark else pictures).cpu()
 
         return self._in_parts(made, latents).numpy()
@@ -314,6 +320,12 @@ class Avatar:
                 held = []
         if held:
             yield from self.decode(self.encode(np.stack(held)), seed, steps)
+
+
+@lru_cache(maxsize=2)
+def _noise(size: int, seed: int, device: torch.device) -> Tensor:
+    """A video's noise, where frames are made."""
+    return shared_noise(size, seed).to(device)
 
 
 def _ready(codec: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoencoder:

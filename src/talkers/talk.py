@@ -15,25 +15,22 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from talkers.codec import shared_noise, to_frames
 from talkers.errors import MediaError, UsageError
 from talkers.media import AUDIO_RATE, VideoWriter, audio_blocks, frame_count, probe
 from talkers.media.encode import atomic
 from talkers.motion import HeadCurve, latent_stream
 from talkers.provenance import SIGNED, Signer
-from talkers.speech import FEATURE_RATE, feature_stream, loudness, moving_share, speech_activity, speech_gain
-from talkers.watermark import marked
+from talkers.speech import FEATURE_RATE, feature_stream, loudness_of, moving_share, speech_activity, speech_gain
 
 if TYPE_CHECKING:
     from talkers.avatar import Asked, Avatar
     from talkers.live import Live
 
 LARGEST_BATCH = 8  # frames decoded together; the first batches are smaller, for a fast first frame
-LEVEL_RATE = 40  # levels a second by which speech is told from silence
+LEVEL_RATE = 25  # levels a second by which speech is told from silence
 SOUND_RATE = 48_000  # Hz of the sound in written videos
 Item = TypeVar("Item")
 
@@ -75,18 +72,11 @@ class Talk:
 
     @cached_property
     def _levels(self) -> NDArray[np.float32]:
-        """Level of each fortieth of a second in dB; also counts the samples."""
-        self._length, levels, rest = 0, [], np.zeros(0, np.float32)
-        for block in self._blocks():
-            self._length += len(block)
-            rest = np.concatenate([rest, block])
-            whole = len(rest) * LEVEL_RATE // AUDIO_RATE
-            cut = whole * AUDIO_RATE // LEVEL_RATE
-            levels.append(loudness(rest[:cut], AUDIO_RATE, LEVEL_RATE, whole))
-            rest = rest[cut:]
+        """Level of each 1 / LEVEL_RATE of a second in dB; also counts the samples."""
+        levels, self._length = loudness_of(self._blocks(), AUDIO_RATE, LEVEL_RATE)
         if not self._length:
             raise MediaError("this file holds no sound at all", where=self._path, why="its sound is 0 s long", todo="Give a recording of speech")
-        return np.concatenate([*levels, loudness(rest, AUDIO_RATE, LEVEL_RATE, 1)])
+        return levels
 
     def latents(self) -> Iterator[Tensor]:
         """Latents of the video's frames, in blocks [n, L]."""
@@ -115,16 +105,10 @@ class Talk:
                 yield latents
         yield live.rest()
 
-    @torch.inference_mode()
     def _batches(self) -> Iterator[NDArray[np.uint8]]:
         """Frames in growing batches: uint8 [n, size, size, 3]."""
-        codec, device = self.avatar.codec, self.avatar.device
-        noise = shared_noise(self.avatar.size, self.seed).to(device)
         for latents in rebatch(self.latents(), LARGEST_BATCH):
-            pictures = codec.decode(latents.to(device), noise, self.steps)
-            if self.size != self.avatar.size:
-                pictures = F.interpolate(pictures, (self.size, self.size), mode="bicubic", antialias=True)
-            yield to_frames(marked(pictures) if self.provenance else pictures).cpu().numpy()
+            yield self.avatar.decode(latents, self.seed, self.steps, self.provenance, self.size)
 
     @property
     def head(self) -> HeadCurve:

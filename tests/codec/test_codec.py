@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
+from talkers.codec import DiffusionAutoencoder, GraphedDecoder, from_frames, shared_noise, to_frames
 from talkers.codec import schedule as s
 from talkers.codec.appearance import Appearance, AppearanceConfig
 from talkers.codec.samplers import ddim_encode, ddim_sample, step_times
@@ -209,3 +209,44 @@ def test_compact_is_small_enough_to_ship() -> None:
         codec = DiffusionAutoencoder(compact().codec)
     assert millions(codec) < 30
     assert tiny().codec.size == 64
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_graph_shows_what_is_shown_without_one() -> None:
+    codec = _unlike_zero().cuda()
+    graphed, noise = GraphedDecoder(codec.decode), shared_noise(codec.size, 0).cuda()
+    with torch.inference_mode():
+        for latents in torch.randn(4, 3, codec.latent_width, device="cuda"):
+            assert (graphed(latents, noise, 2) - codec.decode(latents, noise, 2)).abs().max() < 1 / 255
+    assert graphed.usable
+
+
+def test_where_no_graph_can_be_recorded_pictures_are_made_without(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = _unlike_zero()
+    graphed, noise, latents = GraphedDecoder(codec.decode), shared_noise(codec.size, 0), torch.randn(3, codec.latent_width)
+    with torch.inference_mode():
+        plain = codec.decode(latents, noise, 1)
+        monkeypatch.setattr(GraphedDecoder, "_record", lambda self, *given: (_Replay(), *given[:2], torch.zeros_like(plain)))
+        assert torch.equal(graphed(latents, noise, 1), plain)
+        assert not graphed.usable  # what was replayed is another picture
+        monkeypatch.undo()
+        graphed = GraphedDecoder(codec.decode)
+        if not torch.cuda.is_available():
+            for _ in range(2):
+                assert torch.equal(graphed(latents, noise, 1), plain)
+            assert not graphed.usable
+    assert "without CUDA graphs" in caplog.text
+
+
+def _unlike_zero() -> DiffusionAutoencoder:
+    """A codec that, other than a new one, shows something."""
+    torch.manual_seed(0)
+    codec = DiffusionAutoencoder(tiny().codec).eval().requires_grad_(False)
+    for parameter in codec.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    return codec
+
+
+class _Replay:
+    def replay(self) -> None:
+        pass

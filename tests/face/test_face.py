@@ -13,9 +13,9 @@ from talkers.avatar import Avatar
 from talkers.controls import read_pose_file
 from talkers.errors import FaceError, MediaError, MissingComponent
 from talkers.face import Crop, FaceTracker, choose_crop, mouth_opening, paste_back
-from talkers.face.analysis import Analysis, analyse, write_pose_file
+from talkers.face.analysis import Analysis, analyse, landmarks_in, write_pose_file
 from talkers.face.check import check_footage, findings_of, lip_delay
-from talkers.face.crop import face_height
+from talkers.face.crop import box_of, face_height
 from talkers.face.landmarks import angles_of
 from talkers.media import VideoWriter, decode_frames
 
@@ -31,7 +31,7 @@ def analysis(frames: int = 100, **changes: object) -> Analysis:
     speed = np.abs(np.gradient(opening))
     values: dict[str, object] = {
         "source": "a.mp4", "sha256": "0" * 64, "width": 640, "height": 480, "rate": 25.0, "source_rate": 25.0, "audio_seconds": frames / 25, "clipped": 0.0,
-        "landmarks": marks, "blendshapes": np.zeros((frames, 52), np.float32), "angles": np.zeros((frames, 3), np.float32),
+        "boxes": box_of(marks), "opening": mouth_opening(marks), "blendshapes": np.zeros((frames, 52), np.float32), "angles": np.zeros((frames, 3), np.float32),
         "faces": np.ones(frames, np.int8), "levels": (-50 + 40 * np.convolve(speed, np.ones(3) / 3, "same")).astype(np.float32), "cuts": np.zeros(0, np.int32),
     }  # fmt: skip
     return Analysis(**(values | changes))  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ def test_each_fault_is_found_where_it_is() -> None:
     assert kinds(analysis(audio_seconds=3.0)) == {"length"}
     assert kinds(analysis(clipped=0.02)) == {"clipped"}
     assert kinds(analysis(source_rate=12.0)) == {"frame-rate"}
-    assert kinds(analysis(landmarks=analysis().landmarks * 0.2)) == {"resolution"}
+    assert kinds(analysis(boxes=analysis().boxes * 0.2)) == {"resolution"}
     assert kinds(analysis(levels=np.full(100, -90, np.float32))) == {"no-speech"}
     assert "too-short" in kinds(analysis(10))
 
@@ -89,12 +89,14 @@ def test_analyses_survive_the_disk(tmp_path: Path) -> None:
     b = Analysis.load(tmp_path / "a.safetensors")
     assert b.notes == a.notes
     assert b.source == "a.mp4"
-    assert np.array_equal(b.landmarks, a.landmarks)
+    assert np.array_equal(b.boxes, a.boxes)
+    assert np.array_equal(b.opening, a.opening)
 
 
 def test_the_crop_holds_the_face_and_is_undone() -> None:
-    marks = analysis().landmarks
-    crop = choose_crop(marks, 640, 480, 256)
+    boxes = analysis().boxes
+    crop = choose_crop(boxes, 640, 480, 256)
+    marks = boxes.reshape(-1, 2, 2)
     inside = crop.to_crop(marks)
     assert inside.min() > 0
     assert inside.max() < 256
@@ -102,16 +104,16 @@ def test_the_crop_holds_the_face_and_is_undone() -> None:
     assert crop.left + crop.side <= 640
     assert crop.top + crop.side <= 480
     assert np.allclose(crop.to_source(inside), marks, atol=1e-2)
-    assert face_height(marks) == pytest.approx(200)
-    shared = choose_crop(marks, 640, 480, 256, face=128)
+    assert face_height(boxes) == pytest.approx(200)
+    shared = choose_crop(boxes, 640, 480, 256, face=128)
     assert shared.side == 256  # native pixels where that is near
 
 
 def test_small_and_missing_faces_are_refused() -> None:
     with pytest.raises(FaceError, match="no face"):
-        choose_crop(np.zeros((0, 478, 2), np.float32), 640, 480, 256)
+        choose_crop(np.zeros((0, 4), np.float32), 640, 480, 256)
     with pytest.raises(FaceError, match="20 pixels"):
-        choose_crop(analysis().landmarks * 0.1, 640, 480, 256)
+        choose_crop(analysis().boxes * 0.1, 640, 480, 256)
 
 
 def test_pasting_back_what_was_cut_changes_nothing() -> None:
@@ -180,10 +182,13 @@ def test_of_two_faces_the_tracked_one_is_kept(portrait: np.ndarray, tmp_path: Pa
             writer.write(alone)
     with tracker():
         pass
-    a = analyse(tmp_path / "two.mp4")
+    a = analyse(tmp_path / "two.mp4", marks=tmp_path / "marks")
     assert a.found.all()
     assert (a.faces[1:] == 2).all()
-    assert (a.landmarks[:, :, 0].mean(1) < 256).all()
+    marks = landmarks_in(tmp_path / "marks", slice(2, 6))
+    assert marks.shape == (4, 478, 2)
+    assert (marks[..., 0] < 256).all()
+    assert np.array_equal(box_of(marks), a.boxes[2:])
     assert "two-faces" in {f.kind for f in findings_of(a)}
 
 

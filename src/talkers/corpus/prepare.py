@@ -9,22 +9,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 import talkers
 from talkers.corpus.clips import analyse_to, render
 from talkers.corpus.parallel import parallel
-from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, write_json
+from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, read_tables, write_json, write_table
 from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, TalkersError, UsageError
 from talkers.face.analysis import Analysis, file_digest
 from talkers.face.crop import Crop, choose_crop, face_height
 from talkers.media import VIDEO_SUFFIXES
-from talkers.media.encode import atomic
 
 
 @dataclass(frozen=True)
@@ -161,11 +159,11 @@ def prepare(
         remarks += analysis.notes
     faces: dict[str, float] = dict(existing.about["face_heights"]) if existing else {}
     for key, digests in by_size.items():
-        faces.setdefault(key, float(np.median([face_height(loaded[d].landmarks) for d in digests])))
+        faces.setdefault(key, float(np.median([face_height(loaded[d].boxes) for d in digests])))
     crops: dict[str, Crop] = {}
     for digest, a in loaded.items():
         try:
-            crops[digest] = choose_crop(a.landmarks[a.found], a.width, a.height, size, faces[f"{a.width}x{a.height}"])
+            crops[digest] = choose_crop(a.boxes[a.found], a.width, a.height, size, faces[f"{a.width}x{a.height}"])
         except FaceError as error:
             failures[str(fresh[digest])] = str(FaceError(error.what, where=fresh[digest], todo=error.todo))
     names = _unique_names([fresh[d] for d in crops], {c.name for c in known.values()})
@@ -220,12 +218,9 @@ def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], rows
             consent: str | None, licence: str | None) -> None:  # fmt: skip
     """Join the clips' rows into one table and write corpus.json last, which makes the corpus complete."""
     old = existing.clips if existing else []
-    parts = [pq.read_table(path) for path in rows]
-    if existing:  # rows beyond those of corpus.json are of an interrupted preparation
-        parts.insert(0, existing.table.slice(0, sum(clip.frames for clip in old)))
-    table = pa.concat_tables(parts).unify_dictionaries()
-    with atomic(folder / "frames.parquet") as temporary:
-        pq.write_table(table, temporary, compression="zstd", compression_level=9)
+    table = folder / "frames.parquet"
+    held = read_tables(table, sum(clip.frames for clip in old)) if existing else ()  # rows beyond those of corpus.json are of an interrupted preparation
+    write_table(table, chain(held, *map(read_tables, rows)))
     clips = [*old, *added]
     about = {
         "format_version": FORMAT_VERSION,

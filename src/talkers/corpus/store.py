@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -66,6 +66,41 @@ def _schema() -> pa.Schema:
     """The columns of frames.parquet and what they hold."""
     none = np.zeros((1, 3), np.float32), np.zeros((1, 478, 2), np.float32), np.zeros((1, len(BLENDSHAPES)), np.float32)
     return frames_table("", *none, np.zeros(1, np.int8), np.zeros(1, np.bool_), 1, Fraction(1)).schema
+
+
+ROWS = 2048  # of a table that are held in memory and written together
+
+
+def write_table(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write the rows of many clips as one parquet file; it appears when it is complete."""
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, _schema(), compression="zstd", compression_level=9) as writer:
+        held: list[pa.Table] = []
+        for table in tables:
+            held.append(table)
+            if sum(map(len, held)) >= ROWS:
+                writer.write_table(pa.concat_tables(held).unify_dictionaries())
+                held = []
+        if held:
+            writer.write_table(pa.concat_tables(held).unify_dictionaries())
+
+
+def read_tables(path: Path, most: int | None = None) -> Iterator[pa.Table]:
+    """The rows of such a file, or the first `most` of them, a part at a time.
+
+    Raises:
+        ArtefactError: it is damaged.
+    """
+    wanted = _schema()
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS):
+                table = pa.table(batch).slice(0, most).select(wanted.names).cast(wanted)
+                most = None if most is None else most - len(table)
+                yield table
+                if most == 0:
+                    return
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise ArtefactError(f"{path.name} cannot be read", where=path, why=reason(error), todo="Prepare the footage again") from error
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,17 +17,20 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from talkers.errors import FaceError, MediaError
-from talkers.face.landmarks import BLENDSHAPES, FaceTracker
-from talkers.media import AUDIO_RATE, MediaInfo, decode_frames, probe, read_audio
+from talkers.face.crop import box_of
+from talkers.face.landmarks import BLENDSHAPES, FaceTracker, mouth_opening
+from talkers.media import AUDIO_RATE, MediaInfo, audio_blocks, decode_frames, probe
 from talkers.media.encode import atomic
-from talkers.speech.activity import loudness
+from talkers.speech.activity import NOTHING_DB, loudness_of
 
 CUT_DIFFERENCE = 30.0  # mean absolute change of a 32x32 grey thumbnail (0..255) that no moving head makes
 
 
 @dataclass
 class Analysis:
-    """What one file shows, at the corpus rate. Arrays have one row a frame; rows without a face hold NaN."""
+    """What one file shows, at the corpus rate. Arrays have one row a frame; rows without a face hold NaN.
+
+    All landmarks of a long file would not fit in memory: they are in a file of their own, see `analyse` and `landmarks_in`."""
 
     source: str
     sha256: str
@@ -35,7 +40,8 @@ class Analysis:
     source_rate: float
     audio_seconds: float  # 0: no sound
     clipped: float  # share of samples at full scale
-    landmarks: NDArray[np.float32]  # [T, 478, 2] source pixels
+    boxes: NDArray[np.float32]  # [T, 4] left, top, right, bottom of the face, source pixels
+    opening: NDArray[np.float32]  # [T] gap between the lips in inter-ocular distances
     blendshapes: NDArray[np.float32]  # [T, 52]
     angles: NDArray[np.float32]  # [T, 3] degrees
     faces: NDArray[np.int8]  # [T] how many faces were seen
@@ -67,13 +73,23 @@ def file_digest(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_faces: int = 2) -> Analysis:
+POINTS = 478, 2  # of a face
+
+
+def landmarks_in(path: Path, part: slice) -> NDArray[np.float32]:
+    """Some frames of the landmarks that `analyse` wrote: [n, 478, 2] source pixels."""
+    row = int(np.prod(POINTS))
+    return np.fromfile(path, np.float32, row * (part.stop - part.start), offset=4 * row * part.start).reshape(-1, *POINTS)
+
+
+def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_faces: int = 2, marks: str | os.PathLike[str] | None = None) -> Analysis:
     """Read a footage file once and measure every frame.
 
     Args:
         path: a video file.
         rate: frames a second at which it is read.
         max_faces: faces looked for in a frame (2 suffice to notice that there is not one).
+        marks: file for every frame's landmarks, float32 [478, 2] source pixels (NaN: no face) one after the other.
 
     Raises:
         MediaError: the file cannot be used at all (no such file, no picture, nothing decodes).
@@ -82,10 +98,13 @@ def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_fac
     if info.video is None:
         raise MediaError("there is no picture in this file", where=path, todo="Give a video file")
     notes: list[str] = []
-    landmarks, shapes, angles, counts, cuts = [], [], [], [], []
+    boxes, opening, shapes, angles, counts, cuts = [], [], [], [], [], []
     last: NDArray[np.float32] | None = None
     width = height = 0
-    with FaceTracker(max_faces) as tracker:
+    nowhere = np.full(POINTS, np.nan, np.float32)
+    with ExitStack() as stack:
+        tracker = stack.enter_context(FaceTracker(max_faces))
+        kept = stack.enter_context(stack.enter_context(atomic(marks)).open("wb")) if marks is not None else None
         for index, frame in enumerate(decode_frames(path, rate, notes.append)):
             height, width = frame.shape[:2]
             thumbnail = frame[:: max(1, height // 32), :: max(1, width // 32)].mean(2, dtype=np.float32)
@@ -93,16 +112,28 @@ def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_fac
                 cuts.append(index)
             last = thumbnail
             reading = tracker.track(frame)
-            landmarks.append(reading.landmarks if reading else np.full((478, 2), np.nan, np.float32))
+            points = reading.landmarks if reading else nowhere
+            if kept is not None:
+                kept.write(np.ascontiguousarray(points, np.float32).tobytes())
+            boxes.append(box_of(points))
+            opening.append(mouth_opening(points))
             shapes.append(reading.blendshapes if reading else np.full(len(BLENDSHAPES), np.nan, np.float32))
             angles.append(reading.angles if reading else np.full(3, np.nan, np.float32))
             counts.append(reading.faces if reading else 0)
-    samples = np.zeros(0, np.float32)
+    clipped, levels, samples = 0, np.zeros(0, np.float32), 0
+
+    def heard() -> Iterator[NDArray[np.float32]]:
+        nonlocal clipped
+        for block in audio_blocks(path):
+            clipped += int((np.abs(block) >= 0.999).sum())
+            yield block
+
     if info.audio is not None:
         try:
-            samples = read_audio(path)
+            levels, samples = loudness_of(heard(), AUDIO_RATE, float(rate))
         except MediaError as error:
             notes.append(str(error))
+    levels = np.pad(levels[: len(counts)], (0, max(0, len(counts) - len(levels))), constant_values=NOTHING_DB)
     return Analysis(
         source=str(path),
         sha256=file_digest(path),
@@ -110,13 +141,14 @@ def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_fac
         height=height,
         rate=float(rate),
         source_rate=float(info.video.frame_rate),
-        audio_seconds=len(samples) / AUDIO_RATE,
-        clipped=float(np.mean(np.abs(samples) >= 0.999)) if len(samples) else 0.0,
-        landmarks=np.stack(landmarks),
+        audio_seconds=samples / AUDIO_RATE,
+        clipped=clipped / samples if samples else 0.0,
+        boxes=np.stack(boxes),
+        opening=np.array(opening, np.float32),
         blendshapes=np.stack(shapes),
         angles=np.stack(angles),
         faces=np.array(counts, np.int8),
-        levels=loudness(samples, AUDIO_RATE, float(rate), len(counts)),
+        levels=levels,
         cuts=np.array(cuts, np.int32),
         notes=notes,
     )

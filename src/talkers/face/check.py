@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from talkers.errors import TalkersError
 from talkers.face.analysis import Analysis
-from talkers.face.landmarks import mouth_opening
+from talkers.face.crop import face_height
 from talkers.speech.activity import speech_activity
 
 SYNC_RANGE = 15  # frames by which sound may be searched before or after the lips
@@ -52,7 +52,7 @@ def lip_delay(analyses: Iterable[Analysis]) -> tuple[float, float]:
     for a in analyses:
         if a.audio_seconds and a.found.mean() > 0.5 and len(a.levels) > 4 * SYNC_RANGE:
             rate = a.rate
-            seen = mouth_opening(a.landmarks)
+            seen = a.opening
             opening = np.interp(np.arange(len(seen)), np.flatnonzero(np.isfinite(seen)), seen[np.isfinite(seen)])
             mouth = np.convolve(np.abs(np.gradient(opening)), np.ones(3) / 3, "same")
             sound = np.clip(a.levels, -60, 0)
@@ -112,8 +112,7 @@ def findings_of(a: Analysis) -> list[Finding]:
     if a.source_rate and a.source_rate < 20:
         add("warning", "frame-rate", None, f"it has only {a.source_rate:.3g} frames a second", "Use at least 24: fast lip movements are lost")
     if a.found.any():
-        marks = a.landmarks[a.found]
-        height = float(np.median(marks[..., 1].max(1) - marks[..., 1].min(1)))
+        height = face_height(a.boxes[a.found])
         if height < 48:
             add("error", "resolution", None, f"the face is only {height:.0f} pixels high", "Move the camera nearer; 128 pixels or more are good")
         elif height < 100:

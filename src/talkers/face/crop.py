@@ -50,17 +50,22 @@ class Crop:
         return asdict(self)
 
 
-def face_height(landmarks: NDArray[np.float32]) -> float:
-    """Median height of a face in pixels: [N, 478, 2]; frames without a face (NaN) are left out."""
-    found = landmarks[np.isfinite(landmarks).all((1, 2))]
-    return float(np.median(np.ptp(found[..., 1], axis=1))) if len(found) else 0.0
+def box_of(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Left, top, right and bottom of faces: [..., 478, 2] pixels -> [..., 4]."""
+    return np.concatenate([landmarks.min(-2), landmarks.max(-2)], -1)
 
 
-def choose_crop(landmarks: NDArray[np.float32], width: int, height: int, size: int, face: float | None = None) -> Crop:
+def face_height(boxes: NDArray[np.float32]) -> float:
+    """Median height of a face in pixels: boxes [N, 4]; frames without a face (NaN) are left out."""
+    found = boxes[np.isfinite(boxes).all(1)]
+    return float(np.median(found[:, 3] - found[:, 1])) if len(found) else 0.0
+
+
+def choose_crop(boxes: NDArray[np.float32], width: int, height: int, size: int, face: float | None = None) -> Crop:
     """The crop that holds head and shoulders in all frames of a file.
 
     Args:
-        landmarks: [N, 478, 2] source pixels of the file's frames with a face.
+        boxes: [N, 4] left, top, right, bottom of the face in the file's frames with one, source pixels.
         width, height: of the source picture.
         size: side of the result in pixels.
         face: height of the face in pixels by which the crop is scaled (default: this file's own).
@@ -68,16 +73,15 @@ def choose_crop(landmarks: NDArray[np.float32], width: int, height: int, size: i
     Raises:
         FaceError: there is no face, or it is too small.
     """
-    if not len(landmarks):
+    if not len(boxes):
         raise FaceError("there is no face in this footage", todo="Use footage that shows one face from the front")
-    low, high = landmarks.min(1), landmarks.max(1)  # [N, 2]
-    face = face or face_height(landmarks)
+    face = face or face_height(boxes)
     if face < 48:
         raise FaceError(f"the face is only {face:.0f} pixels high", todo="Use footage in which the face is at least 48 pixels high (better 128)")
     side = min(round(FACE_TO_CROP * face), width, height)
     if abs(side - size) <= 0.08 * size and size <= min(width, height):
         side = size  # native pixels: nothing is resampled
-    centre = np.median((low + high) / 2, axis=0)
+    centre = np.median((boxes[:, :2] + boxes[:, 2:]) / 2, axis=0)
     left = int(np.clip(round(centre[0] - side / 2), 0, width - side))
     top = int(np.clip(round(centre[1] - FACE_FROM_TOP * side), 0, height - side))
     return Crop(left, top, side, size)

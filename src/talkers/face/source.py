@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkers.errors import FaceError
-from talkers.face.crop import choose_crop
+from talkers.face.crop import box_of, choose_crop
 from talkers.face.landmarks import FaceTracker
 from talkers.media import decode_frames
 
@@ -29,7 +29,7 @@ def cropped_clip(
     Raises:
         FaceError: no face is seen. MediaError: see `decode_frames`.
     """
-    count, marks, height, width = 0, [], 0, 0
+    count, boxes, height, width = 0, [], 0, 0
     frames = decode_frames(path, rate)
     first = next(frames)
     if first.shape[:2] == (size, size):
@@ -37,12 +37,12 @@ def cropped_clip(
     with FaceTracker(1) as tracker:
         height, width = first.shape[:2]
         reading = tracker.track(first)
-        marks += [reading.landmarks] if reading else []
+        boxes += [box_of(reading.landmarks)] if reading else []
         for count, frame in enumerate(frames, start=1):
             if count % 5 == 0 and (reading := tracker.track(frame)):
-                marks.append(reading.landmarks)
+                boxes.append(box_of(reading.landmarks))
             progress(count)
-    if not marks:
+    if not boxes:
         raise FaceError("no face is seen in this clip", where=path, todo="Use a clip of the avatar's person from the front")
-    crop = choose_crop(np.stack(marks), width, height, size)
+    crop = choose_crop(np.stack(boxes), width, height, size)
     return count + 1, (crop.cut(frame) for frame in decode_frames(path, rate))

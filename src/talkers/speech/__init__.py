@@ -1,6 +1,6 @@
 """Speech: waveform -> features at a known rate, and where it is silent."""
 
-from talkers.speech.activity import loudness, moving_share, speech_activity
+from talkers.speech.activity import loudness, loudness_of, moving_share, speech_activity
 from talkers.speech.config import FEATURE_RATE, SpeechConfig
 from talkers.speech.encoders import load_speech_encoder
 from talkers.speech.listener import Hearing, Listener, ListenerConfig
@@ -17,6 +17,7 @@ __all__ = [
     "features_of",
     "load_speech_encoder",
     "loudness",
+    "loudness_of",
     "moving_share",
     "speech_activity",
     "speech_gain",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
+NOTHING_DB = -100.0  # the level of digital silence
 FLOOR_DB = -60.0  # quieter than this is silence in any recording
 ABOVE_NOISE_DB = 12.0
 BELOW_SPEECH_DB = 30.0
@@ -15,7 +18,21 @@ def loudness(samples: NDArray[np.float32], sample_rate: int, frame_rate: float, 
     edges = np.minimum((np.arange(frames + 1) * sample_rate / frame_rate).astype(int), len(samples))
     power = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
     mean = (power[edges[1:]] - power[edges[:-1]]) / np.maximum(edges[1:] - edges[:-1], 1)
-    return (10 * np.log10(np.maximum(mean, 1e-10))).astype(np.float32)
+    return (10 * np.log10(np.maximum(mean, 10 ** (NOTHING_DB / 10)))).astype(np.float32)
+
+
+def loudness_of(blocks: Iterable[NDArray[np.float32]], sample_rate: int, frame_rate: float) -> tuple[NDArray[np.float32], int]:
+    """`loudness` of every frame of sound that comes in blocks [n], the last one perhaps cut short, and how many samples there were."""
+    rest, base, total, levels = np.zeros(0, np.float32), 0, 0, [np.zeros(0, np.float32)]
+    for block in blocks:
+        rest, total = np.concatenate([rest, block]), total + len(block)
+        first, last = sum(map(len, levels)), int(total * frame_rate / sample_rate)
+        edges = (np.arange(first, last + 1) * sample_rate / frame_rate).astype(int) - base
+        if last > first:
+            mean = np.add.reduceat(np.square(rest[: edges[-1]], dtype=np.float64), edges[:-1]) / np.diff(edges)
+            levels.append((10 * np.log10(np.maximum(mean, 10 ** (NOTHING_DB / 10)))).astype(np.float32))
+            rest, base = rest[edges[-1] :], base + int(edges[-1])
+    return np.concatenate([*levels, *([loudness(rest, sample_rate, frame_rate, 1)] if len(rest) else [])]), total
 
 
 def speech_activity(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
