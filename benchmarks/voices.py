@@ -3,8 +3,8 @@
     python benchmarks/voices.py CORPUS [FOLDER ...] [--avatar default] [--clips 10] [--motion regressor] [-o voices.json]
 
 CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is its own voice. Each FOLDER
-holds recordings of another speaker, named as in GRID. Then synthetic voices say the held-out sentences, and sentences in
-five languages. Everything is spoken as a user gets it (predicted pose), and read by the lip reader that sees pixels and the
+holds recordings of another speaker, named as in GRID. Then synthetic voices say the held-out sentences, with silence before and
+after as in GRID, and sentences in five languages. Everything is spoken as a user gets it (predicted pose), and read by the lip reader that sees pixels and the
 one that sees points. Articulation is the standard deviation of the mouth's opening in frames with speech, relative to what
 the person's own voice gives.
 """
@@ -52,6 +52,12 @@ def synthetic(voice: str, text: str) -> NDArray[np.float32]:
     return np.asarray(soxr.resample(teller.say(text).samples, teller.rate, AUDIO_RATE), np.float32)
 
 
+def framed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A sentence in the middle of the three seconds that GRID's clips last: the readers know sentences with silence around them."""
+    missing = max(0, 3 * AUDIO_RATE - len(samples))
+    return np.pad(samples, (missing // 2, missing - missing // 2))
+
+
 def sounds(corpus: Corpus, folders: list[Path], clips: int) -> Iterator[Heard]:
     """Everything that is said to the avatar."""
     names = held_out(corpus.names)[:clips]
@@ -64,7 +70,7 @@ def sounds(corpus: Corpus, folders: list[Path], clips: int) -> Iterator[Heard]:
         for name in names:
             sentence = sentence_of_name(name)
             if sentence is not None:
-                yield voice, synthetic(voice, " ".join(sentence).replace(" a ", " ay ")), sentence
+                yield voice, framed(synthetic(voice, " ".join(sentence).replace(" a ", " ay "))), sentence
     for language, (voice, text) in LANGUAGES.items():
         yield language, synthetic(voice, text), None
 

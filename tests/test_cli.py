@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -207,3 +208,39 @@ def test_speaking_imports_no_training_and_no_face_analysis(tiny_avatar: Avatar) 
         [sys.executable, "-c", code, str(tiny_avatar.folder)], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": str(SOURCE.parent)}
     )
     assert done.stdout.strip() == "[]"
+
+
+def without_the_powers_of_root() -> None:
+    """For a child process: root, too, must keep to the permissions of files (CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH are dropped)."""
+    libc = ctypes.CDLL(None)
+    for capability in (1, 2):
+        libc.prctl(24, capability, 0, 0, 0)
+
+
+def test_folders_that_must_not_be_written_are_told(tmp_path: Path, corpus: Corpus, tiny_avatar: Avatar) -> None:
+    closed, sound = tmp_path / "closed", tmp_path / "a.wav"
+    (closed / "kept").mkdir(parents=True)
+    soundfile.write(sound, np.zeros(8000, np.float32), 16_000)
+    footage = str(corpus.folder / "clips" / "clip1.mp4")
+    for folder in (closed / "kept", closed):
+        folder.chmod(0o555)
+    try:
+        for arguments in (
+            ["speak", str(sound), "--avatar", str(tiny_avatar.folder), "-o", str(closed / "out.mp4")],
+            ["reconstruct", footage, "--avatar", str(tiny_avatar.folder), "-o", str(closed / "out.mp4")],
+            ["prepare", footage, "-o", str(closed / "new")],
+            ["prepare", footage, "-o", str(closed / "kept")],
+            ["train", str(corpus.folder), "-o", str(closed / "new"), "--recipe", "tiny"],
+            ["evaluate", str(tiny_avatar.folder), str(corpus.folder), "-o", str(closed / "new"), "--speed", "0", "--every", "--limit", "1"],
+        ):
+            ended = subprocess.run(
+                [sys.executable, "-m", "talkers", *arguments], capture_output=True, text=True, preexec_fn=without_the_powers_of_root, check=False
+            )
+            assert ended.returncode == 6, (arguments, ended.stderr)
+            assert "Traceback" not in ended.stderr
+            assert "choose" in ended.stderr.lower()
+            assert "closed" in ended.stderr
+        assert [p.name for p in closed.rglob("*")] == ["kept"]
+    finally:
+        closed.chmod(0o755)
+        (closed / "kept").chmod(0o755)

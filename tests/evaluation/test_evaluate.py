@@ -15,7 +15,9 @@ from talkers.avatar import Avatar
 from talkers.cli import main
 from talkers.corpus import Corpus
 from talkers.errors import MediaError
+from talkers.evaluation import evaluate as module
 from talkers.evaluation.evaluate import Outcome, _chosen, evaluate, evaluate_pairs, partner, shuffled
+from talkers.evaluation.watched import Watched, watch
 from talkers.experts import load_expert
 from talkers.media import VideoWriter, decode_frames
 
@@ -150,6 +152,36 @@ def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "30 frames a second" in told
     with pytest.raises(MediaError, match="same name"):
         evaluate_pairs(tmp_path / "made" / "alone.mp4", tmp_path / "real", tmp_path / "other")
+
+
+def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = speaker.perform(60, 3)
+    frames = np.stack([speaker.draw(128, float(o), float(s), float(b)) for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True)])
+    frozen = np.stack([speaker.draw(128, 0, float(s), float(b)) for s, b in zip(acts.shift, acts.blink, strict=True)])
+    dark = np.concatenate([frames[:25], np.zeros_like(frames[:25]), frames[50:]])
+    for name, shown in (("real", frames), ("made", frozen), ("dark", dark)):
+        write(tmp_path / f"{name}.mp4", shown, acts)
+    lengths: list[int] = []
+
+    def watched(frames: np.ndarray, *arguments: float) -> Watched:
+        lengths.append(len(frames))
+        return watch(frames, *arguments)
+
+    monkeypatch.setattr(module, "watch", watched)
+    found = {}
+    for longest in (250, 25):
+        monkeypatch.setattr(module, "LONGEST_PIECE", longest)
+        module.score_pair(str(tmp_path / "made.mp4"), str(tmp_path / "real.mp4"), None, str(tmp_path / f"{longest}.json"), False, 1)
+        found[longest] = json.loads((tmp_path / f"{longest}.json").read_text())
+    assert sorted(set(lengths)) == [10, 25, 60]
+    whole, parts = (found[longest]["figures"]["pairs"][0] for longest in (250, 25))
+    assert parts["psnr"] == pytest.approx(whole["psnr"], abs=1)
+    assert parts["lmd_mouth"] == pytest.approx(whole["lmd_mouth"], rel=0.1)
+    assert 0 < parts["articulation"] < 0.5
+    module.score_pair(str(tmp_path / "dark.mp4"), str(tmp_path / "real.mp4"), None, str(tmp_path / "dark.json"), False, 1)
+    record = json.loads((tmp_path / "dark.json").read_text())
+    assert record["figures"]["pairs"][0]["psnr"] > 35
+    assert "from 1 to 3 s" in record["notes"][0]
 
 
 def test_what_cannot_be_scored_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
@@ -51,7 +51,7 @@ def pieces_of(name: str, count: int, rate: Fraction) -> list[tuple[str, slice]]:
     return [(name if pieces == 1 else f"{name}.{k + 1:03d}", slice(int(a), int(b))) for k, (a, b) in enumerate(pairwise(edges))]
 
 
-def in_pieces(blocks: Iterable[NDArray[np.float32]], edges: Sequence[int]) -> Iterator[NDArray[np.float32]]:
+def in_pieces(blocks: Iterable[NDArray[np.float32]], edges: Iterable[int]) -> Iterator[NDArray[np.float32]]:
     """Sound in blocks [n] cut at these samples, from the first to the last; silence where it ends sooner."""
     source, held = iter(blocks), np.zeros(0, np.float32)
     for first, last in pairwise(edges):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from hashlib import sha256
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.numpy import load_file, save_file
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import talkers
 from talkers.avatar import Avatar
 from talkers.bundle import digest
 from talkers.corpus import Corpus
+from talkers.corpus.clips import LONGEST_SECONDS, in_pieces
 from talkers.corpus.parallel import parallel
 from talkers.corpus.prepare import footage_files, prepare
 from talkers.corpus.store import write_json
-from talkers.errors import ArtefactError, MediaError, ResourceError, TalkersError, UsageError
+from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, TalkersError, UsageError
 from talkers.evaluation.judges import Judged, expert_paths, load_judges
 from talkers.evaluation.motion import takes_differ
+from talkers.evaluation.perceptual import frechet_distance
 from talkers.evaluation.report import write_report
 from talkers.evaluation.speed import measure_speed, measure_stream
 from talkers.evaluation.statistics import summary
@@ -35,16 +39,17 @@ from talkers.evaluation.variants import variants
 from talkers.evaluation.watched import Watched, watch
 from talkers.experts.load import RATE, SAMPLES_A_FRAME, load_expert
 from talkers.experts.words import sentence_of_name
-from talkers.media import AUDIO_RATE, VideoWriter, decode_frames, probe, read_audio, write_png
+from talkers.media import AUDIO_RATE, VideoWriter, audio_blocks, decode_frames, probe, write_png
 from talkers.media.encode import atomic
 from talkers.montage import montage
-from talkers.speech import loudness, speech_activity
+from talkers.speech import loudness_of, speech_activity
 from talkers.training.motion_data import head_values
 from talkers.training.progress import Report, quiet
 from talkers.training.run import machine
 
 FORMAT_VERSION = 1
-RECORDS = 4  # version of the clips' records: raised when figures are computed otherwise, so that old ones are not taken
+RECORDS = 5  # version of the clips' records: raised when figures are computed otherwise, so that old ones are not taken
+LONGEST_PIECE = LONGEST_SECONDS * RATE  # frames of a pair that are held in memory
 SHOWN = 3  # clips whose videos and curves are in the report
 SEEDED = ("codec", "speech", "speech_given_pose", "sampled", "sampled_given_pose", "live", "controls.per_frame_noise")  # variants made anew for every seed
 
@@ -124,34 +129,68 @@ def score_clip(avatar: str, corpus: str, name: str, other: str, seeds: int, expe
     _record(Path(path), judged, {"curves": curves, "skipped": judges.skipped, "sentence": sentence})
 
 
+def joined(parts: Sequence[tuple[int, Judged]]) -> Judged:
+    """Figures of a video from those of its pieces, each with its frames: means over the frames of pieces that define them."""
+    figures = {}
+    for key in parts[0][1].figures:
+        held = [(frames, value) for frames, judged in parts if np.isfinite(value := judged.figures[key])]
+        figures[key] = sum(frames * value for frames, value in held) / sum(frames for frames, _ in held) if held else float("nan")
+    features = {k: tuple(np.concatenate([j.features[k][which] for _, j in parts]) for which in (0, 1)) for k in parts[0][1].features}
+    return Judged(figures, features)  # type: ignore[arg-type]
+
+
 def score_pair(made_path: str, real_path: str, experts: Path | None, path: str, shown: bool, threads: int) -> None:
-    """Score one pair of videos and write PATH; run in a child process."""
+    """Score one pair of videos, in pieces of at most LONGEST_PIECE frames, and write PATH; run in a child process."""
     torch.set_num_threads(threads)
     judges, notes = load_judges(experts), []
     for which in (made_path, real_path):
         if (video := probe(which).video) is not None and abs(float(video.frame_rate) - RATE) > 0.01:
             notes.append(f"{Path(which).name} has {float(video.frame_rate):.5g} frames a second; it is compared at {RATE}")
-    made_frames, real_frames = (np.stack(list(decode_frames(p, Fraction(RATE)))) for p in (made_path, real_path))
-    if abs(len(made_frames) - len(real_frames)) > 1:
-        notes.append(f"they have {len(made_frames)} and {len(real_frames)} frames; the first {min(len(made_frames), len(real_frames))} are compared")
-    count = min(len(made_frames), len(real_frames))
-    made_frames, real_frames = made_frames[:count], real_frames[:count]
-    if made_frames.shape != real_frames.shape:
-        height, width = real_frames.shape[1:3]
-        notes.append(f"the made one is {made_frames.shape[2]}x{made_frames.shape[1]}, the real one {width}x{height}; it is scaled to that")
-        made_frames = np.stack([np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.LANCZOS)) for f in made_frames])
     sounds = [p for p in (made_path, real_path) if probe(p).audio is not None]
     if not sounds:
         raise MediaError("neither video of this pair has sound", where=made_path, todo="Give the speech with at least one of them")
-    samples = read_audio(sounds[0])[: count * SAMPLES_A_FRAME]
-    speech = speech_activity(loudness(samples, AUDIO_RATE, RATE, count))
-    real, made, sentence = watch(real_frames), watch(made_frames), sentence_of_name(Path(real_path).stem)
-    phones = judges.said_when(samples, sentence)
-    still = np.repeat(real_frames.mean(0, dtype=np.float64).round().astype(np.uint8)[None], count, 0)
-    before = np.concatenate([real_frames[:1], real_frames[:-1]])
-    columns = {"pairs": made, "controls.real": real, "controls.mean_frame": watch(still, 0.0), "controls.previous_frame": watch(before, 0.0)}
-    judged = {v: [judges.judge(w, real, samples, speech, sentence, phones)] for v, w in columns.items()}
-    curves = _show(Path(path).with_suffix(""), {"real": real, "made": made}, samples) if shown else None
+    levels, _ = loudness_of(audio_blocks(sounds[0]), AUDIO_RATE, RATE)
+    said = speech_activity(levels)
+    sentence = sentence_of_name(Path(real_path).stem) if len(levels) <= LONGEST_PIECE else None
+    heard = in_pieces(audio_blocks(sounds[0]), count(0, LONGEST_PIECE * SAMPLES_A_FRAME))
+    films, totals = [decode_frames(p, Fraction(RATE)) for p in (made_path, real_path)], [0, 0]
+    parts: dict[str, list[tuple[int, Judged]]] = {}
+    first = curves = None
+    while True:
+        pieces = [list(islice(film, LONGEST_PIECE)) for film in films]
+        totals = [total + len(piece) for total, piece in zip(totals, pieces, strict=True)]
+        begin, frames = max(totals) - max(map(len, pieces)), min(map(len, pieces))
+        if not frames:
+            break
+        made_frames, real_frames = (np.stack(piece[:frames]) for piece in pieces)
+        if made_frames.shape != real_frames.shape:
+            height, width = real_frames.shape[1:3]
+            if not begin:
+                notes.append(f"the made one is {made_frames.shape[2]}x{made_frames.shape[1]}, the real one {width}x{height}; it is scaled to that")
+            made_frames = np.stack([np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.LANCZOS)) for f in made_frames])
+        samples = next(heard)[: frames * SAMPLES_A_FRAME]
+        speech = np.pad(said[begin : begin + frames], (0, max(0, begin + frames - max(begin, len(said)))))[:frames]
+        try:
+            real, made = watch(real_frames), watch(made_frames)
+        except FaceError as error:
+            first = first or error
+            notes.append(f"from {begin / RATE:.0f} to {(begin + frames) / RATE:.0f} s {error.what}; left out")
+            continue
+        phones = judges.said_when(samples, sentence)
+        still = np.repeat(real_frames.mean(0, dtype=np.float64).round().astype(np.uint8)[None], frames, 0)
+        before = np.concatenate([real_frames[:1], real_frames[:-1]])
+        columns = {"pairs": made, "controls.real": real, "controls.mean_frame": watch(still, 0.0), "controls.previous_frame": watch(before, 0.0)}
+        for variant, seen in columns.items():
+            parts.setdefault(variant, []).append((frames, judges.judge(seen, real, samples, speech, sentence, phones)))
+        if shown and curves is None:
+            curves = _show(Path(path).with_suffix(""), {"real": real, "made": made}, samples)
+    if not parts:
+        raise first or MediaError("one of these videos has no frames", where=made_path, todo="Give two videos")
+    for film, k in zip(films, (0, 1), strict=True):
+        totals[k] += sum(1 for _ in film)
+    if abs(totals[0] - totals[1]) > 1:
+        notes.append(f"they have {totals[0]} and {totals[1]} frames; the first {min(totals)} are compared")
+    judged = {variant: [joined(pieces)] for variant, pieces in parts.items()}
     _record(Path(path), judged, {"curves": curves, "skipped": judges.skipped, "sentence": sentence, "notes": notes})
 
 
@@ -206,19 +245,32 @@ def _spent(about: dict[str, Any]) -> dict[str, dict[str, float]]:
     return total
 
 
-def _gather(paths: dict[str, Path]) -> tuple[dict[str, dict[str, list[list[float]]]], dict[str, dict[str, Any]], dict[str, Any]]:
-    """Figures as {variant: {metric: [[value of each seed] of each clip]}}, the clips' own records, and FID's features."""
+def _distances(paths: Sequence[Path]) -> dict[str, float]:
+    """Frechet distances over all clips as {variant/metric: distance}; the features of one are in memory at a time."""
+
+    def rows(key: str) -> Iterator[NDArray[np.float32]]:
+        for path in paths:
+            with safe_open(path, framework="numpy") as file:
+                if key in file.keys():  # noqa: SIM118
+                    yield file.get_tensor(key)
+
+    keys: dict[str, None] = {}
+    for path in paths:
+        with safe_open(path, framework="numpy") as file:
+            keys |= dict.fromkeys(key.rpartition("/")[0] for key in file.keys())  # noqa: SIM118
+    return {key: frechet_distance(*(np.concatenate(list(rows(f"{key}/{which}"))) for which in ("made", "real"))) for key in keys}
+
+
+def _gather(paths: dict[str, Path]) -> tuple[dict[str, dict[str, list[list[float]]]], dict[str, dict[str, Any]]]:
+    """Figures as {variant: {metric: [[value of each seed] of each clip]}}, and the clips' own records."""
     values: dict[str, dict[str, list[list[float]]]] = {}
     records: dict[str, dict[str, Any]] = {}
-    features: dict[str, list[Any]] = {}
     for name, path in paths.items():
         records[name] = json.loads(path.read_text("utf-8"))
         for variant, runs in records[name]["figures"].items():
             for metric in runs[0]:
                 values.setdefault(variant, {}).setdefault(metric, []).append([run[metric] for run in runs])
-        for key, rows in load_file(path.with_suffix(".safetensors")).items():
-            features.setdefault(key, []).append(rows)
-    return values, records, {k: np.concatenate(v) for k, v in features.items()}
+    return values, records
 
 
 def _run(tasks: dict[str, tuple[Any, ...]], work: Any, paths: dict[str, Path], jobs: int, report: Report) -> dict[str, str]:
@@ -245,12 +297,12 @@ def _finish(
     if not scored:
         first = next(iter(failures.values()), "there are none")
         raise MediaError("none of the clips could be scored", why=f"the first: {first.rstrip('.')}", todo="See `talkers check`")
-    values, records, features = _gather(scored)
+    values, records = _gather(scored)
     skipped = {metric: why for r in records.values() for metric, why in r["skipped"].items()}
     if not any(r["sentence"] for r in records.values()):
         skipped = dict.fromkeys(("lip_wer", "lip_wer_points", "bilabial_closure"), "no clip has a GRID file name that spells its sentence.") | skipped
     metrics: dict[str, Any] = {"format_version": FORMAT_VERSION, "about": {**about, "skipped": skipped, "failures": failures, "clips": sorted(scored)}}
-    metrics |= summary(values, features)
+    metrics |= summary(values, _distances([path.with_suffix(".safetensors") for path in scored.values()]))
     if speed is not None and avatar is not None:
         metrics["speed"] = {k: {"mean": round(v, 3)} for k, v in speed.items()} | {"training": _spent(avatar.about)}
     notes = [f"{name}: {note}" for name, record in records.items() for note in record.get("notes", [])]

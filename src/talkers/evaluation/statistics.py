@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import bootstrap
-
-from talkers.evaluation.perceptual import frechet_distance
 
 
 def interval(values: list[list[float]]) -> dict[str, float | int | None]:
@@ -33,18 +30,16 @@ def interval(values: list[list[float]]) -> dict[str, float | int | None]:
     return {"mean": round(float(means.mean()), 4), "low": low, "high": high, "clips": len(rows), "seeds_std": spread}
 
 
-def summary(values: dict[str, dict[str, list[list[float]]]], features: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
+def summary(values: dict[str, dict[str, list[list[float]]]], distances: dict[str, float]) -> dict[str, Any]:
     """Sections codec, speech, pairs and controls.* of metrics.json, as far as there are such variants.
 
     The figures of speech with measured pose stand in `speech` (and `sampled`) under their names with `_given_pose`; the distance of the
     lips' landmarks, which means nothing when the head moves otherwise, is that of the measured pose.
     """
     flat = {variant: {metric: interval(rows) for metric, rows in metrics.items()} for variant, metrics in values.items()}
-    for key in features:
-        variant, metric, which = key.split("/")
-        if which == "made":
-            distance = round(frechet_distance(features[key], features[f"{variant}/{metric}/real"]), 4)
-            flat[variant][metric] = {"mean": distance, "low": None, "high": None, "clips": len(values[variant]["psnr"]), "seeds_std": None}
+    for key, distance in distances.items():
+        variant, metric = key.split("/")
+        flat[variant][metric] = {"mean": round(distance, 4), "low": None, "high": None, "clips": len(values[variant]["psnr"]), "seeds_std": None}
     for variant in ("speech", "sampled"):
         if (given := flat.pop(f"{variant}_given_pose", None)) is not None:
             flat[variant] |= {f"{metric}_given_pose": figure for metric, figure in given.items()}
