@@ -181,7 +181,7 @@ def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
     module.score_pair(str(tmp_path / "dark.mp4"), str(tmp_path / "real.mp4"), None, str(tmp_path / "dark.json"), False, 1)
     record = json.loads((tmp_path / "dark.json").read_text())
     assert record["figures"]["pairs"][0]["psnr"] > 35
-    assert "from 1 to 3 s" in record["notes"][0]
+    assert "from 1.0 to 2.0 s" in record["notes"][0]
 
 
 def test_what_cannot_be_scored_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,7 +174,7 @@ def score_pair(made_path: str, real_path: str, experts: Path | None, path: str, 
             real, made = watch(real_frames), watch(made_frames)
         except FaceError as error:
             first = first or error
-            notes.append(f"from {begin / RATE:.0f} to {(begin + frames) / RATE:.0f} s {error.what}; left out")
+            notes.append(f"from {begin / RATE:.1f} to {(begin + frames) / RATE:.1f} s {error.what}; left out")
             continue
         phones = judges.said_when(samples, sentence)
         still = np.repeat(real_frames.mean(0, dtype=np.float64).round().astype(np.uint8)[None], frames, 0)
