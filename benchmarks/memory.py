@@ -1,9 +1,10 @@
 """Does memory grow with length? The peak of each verb for short and long input, its child processes included.
 
-    python benchmarks/memory.py [--seconds 30 600] [--footage VIDEO ...] [--verbs speak stream prepare evaluate] [-o memory.json]
+    python benchmarks/memory.py [--seconds 30 600] [--footage VIDEO ...] [--verbs speak stream prepare evaluate pairs] [-o memory.json]
 
 Speech is the bundled sentence, again and again. Footage is the videos named, one after the other, again and again, as one file
-(without any, `prepare` and `evaluate` are left out); `evaluate` scores the bundled avatar on it. Every verb runs in a fresh process;
+(without any, the verbs that need some are left out); `evaluate` prepares it and scores the bundled avatar on two of its clips, `pairs`
+compares it with itself. Every verb runs in a fresh process;
 what it and its children hold is read twice a second (proportional set sizes: shared pages count once) in MB.
 """
 
@@ -105,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, nargs="*", default=[30, 600])
     parser.add_argument("--footage", type=Path, nargs="*", default=[])
-    parser.add_argument("--verbs", nargs="*", default=["speak", "stream", "prepare", "evaluate"])
+    parser.add_argument("--verbs", nargs="*", default=["speak", "stream", "prepare", "evaluate", "pairs"])
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     run, peaks = [sys.executable, "-m", "talkers"], dict[str, dict[str, float]]()
@@ -118,10 +119,11 @@ def main() -> None:
                 "speak": [*run, "speak", said, "-o", str(folder / "out.mp4")],
                 "stream": [sys.executable, "-c", STREAM, said],
                 "prepare": [*run, "prepare", seen, "-o", str(folder / f"corpus{seconds:g}"), "--jobs", "1"],
-                "evaluate": [*run, "evaluate", "default", seen, "-o", str(folder / f"report{seconds:g}"), "--jobs", "1", "--speed", "0"],
+                "evaluate": [*run, "evaluate", "default", seen, "-o", str(folder / f"report{seconds:g}"), "--jobs", "1", "--speed", "0", "--limit", "2"],
+                "pairs": [*run, "evaluate", seen, seen, "--pairs", "-o", str(folder / f"pairs{seconds:g}"), "--jobs", "1"],
             }
             for verb in options.verbs:
-                if seen or verb not in ("prepare", "evaluate"):
+                if seen or verb in ("speak", "stream"):
                     peaks.setdefault(verb, {})[f"{seconds:g} s"] = round(peak(commands[verb]))
                     print(json.dumps({verb: peaks[verb]}), flush=True)
     report = {"machine": machine(), "peak_mb": peaks}
