@@ -56,7 +56,8 @@ def _flat(grey: Tensor) -> Tensor:
     """Pictures [N, 1, H, W] without what is bright or busy in them: what is left is about as strong everywhere."""
 
     def blurred(x: Tensor, width: int) -> Tensor:
-        return F.avg_pool2d(F.pad(x, (width, width, width, width), mode="reflect"), 2 * width + 1, 1)
+        side = 2 * width + 1
+        return F.avg_pool2d(F.avg_pool2d(F.pad(x, (width, width, width, width), mode="reflect"), (1, side), 1), (side, 1), 1)
 
     fine = grey - blurred(blurred(grey, 6), 6)
     return fine / (blurred(fine.square(), 8).sqrt() + 1.5)
