@@ -245,6 +245,12 @@ def test_evil_file_names_are_only_names(
         assert main(["speak", f"./{path}", "-o", f"./{path}.mp4", "--avatar", str(tiny_avatar.folder)]) == 0, path
         assert Path(f"{path}.mp4").stat().st_size > 500, path
         assert main(["verify", f"./{path}.mp4"]) == 0, path
+        again = os.fsdecode(os.fsencode(tmp_path / "again") + b"/" + name[:200] + b".mp4")
+        assert main(["reconstruct", f"./{path}.mp4", "-o", again, "--avatar", str(tiny_avatar.folder)]) == 0, path
+        assert Path(again).stat().st_size > 500, path
+        told(capsys, "train", f"./{path}", "-o", str(tmp_path / "new"))
+        told(capsys, "train-expert", f"./{path}", "-o", str(tmp_path / "new"))
+        told(capsys, "say", "Hello", "-o", str(tmp_path / "said.mp4"), "--voice", f"./{path}", "--avatar", str(tiny_avatar.folder))
         (tmp_path / "pose").mkdir(exist_ok=True)
         pose = os.fsdecode(os.fsencode(tmp_path / "pose") + b"/" + name + b".csv")
         Path(pose).write_text("time,yaw\n0,1\n")
@@ -262,6 +268,8 @@ def test_evil_file_names_are_only_names(
     assert main(["check", "--json", *sounds]) == 3
     assert len({f["file"] for f in json.loads(capsys.readouterr().out)["findings"]}) == len(evil)
     assert main(["prepare", "-o", str(tmp_path / "corpus"), *sounds]) == 3
+    assert "Traceback" not in capsys.readouterr().err
+    assert main(["evaluate", str(tiny_avatar.folder), *sounds, "-o", str(tmp_path / "report"), "--speed", "0"]) == 3
     assert "Traceback" not in capsys.readouterr().err
     assert sorted(os.fsencode(p.name) for p in folder.iterdir()) == sorted([*evil, *(name + b".mp4" for name in evil)])
     assert len(evil) >= 60

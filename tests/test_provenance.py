@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 import speaker
 from talkers import Avatar
 from talkers.cli import main
-from talkers.media import decode_frames, probe
+from talkers.media import VideoWriter, decode_frames, probe
 from talkers.provenance import read_manifest
 from talkers.watermark import find, pattern
 from watermark import WAYS, copied, mark, resized
@@ -73,7 +76,7 @@ def test_videos_say_who_made_them(tiny_avatar: Avatar, tmp_path: Path, identity:
     content = (tmp_path / "a.mp4").read_bytes()
     assert not any(name in content for name in private)  # nothing of the user
     copy = bytearray(content)
-    copy[content.index(b"mdat") + 200] ^= 0xFF
+    copy[content.rindex(b"mdat") + 200] ^= 0xFF
     (tmp_path / "changed.mp4").write_bytes(copy)
     assert read_manifest(tmp_path / "changed.mp4").state == "invalid"
     assert main(["verify", str(tmp_path / "a.mp4"), "--json"]) == 0
@@ -110,3 +113,27 @@ def test_a_certificate_that_cannot_sign_is_told(tiny_avatar: Avatar, tmp_path: P
     shutil.rmtree(identity)
     assert main(command) == 0
     assert read_manifest(tmp_path / "a.mp4").state == "valid"
+
+
+def test_long_videos_are_signed_in_little_memory(tmp_path: Path, identity: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (10, 256, 256, 3), dtype=np.uint8)
+    for name, frames in (("short.mp4", 5), ("long.mp4", 900)):
+        with VideoWriter(tmp_path / name, Fraction(25), crf=18, preset="ultrafast") as writer:
+            for k in range(frames):
+                writer.write(noise[k % 10])
+    size = (tmp_path / "long.mp4").stat().st_size / 1e6
+    assert size > 25
+    code = """
+import sys
+from pathlib import Path
+from talkers.provenance import Signer, read_manifest
+def peak(path):
+    Signer().sign(Path(path), Path(path + ".signed.mp4"), "0" * 64)
+    assert read_manifest(Path(path + ".signed.mp4")).state == "valid"
+    return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+small = peak(sys.argv[1])
+print(peak(sys.argv[2]) - small)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "short.mp4"), str(tmp_path / "long.mp4")]
+    more = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert more < 0.5 * size

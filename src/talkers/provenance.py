@@ -21,6 +21,7 @@ SIGNED = frozenset({".mp4", ".m4v", ".mov"})  # which can hold a manifest
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 AVATAR = "org.talkers.avatar"
 YEARS = 10
+SMALL = {"core": {"merkle_tree_chunk_size_in_kb": 1024, "backing_store_memory_threshold_in_mb": 4}}  # else c2pa holds whole videos, twice
 
 
 def identity_folder() -> Path:
@@ -114,7 +115,8 @@ class Signer:
             "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}, {"label": AVATAR, "data": {"sha256": avatar}}],
         }
         try:
-            self._c2pa.Builder(manifest).sign_file(source, target, self._signer)
+            with self._c2pa.Context(self._c2pa.Settings.from_dict(SMALL)) as context:
+                self._c2pa.Builder(manifest, context).sign_file(source, target, self._signer)
         except self._c2pa.C2paError as error:
             todo = "Check certificate.pem and key.pem there, or remove both to have them made anew"
             raise ArtefactError("the video cannot be signed", where=identity_folder(), why=str(error).splitlines()[0], todo=todo) from error
