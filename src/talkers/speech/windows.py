@@ -22,7 +22,7 @@ HOP = 2 * SAMPLE_RATE
 MARGIN = (WINDOW - HOP) // 2
 ROWS = WINDOW * FEATURE_RATE // SAMPLE_RATE  # features of a window
 KEPT = slice(MARGIN * FEATURE_RATE // SAMPLE_RATE, (MARGIN + HOP) * FEATURE_RATE // SAMPLE_RATE)
-MOST_WINDOWS = 8  # heard in one pass; the first pass takes one, for a fast first frame
+MOST_WINDOWS = 4  # heard in one pass; the first pass takes one, for a fast first frame
 
 TARGET_DB = -23.0  # level to which the loud parts of speech are brought, so that loudness does not move the lips
 
