@@ -5,8 +5,7 @@
 CORPUS is a small prepared corpus of 64 px. `talkers train` runs with the tiny recipe (codec and motion model, few frames) and is
 ended by SIGKILL: every second time at a random moment, every other time while it writes a checkpoint. After each kill the newest
 checkpoint of every stage must be complete, and no older than one that had been complete before. Every training that comes to its
-end is compared with one that was never killed: weights, averages, optimiser, random state and position, all tensors of the last
-checkpoints. When it ends before the kills are used up, another one begins. Last, the disk is full in the middle of a training.
+end is compared with one that was never killed: averaged weights, optimiser, random state and position of the last checkpoints. When it ends before the kills are used up, another one begins. Last, the disk is full in the middle of a training.
 """
 
 from __future__ import annotations

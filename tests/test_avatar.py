@@ -277,7 +277,7 @@ def test_the_bundled_avatar_looks_and_raises_its_brows_as_asked(bundled: Avatar)
 
 
 def test_a_batch_that_memory_does_not_hold_is_halved(tiny_avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
-    avatar = Avatar.load(tiny_avatar.folder)
+    avatar = Avatar.load(tiny_avatar.folder, device="cpu")
     latents = torch.randn(11, avatar.recipe.codec.latent)
     whole, decode, tried = avatar.decode(latents), avatar.codec.decode, []
 

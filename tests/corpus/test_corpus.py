@@ -11,6 +11,7 @@ import pytest
 
 from talkers.avatar import Avatar
 from talkers.corpus import Corpus
+from talkers.corpus.clips import in_pieces
 from talkers.corpus.prepare import footage_files, prepare
 from talkers.corpus.store import fill_gaps
 from talkers.errors import ArtefactError, FaceError, MediaError, TalkersError
@@ -116,7 +117,7 @@ def test_an_interrupted_preparation_goes_on(footage: Path, tmp_path: Path) -> No
     with pytest.raises(Stop):
         prepare(files, tmp_path / "c", jobs=1, progress=interrupt)
     assert not (tmp_path / "c" / "corpus.json").exists()
-    seen = {p: p.stat().st_mtime_ns for p in (tmp_path / "c" / ".work").glob("*.safetensors")}
+    seen = {p: p.stat().st_mtime_ns for p in (tmp_path / "c" / ".work").glob("*.analysis")}
     assert len(seen) == 2
     stages: list[str] = []
     done = prepare([*files, footage / "good2.mp4"], tmp_path / "c", jobs=1, progress=lambda stage, done, total: stages.append(stage))
@@ -146,3 +147,13 @@ def test_real_footage_is_prepared(grid: Path, tmp_path: Path) -> None:
         assert marks.max() < 256
         assert 0.15 < done.corpus.column("speech", name).mean() < 0.9
         assert np.abs(done.corpus.pose(name)[:, :3]).max() < 25
+
+
+def test_sound_is_cut_where_asked_however_it_arrives() -> None:
+    samples, edges = np.arange(1000, dtype=np.float32), [0, 10, 10, 512, 1200]
+    for size in (1, 7, 333, 1000):
+        pieces = list(in_pieces(np.split(samples, range(size, 1000, size)), edges))
+        assert [len(p) for p in pieces] == [10, 0, 502, 688]
+        whole = np.concatenate(pieces)
+        np.testing.assert_array_equal(whole[:1000], samples)
+        assert not whole[1000:].any()

@@ -15,9 +15,11 @@ from talkers.avatar import Avatar
 from talkers.cli import main
 from talkers.corpus import Corpus
 from talkers.errors import MediaError
-from talkers.evaluation import evaluate as module
-from talkers.evaluation.evaluate import Outcome, _chosen, evaluate, evaluate_pairs, partner, shuffled
+from talkers.evaluation import pairs as module
+from talkers.evaluation.evaluate import _chosen, evaluate, partner, shuffled
 from talkers.evaluation.judges import Judged
+from talkers.evaluation.pairs import evaluate_pairs
+from talkers.evaluation.records import Outcome
 from talkers.evaluation.watched import Watched, watch
 from talkers.experts import load_expert
 from talkers.media import VideoWriter, decode_frames
@@ -172,12 +174,16 @@ def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
     module.score_pair(str(tmp_path / "made.mp4"), str(tmp_path / "real.mp4"), None, str(tmp_path / "pair.json"), False, 1)
     record = json.loads((tmp_path / "pair.json").read_text())
     assert sorted(set(lengths)) == [10, 25]
-    assert "from 1.0 to 2.0 s" in record["notes"][0]  # nobody is seen there: it is left out
     pairs, real = record["figures"]["pairs"][0], record["figures"]["controls.real"][0]
     assert real["articulation"] == 1
-    assert real["psnr"] > pairs["psnr"] > 25
+    assert real["psnr"] > 40 > 30 > pairs["psnr"]  # what shows nobody counts, too
+    assert pairs["face_found"] == pytest.approx(35 / 60, abs=0.02)
     assert 0.05 < pairs["articulation"] < 0.7  # frozen in 25 of 35 frames
     assert pairs["lmd_mouth"] > 0
+    module.score_pair(str(tmp_path / "real.mp4"), str(tmp_path / "made.mp4"), None, str(tmp_path / "other.json"), False, 1)
+    record = json.loads((tmp_path / "other.json").read_text())
+    assert "the real one from 1.0 to 2.0 s" in record["notes"][0]  # with nobody there is nothing to compare
+    assert record["figures"]["pairs"][0]["face_found"] == 1
 
 
 def test_pieces_are_joined_by_their_frames() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from talkers.errors import ArtefactError, MissingComponent, UsageError
-from talkers.speech import SpeechConfig, feature_stream, features_of, load_speech_encoder, loudness, speech_activity, speech_gain
+from talkers.speech import SpeechConfig, feature_stream, features_of, load_speech_encoder, loudness, loudness_of, speech_activity, speech_gain
 from talkers.speech.ctranslate2 import read_variables
 from talkers.speech.encoders import HiddenStates, LogMel
 from talkers.speech.mel import log_mel_spectrogram
@@ -149,3 +149,19 @@ def test_silence_and_speech_are_told_apart() -> None:
     assert not speech_activity(loudness(np.zeros(16_000, np.float32), 16_000, 25, 25)).any()
     for frames in range(7):
         assert speech_activity(np.zeros(frames, np.float32)).shape == (frames,)
+
+
+@pytest.mark.parametrize("rate", [25.0, 29.97, 40.0])
+def test_levels_do_not_depend_on_how_sound_arrives(rate: float) -> None:
+    rng = np.random.default_rng(3)
+    samples = (rng.standard_normal(16_000 * 3 + 77) * np.linspace(0.001, 0.5, 16_000 * 3 + 77)).astype(np.float32)
+    levels, count = loudness_of([samples], 16_000, rate)
+    assert count == len(samples)
+    assert len(levels) == -(-len(samples) * rate // 16_000)  # the last one of what is left
+    first = samples[: int(16_000 / rate)]
+    np.testing.assert_allclose(levels[0], 10 * np.log10(np.square(first, dtype=np.float64).mean()), atol=0.05)
+    for cuts in ([1], [5, 6, 700], list(range(1, len(samples), 641)), [16_000, 16_000, 32_000]):
+        again, total = loudness_of(np.split(samples, cuts), 16_000, rate)
+        assert total == count
+        np.testing.assert_allclose(again, levels, atol=1e-4)
+    assert list(loudness_of([], 16_000, rate)[0]) == []

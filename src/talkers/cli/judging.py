@@ -38,7 +38,7 @@ def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], outpu
     """
     try:
         from talkers.evaluation.evaluate import evaluate as run
-        from talkers.evaluation.evaluate import evaluate_pairs
+        from talkers.evaluation.pairs import evaluate_pairs
         from talkers.evaluation.report import tables
     except ImportError as error:
         raise missing("evaluating", "evaluate", error) from error

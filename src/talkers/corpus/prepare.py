@@ -146,7 +146,7 @@ def prepare(
         return done
 
     tasks: dict[str, tuple[Any, ...]]
-    tasks = {d: (str(p), str(rate), str(work / f"{d}-{rate.numerator}-{rate.denominator}.safetensors")) for d, p in fresh.items()}
+    tasks = {d: (str(p), str(rate), str(work / f"{d}-{rate.numerator}-{rate.denominator}.analysis")) for d, p in fresh.items()}
     parallel(analyse_to, tasks, workers, note(analysed, "finding faces", len(tasks)))
 
     by_size: dict[str, list[str]] = defaultdict(list)

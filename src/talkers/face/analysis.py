@@ -21,7 +21,7 @@ from talkers.face.crop import box_of
 from talkers.face.landmarks import BLENDSHAPES, FaceTracker, mouth_opening
 from talkers.media import AUDIO_RATE, MediaInfo, audio_blocks, decode_frames, probe
 from talkers.media.encode import atomic
-from talkers.speech.activity import NOTHING_DB, loudness_of
+from talkers.speech.activity import loudness_of, of_length
 
 CUT_DIFFERENCE = 30.0  # mean absolute change of a 32x32 grey thumbnail (0..255) that no moving head makes
 
@@ -133,7 +133,6 @@ def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_fac
             levels, samples = loudness_of(heard(), AUDIO_RATE, float(rate))
         except MediaError as error:
             notes.append(str(error))
-    levels = np.pad(levels[: len(counts)], (0, max(0, len(counts) - len(levels))), constant_values=NOTHING_DB)
     return Analysis(
         source=str(path),
         sha256=file_digest(path),
@@ -148,7 +147,7 @@ def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_fac
         blendshapes=np.stack(shapes),
         angles=np.stack(angles),
         faces=np.array(counts, np.int8),
-        levels=levels,
+        levels=of_length(levels, len(counts)),
         cuts=np.array(cuts, np.int32),
         notes=notes,
     )

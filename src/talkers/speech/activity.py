@@ -13,26 +13,35 @@ ABOVE_NOISE_DB = 12.0
 BELOW_SPEECH_DB = 30.0
 
 
-def loudness(samples: NDArray[np.float32], sample_rate: int, frame_rate: float, frames: int) -> NDArray[np.float32]:
-    """Level of each frame's sound in dB below full scale: [n] -> [frames]."""
-    edges = np.minimum((np.arange(frames + 1) * sample_rate / frame_rate).astype(int), len(samples))
-    power = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    mean = (power[edges[1:]] - power[edges[:-1]]) / np.maximum(edges[1:] - edges[:-1], 1)
-    return (10 * np.log10(np.maximum(mean, 10 ** (NOTHING_DB / 10)))).astype(np.float32)
-
-
 def loudness_of(blocks: Iterable[NDArray[np.float32]], sample_rate: int, frame_rate: float) -> tuple[NDArray[np.float32], int]:
-    """`loudness` of every frame of sound that comes in blocks [n], the last one perhaps cut short, and how many samples there were."""
+    """Level in dB below full scale of each frame's sound, which comes in blocks [n]: [T], the last frame's perhaps of less; and
+    how many samples there were."""
     rest, base, total, levels = np.zeros(0, np.float32), 0, 0, [np.zeros(0, np.float32)]
+
+    def told(edges: NDArray[np.int64]) -> NDArray[np.float32]:
+        mean = np.add.reduceat(np.square(rest[: edges[-1]], dtype=np.float64), edges[:-1]) / np.diff(edges)
+        return (10 * np.log10(np.maximum(mean, 10 ** (NOTHING_DB / 10)))).astype(np.float32)
+
     for block in blocks:
         rest, total = np.concatenate([rest, block]), total + len(block)
         first, last = sum(map(len, levels)), int(total * frame_rate / sample_rate)
-        edges = (np.arange(first, last + 1) * sample_rate / frame_rate).astype(int) - base
         if last > first:
-            mean = np.add.reduceat(np.square(rest[: edges[-1]], dtype=np.float64), edges[:-1]) / np.diff(edges)
-            levels.append((10 * np.log10(np.maximum(mean, 10 ** (NOTHING_DB / 10)))).astype(np.float32))
+            edges = (np.arange(first, last + 1) * sample_rate / frame_rate).astype(int) - base
+            levels.append(told(edges))
             rest, base = rest[edges[-1] :], base + int(edges[-1])
-    return np.concatenate([*levels, *([loudness(rest, sample_rate, frame_rate, 1)] if len(rest) else [])]), total
+    if len(rest):
+        levels.append(told(np.array([0, len(rest)])))
+    return np.concatenate(levels), total
+
+
+def loudness(samples: NDArray[np.float32], sample_rate: int, frame_rate: float, frames: int) -> NDArray[np.float32]:
+    """Level of each of so many frames' sound in dB below full scale: [n] -> [frames]; digital silence beyond its end."""
+    return of_length(loudness_of([samples], sample_rate, frame_rate)[0], frames)
+
+
+def of_length(levels: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    """Levels cut to so many frames, or digital silence after them."""
+    return np.pad(levels[:frames], (0, max(0, frames - len(levels))), constant_values=NOTHING_DB)
 
 
 def speech_activity(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
