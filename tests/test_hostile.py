@@ -239,6 +239,10 @@ def test_evil_file_names_are_only_names(
     monkeypatch.chdir(folder)
     write_flac(tmp_path / "a.flac", np.zeros(3_200, np.float32), 16_000)
     evil = [os.fsencode(name) for name in NAMES] + [b"\xff\xfe not utf-8.flac"]
+    (tmp_path / "package" / "avatars").mkdir(parents=True)  # what `demo` says, and by whom
+    shutil.copy(tmp_path / "a.flac", tmp_path / "package" / "avatars" / "hello.flac")
+    monkeypatch.setattr("talkers.cli.speaking.files", lambda _: tmp_path / "package")
+    monkeypatch.setattr("talkers.avatar.avatar_folder", lambda name: tiny_avatar.folder if name == "default" else Path(name))
     for name in evil:
         shutil.copy(os.fsencode(tmp_path / "a.flac"), name)
         path = os.fsdecode(name)
@@ -258,6 +262,9 @@ def test_evil_file_names_are_only_names(
         avatar = os.fsdecode(os.fsencode(tmp_path / "avatars") + b"/" + name)
         shutil.copytree(tiny_avatar.folder, avatar, ignore=shutil.ignore_patterns("training"))
         assert main(["inspect", avatar]) == 0, path
+        demo = Path(os.fsdecode(os.fsencode(tmp_path / "demos") + b"/" + name))
+        assert main(["demo", "-o", str(demo)]) == 0, path
+        assert sorted(p.name for p in demo.iterdir()) == ["hello.mp4", "hello.png"], path
         shutil.rmtree(avatar)
     sounds = [f"./{os.fsdecode(name)}" for name in evil]
     capsys.readouterr()
