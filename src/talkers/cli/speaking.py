@@ -80,7 +80,7 @@ def say(text: Positional[str], output: Out, voice: str = "joe", words: Path | No
     Args:
         text: What to say, or - to read it from standard input.
         output: Video to write (.mp4, .mov or .mkv).
-        voice: joe (Piper), af_heart, am_michael, bf_emma, bm_george (Kokoro, English), ef_dora, em_alex (Spanish), ff_siwis (French), if_sara, im_nicola (Italian), pf_dora, pm_alex (Portuguese), or the .onnx file of a Piper voice.
+        voice: joe (Piper), af_bella, af_heart, am_michael, am_puck, bf_alice, bf_emma, bf_isabella, bm_fable, bm_george, bm_lewis (Kokoro, English), ef_dora, em_alex (Spanish), ff_siwis (French), if_sara, im_nicola (Italian), pf_dora, pm_alex (Portuguese), or the .onnx file of a Piper voice.
         words: Write when each word is said as WebVTT subtitles, where the voice tells it (Piper does).
         avatar: As in speak, and so is all that follows.
         seed: Of the noise and the blinks.

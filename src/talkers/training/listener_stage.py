@@ -25,7 +25,7 @@ from talkers.speech.mel import N_FFT
 from talkers.training.frames import PositionSampler, held_out, training_clips
 from talkers.training.motion_data import gated, sentence_of
 from talkers.training.progress import Pace, Report, quiet
-from talkers.training.run import StageModule, fit
+from talkers.training.run import StageModule, begin_where_it_fits, fit
 from talkers.training.voices import Alteration, altered, generator, wordless
 from talkers.voice import load_voice
 
@@ -142,7 +142,7 @@ class ListenerModule(StageModule):
 
 
 def train_listener(corpus: Corpus, recipe: Recipe, motion: Speech2Latent, folder: Path, budget: float | None = None, report: Report = quiet,
-                   trainer_options: dict[str, Any] | None = None) -> Listener:  # fmt: skip
+                   trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> Listener:  # fmt: skip
     """Run stage 3 to its end, or go on with it; arguments as in `train_codec`."""
     settings = recipe.listener_training
     sounds = heard_sounds(corpus, recipe, report)
@@ -151,6 +151,7 @@ def train_listener(corpus: Corpus, recipe: Recipe, motion: Speech2Latent, folder
     features = torch.cat([f[::7].float() for name, (_, f) in sounds.items() if name.split("/")[0] in set(names)])
     torch.manual_seed(recipe.seed + 2)
     listener = Listener(recipe.listener, features.shape[1])
+    begin_where_it_fits(start, "listener", listener)
     listener.mean.copy_(features.mean(0))
     listener.std.copy_(features.std(0).clamp(min=1e-4))
     pace = Pace(settings.frames, budget)

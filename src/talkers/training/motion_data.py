@@ -30,7 +30,7 @@ from talkers.training.voices import Alteration, altered, at_positions, generator
 from talkers.voice import load_voice
 
 VOICES = 3  # times that a clip is said by somebody else
-SYNTHETIC = 2  # times that it is said by a synthetic voice, if there are any
+SYNTHETIC = 3  # times that it is said by a synthetic voice, if there are any
 UNSAID = ("silent", "wordless")
 
 

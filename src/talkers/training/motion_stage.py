@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -22,7 +21,7 @@ from talkers.recipes import MotionTraining, Recipe, SamplerTraining
 from talkers.training.frames import PositionSampler, face_parts, held_out, training_clips
 from talkers.training.motion_data import UNSAID, MotionData, WindowDataset, fit_readout
 from talkers.training.progress import Pace, Report, quiet
-from talkers.training.run import StageModule, begin_with, fit
+from talkers.training.run import StageModule, begin_where_it_fits, fit
 
 Mover = TypeVar("Mover", bound=LatentSpace)
 
@@ -165,9 +164,7 @@ def train_motion(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path,
     settings = recipe.motion_training
     torch.manual_seed(recipe.seed + 1)
     model = Speech2Latent(recipe.motion, data.feature_width, recipe.codec.latent)
-    if start is not None:
-        with suppress(ArtefactError):  # of another shape: training begins with nothing
-            begin_with(start, "motion", model, "model.")
+    begin_where_it_fits(start, "motion", model)
 
     def module_of(model: Speech2Latent, pace: Pace, readout: Tensor) -> MotionModule:
         asked = settings.lips_weight or settings.sync_weight

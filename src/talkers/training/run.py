@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,13 @@ def begin_with(folder: Path, stage: str, model: nn.Module, prefix: str) -> None:
         model.load_state_dict(model.state_dict() | held)
     except RuntimeError as error:
         raise ArtefactError(f"this {stage} has another recipe", where=folder, todo="Start from one of the same recipe") from error
+
+
+def begin_where_it_fits(folder: Path | None, stage: str, model: nn.Module) -> None:
+    """`begin_with`, unless there is none or it has another shape: then training begins with nothing."""
+    if folder is not None:
+        with suppress(ArtefactError):
+            begin_with(folder, stage, model, "model.")
 
 
 def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train: Callable[[], DataLoader[Any]], validate: DataLoader[Any] | None,

@@ -16,7 +16,7 @@ from talkers.recipes import Recipe, SamplerTraining
 from talkers.training.motion_data import MotionData
 from talkers.training.motion_stage import train_mover
 from talkers.training.progress import Pace, Report, quiet
-from talkers.training.run import StageModule
+from talkers.training.run import StageModule, begin_where_it_fits
 
 
 class FlowModule(StageModule):
@@ -92,7 +92,7 @@ class FlowModule(StageModule):
 
 
 def train_sampler(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path, budget: float | None = None, report: Report = quiet,
-                  trainer_options: dict[str, Any] | None = None) -> FlowMotion:  # fmt: skip
+                  trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> FlowMotion:  # fmt: skip
     """Run stage 3 to its end, or go on with it; arguments as in `train_motion`."""
     settings = recipe.sampler_training
     torch.manual_seed(recipe.seed + 3)
@@ -101,4 +101,5 @@ def train_sampler(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path
         return FlowModule(model, settings, pace, recipe.seed, readout)
 
     model = FlowMotion(recipe.sampler, data.feature_width, recipe.codec.latent)
+    begin_where_it_fits(start, "sampler", model)
     return train_mover("sampler", model, module_of, settings, corpus, recipe, data, folder, budget, report, trainer_options)

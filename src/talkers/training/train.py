@@ -93,7 +93,7 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
         budget: seconds for both stages together, or None for the recipe's frames.
         resume: go on with the training that is in `out`.
         command: kept in avatar.json.
-        start: an avatar or training of the same recipe whose codec is begun with, and whose motion model if it fits.
+        start: an avatar or training of the same recipe whose codec is begun with, and whose other models where they fit.
 
     Returns:
         the avatar, as it was saved (None in the helping processes of a training on several devices).
@@ -108,8 +108,8 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     clips = [*training_clips(corpus, recipe.minutes), *held_out(corpus.names)]
     data = MotionData.collect(corpus, clips, FrameStore(corpus, report), codec, recipe, report)
     motion = train_motion(corpus, recipe, data, folder, share["motion"], report, trainer_options, start)
-    sampler = train_sampler(corpus, recipe, data, folder, share["sampler"], report, trainer_options) if asked["sampler"] else None
-    listener = train_listener(corpus, recipe, motion, folder, share["listener"], report, trainer_options) if asked["listener"] else None
+    sampler = train_sampler(corpus, recipe, data, folder, share["sampler"], report, trainer_options, start) if asked["sampler"] else None
+    listener = train_listener(corpus, recipe, motion, folder, share["listener"], report, trainer_options, start) if asked["listener"] else None
     return save_avatar(out, recipe, corpus, codec, Movers(motion, sampler, listener), command, start, report) if first else None
 
 
@@ -124,10 +124,12 @@ def spent_on(folder: Path) -> dict[str, Any]:
 
 
 def begun_with(start: Path) -> dict[str, Any]:
-    """What a training began with: the settings of the other one and how far it was, and what that one began with."""
+    """What a training began with: the command, settings and extent of the other one, and what that one began with."""
     said: dict[str, Any] = {}
     if (start / "avatar.json").is_file():
-        said = {k: v for k, v in read_json(start / "avatar.json").items() if k == "begun_with"}
+        known = read_json(start / "avatar.json")
+        said = {k: known[k] for k in ("command", "seed", "training", "begun_with") if known.get(k) is not None}
+        said |= {k: v for k, v in known.get("recipe", {}).items() if k.endswith("_training")}
     settings = start / "training" / "recipe.json"
     if settings.is_file():
         said["codec_training"] = read_json(settings).get("codec_training")
