@@ -98,7 +98,7 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: S
         set: Settings to change, as key=value, several at once or one by one (see the recipe in avatar.json for the keys).
         budget: Time for all stages together, such as 30m or 1h30m; the learning rate is fitted to it.
         resume: Go on with the training in the output folder.
-        start: Avatar or training folder of the same recipe whose codec to begin with, and whose other models where they fit.
+        start: Avatar (default for the bundled one) or training folder of the same recipe whose codec to begin with, and whose other models where they fit.
         devices: Number of devices, or auto (all GPUs, else the CPU).
         strategy: Lightning's strategy for several devices: auto, ddp, fsdp, ...
         precision: Lightning's precision: bf16-mixed, 32-true, ...

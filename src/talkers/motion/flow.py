@@ -76,13 +76,18 @@ class FlowMotion(LatentSpace):
         self.norm, self.leave = nn.LayerNorm(w), nn.Linear(w, self.row)
 
     def set_statistics(self, latents: Tensor, head: Tensor) -> None:
-        """Take normalisation and principal components from a corpus: latents [N, L], head [N, 7]."""
+        """Take normalisation and principal components from a corpus: latents [N, L], head [N, 7]. Where it has some already, with
+        which it was trained, the new ones are turned among themselves until what they tell is most like that (Procrustes)."""
         super().set_statistics(latents, head)
         normal = (latents - self.latent_mean) / self.latent_std
         _, spread, axes = torch.pca_lowrank(normal, self.config.shapes, center=False, niter=4)
         scale = (spread / len(normal) ** 0.5).clamp(min=1e-4)
-        self.shape_axes.copy_(axes / scale)
-        self.shape_back.copy_((axes * scale).T)
+        axes, back = axes / scale, (axes * scale).T
+        if self.shape_axes.any():
+            u, _, v = torch.linalg.svd((normal @ axes).T @ (normal @ self.shape_axes))
+            axes, back = axes @ (u @ v), (u @ v).T @ back
+        self.shape_axes.copy_(axes)
+        self.shape_back.copy_(back)
 
     def rows(self, latents: Tensor, head: Tensor) -> Tensor:
         """Latents [B, T, L] and head values [B, T, 7] -> rows [B, T, C]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 import talkers
 from talkers import recipes
 from talkers.avatar import Avatar
-from talkers.bundle import FORMAT_VERSION, write_weights
+from talkers.bundle import FORMAT_VERSION, avatar_folder, read_about, write_weights
 from talkers.codec import DiffusionAutoencoder
 from talkers.corpus import Corpus
 from talkers.corpus.store import read_json, write_json
@@ -126,8 +127,8 @@ def spent_on(folder: Path) -> dict[str, Any]:
 def begun_with(start: Path) -> dict[str, Any]:
     """What a training began with: the command, settings and extent of the other one, and what that one began with."""
     said: dict[str, Any] = {}
-    if (start / "avatar.json").is_file():
-        known = read_json(start / "avatar.json")
+    with suppress(ArtefactError):  # a training that is not finished
+        known = read_about(avatar_folder(start))
         said = {k: known[k] for k in ("command", "seed", "training", "begun_with") if known.get(k) is not None}
         said |= {k: v for k, v in known.get("recipe", {}).items() if k.endswith("_training")}
     settings = start / "training" / "recipe.json"
