@@ -85,6 +85,8 @@ def main() -> None:
     parser.add_argument("--live", action="store_true", help="hear with the avatar's own listener")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
+    if missing := [str(folder) for folder in options.folders if not folder.is_dir()]:
+        parser.error(f"there is no folder {', '.join(missing)}")
     avatar, controls = Avatar.load(options.avatar), Controls(motion=options.motion)
     readers = {n: load_expert(f"lips-{n}") for n in ("pixels", "points")}
     judges = {n: load_expert(f"sync-{n}") for n in ("pixels", "points")}
