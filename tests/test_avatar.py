@@ -113,10 +113,12 @@ def test_a_style_clip_is_taken_after(tiny_avatar: Avatar, tmp_path: Path) -> Non
         made(style=str(tmp_path / "none.mp4"))
 
 
-def test_loudness_does_not_move_the_lips(tiny_avatar: Avatar) -> None:
+@pytest.mark.parametrize("live", [False, True])
+def test_loudness_does_not_move_the_lips(tiny_avatar: Avatar, live: bool) -> None:
     sound = speaker.voice(speaker.perform(75, 5).opening, 75)
-    loud, quiet = (np.stack(list(tiny_avatar.speak(g * sound))).astype(int) for g in (1.0, 0.1))
-    assert np.abs(loud - quiet).mean() < 1.0
+    usual, *others = (opening_of(np.stack(list(tiny_avatar.speak(g * sound, live=live, controls=Controls(blinks=0))))) for g in (1.0, 0.1, 0.01, 3.0))
+    for other in others:
+        assert np.abs(other - usual)[12:].max() < 0.15 * usual.max()  # a stream does not know at first how loud it will be
 
 
 def test_the_same_seed_gives_the_same_frames(tiny_avatar: Avatar) -> None:

@@ -14,7 +14,7 @@ from talkers.errors import ArtefactError, UsageError
 from talkers.media import AUDIO_RATE, frame_count
 from talkers.motion import Look
 from talkers.motion.live import AHEAD, HOP, LiveMotion
-from talkers.speech import FEATURE_RATE, Hearing
+from talkers.speech import FEATURE_RATE, TARGET_DB, Hearing, LiveActivity
 
 if TYPE_CHECKING:
     from talkers.avatar import Asked, Avatar
@@ -38,7 +38,7 @@ class Live:
         self.look, self.provenance = look, provenance
         self._measured = head is not None
         self._space = avatar.mover(asked.head.controls.motion)
-        self._hearing = Hearing(avatar.listener)
+        self._activity, self._hearing = LiveActivity(AUDIO_RATE, TARGET_DB), Hearing(avatar.listener)
         self._motion = LiveMotion(asked.mover, FEATURE_RATE, float(avatar.frame_rate), head or asked.head, None if head else asked.head.adjusted, seed)
         self._samples = 0
         self._given = 0
@@ -67,14 +67,16 @@ class Live:
         return self._settled(silence)[:left]
 
     def _settled(self, samples: NDArray[np.float32]) -> Tensor:
-        features = self._hearing.hear(samples)
+        features = self._hearing.hear(self._activity.push(samples))
         if not len(features):
             return torch.zeros(0, 0)
         first = self._motion.done
         latents, head = self._motion.push(features)
         if not len(latents):
             return latents
-        return self._space.articulate(latents, self.asked.manner, self.look, head if self._measured else self.asked.head.obeyed(first, head))
+        asked = head if self._measured else self.asked.head.obeyed(first, head)
+        moving = torch.tensor([self._activity.share((first + k + 0.5) / float(self.avatar.frame_rate)) for k in range(len(latents))])
+        return self._space.articulate(latents, self.asked.manner, self.look, asked, moving=moving[:, None])
 
     def _frames(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
         for part in torch.split(latents, LARGEST_BATCH) if len(latents) else ():

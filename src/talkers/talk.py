@@ -23,14 +23,13 @@ from talkers.media import AUDIO_RATE, VideoWriter, audio_blocks, frame_count, pr
 from talkers.media.encode import atomic
 from talkers.motion import HeadCurve, latent_stream
 from talkers.provenance import SIGNED, Signer
-from talkers.speech import FEATURE_RATE, feature_stream, loudness_of, moving_share, speech_activity, speech_gain
+from talkers.speech import FEATURE_RATE, LEVEL_RATE, feature_stream, loudness_of, moving_share, speech_activity, speech_gain
 
 if TYPE_CHECKING:
     from talkers.avatar import Asked, Avatar
     from talkers.live import Live
 
 LARGEST_BATCH = 8  # frames decoded together; the first batches are smaller, for a fast first frame
-LEVEL_RATE = 25  # levels a second by which speech is told from silence
 SOUND_RATE = 48_000  # Hz of the sound in written videos
 Item = TypeVar("Item")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from talkers.errors import ArtefactError, MissingComponent, UsageError
-from talkers.speech import SpeechConfig, feature_stream, features_of, load_speech_encoder, loudness, loudness_of, speech_activity, speech_gain
+from talkers.speech import LiveActivity, SpeechConfig, feature_stream, features_of, load_speech_encoder, loudness, loudness_of, speech_activity, speech_gain
 from talkers.speech.ctranslate2 import read_variables
 from talkers.speech.encoders import HiddenStates, LogMel
 from talkers.speech.mel import log_mel_spectrogram
@@ -165,3 +165,24 @@ def test_levels_do_not_depend_on_how_sound_arrives(rate: float) -> None:
         assert total == count
         np.testing.assert_allclose(again, levels, atol=1e-4)
     assert list(loudness_of([], 16_000, rate)[0]) == []
+
+
+def test_a_stream_tells_speech_from_silence_however_it_is_cut_and_however_loud() -> None:
+    rng, rate = np.random.default_rng(5), 16_000
+    said = [False, True, False, True, True, False]
+    sound = np.concatenate([rng.standard_normal(rate) * (0.1 if s else 0.0004) for s in said]).astype(np.float32)
+    usual = None
+    for gain, sizes in ((1.0, 96_000), (1.0, 160), (1.0, 777), (0.01, 4_000)):
+        live, heard, shares, asked = LiveActivity(rate, -23.0), [], [], 0
+        for block in np.array_split(gain * sound, range(sizes, len(sound), sizes)):
+            heard.append(live.push(block))
+            ready = int((sum(map(len, heard)) / rate - 0.26) * 25)
+            shares += [live.share((k + 0.5) / 25) for k in range(asked, ready)]
+            asked = max(asked, ready)
+        given, moves = np.concatenate(heard), np.array(shares)
+        assert len(given) == len(sound)
+        assert loudness(given[rate + 1600 : 2 * rate], rate, 10, 9).max() == pytest.approx(-23, abs=2)
+        for second, spoken in enumerate(said[:-1]):
+            assert np.allclose(moves[25 * second + 6 : 25 * second + 19], spoken), (gain, sizes, second)
+        usual = moves if usual is None else usual
+        assert np.array_equal(moves, usual)

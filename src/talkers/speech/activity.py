@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOTHING_DB = -100.0  # the level of digital silence
-FLOOR_DB = -60.0  # quieter than this is silence in any recording
+FLOOR_DB = -60.0  # quieter than this is silence in a recording that is all alike
+FAINT_DB = -85.0  # and this in one that has louder and quieter parts, however quietly it was recorded
+CONTRAST_DB = 15.0  # between these parts
 ABOVE_NOISE_DB = 12.0
 BELOW_SPEECH_DB = 30.0
 
@@ -49,13 +51,15 @@ def speech_activity(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
     if not len(levels):
         return np.zeros(0, bool)
     quiet, loud = np.percentile(levels, [10, 95])
-    threshold = max(FLOOR_DB, min(quiet + ABOVE_NOISE_DB, loud - 6), loud - BELOW_SPEECH_DB)
+    floor = FAINT_DB if loud - quiet >= CONTRAST_DB else FLOOR_DB
+    threshold = max(floor, min(quiet + ABOVE_NOISE_DB, loud - 6), loud - BELOW_SPEECH_DB)
     active = levels > threshold
     ones = np.ones(5)
     spread = np.convolve(active, ones)[2:-2] > 0  # closing: dilate by two frames ...
     return np.asarray(np.convolve(spread, ones)[2:-2] >= 5, bool) | active  # ... and erode again
 
 
+LEVEL_RATE = 25  # levels a second by which speech is told from silence while it is spoken
 LEAD, FADE = 0.12, 0.08  # seconds that a mouth moves before and after speech, and in which it comes to rest
 
 
@@ -67,3 +71,50 @@ def moving_share(active: NDArray[np.bool_], rate: float) -> NDArray[np.float32]:
         return np.zeros(0, np.float32)
     near = np.convolve(np.pad(active.astype(float), lead), np.ones(2 * lead + 1), "valid") > 0
     return np.convolve(np.pad(near.astype(np.float32), fade, mode="edge"), np.full(2 * fade + 1, 1 / (2 * fade + 1), np.float32), "valid")
+
+
+HEARD = 30 * LEVEL_RATE  # levels by which a stream tells speech from silence and how loud it is
+SETTLED = 5  # levels after a frame's own that may change how far its mouth may move
+
+
+class LiveActivity:
+    """Sound that is still going on, brought to one loudness, and how far the mouth may move while it lasts; the same however the
+    sound is cut. What was heard up to half a minute before decides: the loudest of it is brought to `target` dB."""
+
+    def __init__(self, sample_rate: int, target: float):
+        self._size, self._target = sample_rate // LEVEL_RATE, target
+        self._part = np.zeros(0, np.float32)  # of a level that is not complete
+        self._levels: list[float] = []
+        self._first = 0  # which level the first of these is
+        self._gain = 1.0
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Sound as it comes [n] -> the same, louder or quieter [n]: by what was heard before each level's part."""
+        given, at = [np.zeros(0, np.float32)], 0
+        while at < len(samples):
+            part = samples[at : at + self._size - len(self._part)]
+            given.append(part * np.float32(self._gain))
+            self._part, at = np.concatenate([self._part, part]), at + len(part)
+            if len(self._part) == self._size:
+                self._levels.append(float(loudness_of([self._part], self._size, 1)[0][0]))
+                self._part = self._part[:0]
+                self._turn()
+        return np.concatenate(given)
+
+    def _turn(self) -> None:
+        """Choose the gain for what comes."""
+        heard = self._levels[-HEARD:]
+        loud = max(heard)
+        if loud >= FAINT_DB and (loud >= FLOOR_DB + CONTRAST_DB or loud - float(np.percentile(heard, 10)) >= CONTRAST_DB):
+            self._gain = float(10 ** (np.clip(self._target - loud, -40, 40) / 20))
+
+    def share(self, seconds: float) -> float:
+        """How far the mouth may move at this time, 0..1 (see `moving_share`); times do not fall, and sound up to 0.24 s later must
+        have come."""
+        at = int(seconds * LEVEL_RATE)
+        begin = max(0, at + SETTLED + 1 - HEARD)
+        if begin - self._first > HEARD:  # those are not asked for any more
+            del self._levels[: begin - self._first]
+            self._first = begin
+        moving = moving_share(speech_activity(np.array(self._levels[begin - self._first : at + SETTLED + 1 - self._first])), LEVEL_RATE)
+        return float(moving[at - begin]) if at - begin < len(moving) else 0.0
