@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
+import socket
+import struct
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 import speaker
 from talkers import Avatar
 from talkers.cli import main
+from talkers.errors import ArtefactError, ResourceError
 from talkers.media import VideoWriter, decode_frames, probe
-from talkers.provenance import read_manifest
+from talkers.provenance import Signer, read_manifest
 from talkers.watermark import find, pattern
 from watermark import WAYS, copied, mark, resized
 
@@ -113,6 +123,171 @@ def test_a_certificate_that_cannot_sign_is_told(tiny_avatar: Avatar, tmp_path: P
     shutil.rmtree(identity)
     assert main(command) == 0
     assert read_manifest(tmp_path / "a.mp4").state == "valid"
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A short video without a manifest."""
+    with VideoWriter(tmp_path / "plain.mp4", Fraction(25)) as writer:
+        for k in range(3):
+            writer.write(np.full((64, 64, 3), 60 * k, np.uint8))
+    return tmp_path / "plain.mp4"
+
+
+@pytest.fixture
+def signed(plain: Path, tmp_path: Path) -> Path:
+    Signer().sign(plain, tmp_path / "signed.mp4", "0" * 64)
+    return tmp_path / "signed.mp4"
+
+
+@contextmanager
+def listener() -> Iterator[tuple[int, list[bytes]]]:
+    """A port, and what was asked there."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            while True:
+                try:
+                    caller, _ = server.accept()
+                except OSError:
+                    return
+                with caller:
+                    heard.append(caller.recv(1000))
+                    caller.sendall(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield server.getsockname()[1], heard
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_no_file_chooses_what_is_asked_of_the_network(plain: Path, tmp_path: Path) -> None:
+    with listener() as (port, heard):
+        about = f'<rdf:Description rdf:about="" xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="http://127.0.0.1:{port}/m.c2pa"/>'
+        xmp = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">{about}</rdf:RDF></x:xmpmeta>'.encode()
+        box = struct.pack(">I4s", 24 + len(xmp), b"uuid") + bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC") + xmp
+        (tmp_path / "asks.mp4").write_bytes(plain.read_bytes() + box)
+        assert read_manifest(tmp_path / "asks.mp4").state == "none"
+        Signer().sign(tmp_path / "asks.mp4", tmp_path / "signed.mp4", "0" * 64)
+        assert read_manifest(tmp_path / "signed.mp4").state == "valid"
+        assert main(["verify", str(tmp_path / "asks.mp4")]) == 0
+    assert not heard
+
+
+def test_a_damaged_manifest_is_no_missing_one(plain: Path, signed: Path, tmp_path: Path) -> None:
+    content, damaged = signed.read_bytes(), tmp_path / "damaged.mp4"
+    begin = content.index(b"jumb")
+    places = {"description": begin + 9, "claim": content.index(b"claim_generator_info"), "certificate": content.index(b"local root") - 20}
+    for name, place in places.items():
+        damaged.write_bytes(content[:place] + b"\xff\xff" + content[place + 2 :])
+        told = read_manifest(damaged)
+        assert told.state == "invalid", name
+        assert told.problems, name
+    damaged.write_bytes(content[: begin + 400])
+    assert read_manifest(damaged).state == "invalid"
+    for other in (b"", b"no video", plain.read_bytes()[:-100], b"\x1aE\xdf\xa3" + bytes(100)):
+        damaged.write_bytes(other)
+        assert read_manifest(damaged).state == "none", other[:8]
+
+
+@pytest.mark.parametrize("kept", ["key.pem", "certificate.pem"])
+def test_half_an_identity_is_kept(kept: str, identity: Path) -> None:
+    lost = {"key.pem": "certificate.pem", "certificate.pem": "key.pem"}[kept]
+    Signer()
+    before = (identity / kept).read_bytes()
+    (identity / lost).unlink()
+    with pytest.raises(ArtefactError, match=f"{lost} is missing"):
+        Signer()
+    assert (identity / kept).read_bytes() == before
+    assert not (identity / lost).exists()
+    (identity / lost).symlink_to(identity / "elsewhere")  # such as a stick that is not plugged in
+    with pytest.raises(ArtefactError):
+        Signer()
+    assert (identity / lost).is_symlink()
+
+
+def test_first_uses_at_once_make_one_identity(plain: Path, tmp_path: Path, identity: Path) -> None:
+    code = """
+import sys, time
+from pathlib import Path
+from talkers.provenance import Signer
+import c2pa, cryptography.x509
+turn, real = int(sys.argv[3]), Path.replace
+def late(self, target):  # the first to write the key is the last to write the certificate
+    time.sleep(0.3 * turn if target.name == "key.pem" else 0.6 * (3 - turn))
+    return real(self, target)
+Path.replace = late
+print(flush=True)
+sys.stdin.readline()
+Signer().sign(Path(sys.argv[1]), Path(sys.argv[2]), "0" * 64)
+"""
+    command, videos = [sys.executable, "-c", code, str(plain)], [tmp_path / f"{k}.mp4" for k in range(4)]
+    processes = [subprocess.Popen([*command, str(v), str(k)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for k, v in enumerate(videos)]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=60) and process.returncode for process in processes] == [0] * 4
+    assert [read_manifest(v).state for v in videos] == ["valid"] * 4
+    certificate = x509.load_pem_x509_certificate((identity / "certificate.pem").read_bytes())
+    key = serialization.load_pem_private_key((identity / "key.pem").read_bytes(), None)
+    assert key.public_key() == certificate.public_key()
+
+
+OWN = {
+    "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "RSA": lambda: rsa.generate_private_key(65537, 2048),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+}
+
+
+@pytest.mark.parametrize("kind", list(OWN))
+def test_users_sign_with_their_own_certificate(kind: str, plain: Path, tmp_path: Path, identity: Path) -> None:
+    root, key = ec.generate_private_key(ec.SECP256R1()), OWN[kind]()
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    chain = b""
+    for owner, what in ((key, "Ann"), (root, "Ann's root")):
+        names = [x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, n), x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in ("Ann's root", what)]
+        made = x509.CertificateBuilder(*names, owner.public_key(), x509.random_serial_number(), now - day, now + day)
+        made = made.add_extension(x509.BasicConstraints(owner is root, None), critical=True)
+        made = made.add_extension(x509.KeyUsage(owner is key, False, False, False, False, owner is root, owner is root, False, False), critical=True)
+        made = made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key()), critical=False)
+        if owner is key:
+            made = made.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
+        chain += made.sign(root, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    identity.mkdir()
+    (identity / "certificate.pem").write_bytes(chain)
+    (identity / "key.pem").write_bytes(secret)
+    Signer().sign(plain, tmp_path / "a.mp4", "0" * 64)
+    told = read_manifest(tmp_path / "a.mp4")
+    assert (told.state, told.signed_by) == ("valid", "Ann")
+    assert (identity / "key.pem").read_bytes() == secret
+
+
+def test_a_full_disk_is_not_the_certificates_fault(plain: Path, tmp_path: Path) -> None:
+    code = """
+import resource, sys
+from pathlib import Path
+from talkers.errors import ResourceError
+from talkers.provenance import Signer
+signer = Signer()
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+try:
+    signer.sign(Path(sys.argv[1]), Path(sys.argv[2]), "0" * 64)
+except ResourceError as error:
+    print(error)
+"""
+    for room in ("500", "3000"):
+        done = subprocess.run([sys.executable, "-c", code, str(plain), str(tmp_path / "a.mp4"), room], capture_output=True, text=True, check=False)
+        assert str(tmp_path) in done.stdout, done.stderr
+        assert "Free some room" in done.stdout
+    with pytest.raises(ResourceError):
+        Signer().sign(plain, tmp_path / "no folder" / "a.mp4", "0" * 64)
 
 
 def test_long_videos_are_signed_in_little_memory(tmp_path: Path, identity: Path) -> None:

@@ -11,17 +11,26 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from filelock import FileLock
+
 import talkers
-from talkers.errors import ArtefactError, MissingComponent, ResourceError
+from talkers.errors import ArtefactError, MediaError, MissingComponent, ResourceError, reason
 
 SIGNED = frozenset({".mp4", ".m4v", ".mov"})  # which can hold a manifest
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 AVATAR = "org.talkers.avatar"
 YEARS = 10
-SMALL = {"core": {"merkle_tree_chunk_size_in_kb": 1024, "backing_store_memory_threshold_in_mb": 4}}  # else c2pa holds whole videos, twice
+STORE = b"jumdc2pa"  # how what c2pa embeds in a file begins, whatever kind of file it is
+IDENTITY = "key.pem", "certificate.pem"
+SETTINGS = {
+    "core": {"merkle_tree_chunk_size_in_kb": 1024, "backing_store_memory_threshold_in_mb": 4,  # else c2pa holds whole videos, twice
+             "allowed_network_hosts": []},
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},  # else a file chooses what is asked of the network
+}  # fmt: skip
 
 
 def identity_folder() -> Path:
@@ -31,8 +40,13 @@ def identity_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "talkers" / "identity"
 
 
-def _make_identity(folder: Path) -> None:
-    """A certificate of no name, signed by a root that is thrown away."""
+def lacking(folder: Path) -> list[str]:
+    """Which of its files an identity folder lacks; a link to nowhere is there, and not ours to replace."""
+    return [name for name in IDENTITY if not os.path.lexists(folder / name)]
+
+
+def _new_pair() -> tuple[bytes, bytes]:
+    """A key, and a certificate of no name for it, signed by a root that is thrown away."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -57,17 +71,31 @@ def _make_identity(folder: Path) -> None:
             builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
             builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key()), critical=False)
         made.append(builder.sign(root, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()), made[1] + made[0]
+
+
+def _make_identity(folder: Path) -> None:
+    """Make key and certificate, unless another process just did.
+
+    Raises:
+        ArtefactError: one of them is there. ResourceError: they cannot be kept.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content, mode in (("key.pem", secret, 0o600), ("certificate.pem", made[1] + made[0], 0o644)):
-            temporary = folder / f".{os.getpid()}.{name}"
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-                file.write(content)
-            temporary.replace(folder / name)
+        with FileLock(folder / ".lock"):
+            if len(missing := lacking(folder)) == len(IDENTITY):
+                for name, content, mode in zip(IDENTITY, _new_pair(), (0o600, 0o644), strict=True):
+                    temporary = folder / f".{os.getpid()}.{name}"
+                    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+                        file.write(content)
+                    temporary.replace(folder / name)
+                return
     except OSError as error:
         todo = "Name a folder that can be written in TALKERS_IDENTITY"
         raise ResourceError("the certificate that signs videos cannot be kept", where=folder, why=error.strerror, todo=todo) from error
+    if missing:
+        todo = f"Put {missing[0]} back, or take the other file away to have both made anew"
+        raise ArtefactError("the certificate that signs videos cannot be used", where=folder, why=f"{missing[0]} is missing", todo=todo)
 
 
 class Signer:
@@ -87,7 +115,7 @@ class Signer:
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
         folder, self._c2pa = identity_folder(), c2pa
-        if not (folder / "certificate.pem").exists() or not (folder / "key.pem").exists():
+        if lacking(folder):
             _make_identity(folder)
         try:
             chain, secret = (folder / "certificate.pem").read_bytes(), (folder / "key.pem").read_bytes()
@@ -98,7 +126,7 @@ class Signer:
             self._signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(kind, chain, secret, None))
         except (OSError, ValueError, TypeError, KeyError, c2pa.C2paError) as error:
             raise ArtefactError(
-                "the certificate that signs videos cannot be used", where=folder, why=str(error).splitlines()[0] if str(error) else type(error).__name__,
+                "the certificate that signs videos cannot be used", where=folder, why=reason(error),
                 todo="It needs certificate.pem (the chain, signer first) and key.pem (without a password); remove both to have them made anew",
             ) from error  # fmt: skip
 
@@ -106,7 +134,7 @@ class Signer:
         """Copy a video with a manifest that says who made it; avatar: its digest.
 
         Raises:
-            ArtefactError: the certificate is refused.
+            ArtefactError: the certificate is refused. ResourceError: there is no room.
         """
         actions = [{"action": "c2pa.created", "digitalSourceType": SOURCE}]
         manifest: dict[str, Any] = {
@@ -115,11 +143,14 @@ class Signer:
             "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}, {"label": AVATAR, "data": {"sha256": avatar}}],
         }
         try:
-            with self._c2pa.Context(self._c2pa.Settings.from_dict(SMALL)) as context:
+            with self._c2pa.Context(self._c2pa.Settings.from_dict(SETTINGS)) as context:
                 self._c2pa.Builder(manifest, context).sign_file(source, target, self._signer)
         except self._c2pa.C2paError as error:
+            if isinstance(error, self._c2pa.C2paError.Io) or isinstance(error.__cause__, OSError):
+                todo = f"Free some room there and in {tempfile.gettempdir()}, or choose another folder"
+                raise ResourceError("the signed video cannot be written", where=target.parent, why=reason(error), todo=todo) from error
             todo = "Check certificate.pem and key.pem there, or remove both to have them made anew"
-            raise ArtefactError("the video cannot be signed", where=identity_folder(), why=str(error).splitlines()[0], todo=todo) from error
+            raise ArtefactError("the video cannot be signed", where=identity_folder(), why=reason(error), todo=todo) from error
 
 
 class Manifest(NamedTuple):
@@ -134,21 +165,37 @@ class Manifest(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
+def _holds_manifest(path: Path) -> bool:
+    """Whether there is a manifest in a file, however damaged both may be."""
+    seen = b""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if STORE in (seen := seen[-len(STORE) :] + block):
+                return True
+    return False
+
+
 def read_manifest(path: Path) -> Manifest:
     """What a file's manifest says and whether it holds.
 
     Raises:
-        MissingComponent: c2pa-python is not installed.
+        MissingComponent: c2pa-python is not installed. MediaError: the file cannot be read.
     """
     try:
         import c2pa
     except ImportError as error:
         raise MissingComponent("reading manifests needs c2pa-python", todo="Install it: `pip install c2pa-python`") from error
+    kind = "video/quicktime" if path.suffix.lower() == ".mov" else "video/mp4"
     try:
-        with path.open("rb") as stream, c2pa.Reader("video/quicktime" if path.suffix.lower() == ".mov" else "video/mp4", stream) as reader:
+        with path.open("rb") as stream, c2pa.Context(c2pa.Settings.from_dict(SETTINGS)) as context, c2pa.Reader(kind, stream, context=context) as reader:
             state, said = str(reader.get_validation_state()).lower(), json.loads(reader.json())
-    except (c2pa.C2paError, OSError, ValueError):
-        return Manifest("none")
+    except OSError as error:
+        raise MediaError("the file cannot be read", where=path, why=error.strerror, todo="Check the path") from error
+    except (c2pa.C2paError, ValueError) as error:
+        of_the_file = type(error) in (c2pa.C2paError, c2pa.C2paError.Io, c2pa.C2paError.Other)  # among them: no kind of file that c2pa knows
+        if isinstance(error, c2pa.C2paError.ManifestNotFound) or (of_the_file and not _holds_manifest(path)):
+            return Manifest("none")
+        return Manifest("invalid", problems=(reason(error),))
     manifest = said.get("manifests", {}).get(said.get("active_manifest"), {})
     told = {a.get("label", ""): a.get("data") or {} for a in manifest.get("assertions", []) if isinstance(a, dict)}
     actions = [a for label, data in told.items() if label.startswith("c2pa.actions") for a in data.get("actions", [])]
