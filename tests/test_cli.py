@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,11 +30,11 @@ VERBS = {
     "demo": {"--output"},
     "check": {"--json", "--jobs"},
     "prepare": {"--output", "--size", "--rate", "--jobs", "--consent", "--licence"},
-    "train": {"--output", "--recipe", "--set", "--budget", "--resume", "--start", "--devices", "--strategy", "--precision"},
+    "train": {"--output", "--recipe", "--set", "--budget", "--resume", "--start", "--consent", "--licence", "--devices", "--strategy", "--precision"},
     "speak": SPEAKING,
     "say": SPEAKING | {"--voice", "--words"},
     "verify": {"--json"},
-    "reconstruct": {"--output", "--avatar", "--seed", "--steps"},
+    "reconstruct": {"--output", "--avatar", "--seed", "--steps", "--provenance"},
     "evaluate": {"--output", "--pairs", "--seeds", "--jobs", "--limit", "--every", "--speed", "--experts", "--json"},
     "train-expert": {"--output", "--task", "--sees", "--alignments", "--frames", "--budget", "--seed", "--resume"},
     "inspect": {"--json"},
@@ -135,6 +136,16 @@ def test_wrong_recipes_and_settings(corpus: Corpus, tmp_path: Path, capsys: pyte
     assert not (tmp_path / "x").exists()
 
 
+def test_training_asks_who_agreed(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(corpus.folder, tmp_path / "corpus", ignore=shutil.ignore_patterns(".cache"))
+    about = json.loads((tmp_path / "corpus" / "corpus.json").read_text())
+    (tmp_path / "corpus" / "corpus.json").write_text(json.dumps(about | {"consent": None}))
+    code, _, told = run(["train", str(tmp_path / "corpus"), "-o", str(tmp_path / "x"), "--recipe", "tiny"], capsys)
+    assert code == 2
+    assert "--consent" in told
+    assert not (tmp_path / "x").exists()
+
+
 def test_speaking_writes_a_video(tiny_avatar: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "a.wav", speaker.voice(speaker.perform(40, 0).opening, 40), 16_000)
     arguments = [
@@ -160,7 +171,26 @@ def test_speaking_writes_a_video(tiny_avatar: Avatar, tmp_path: Path, capsys: py
     code, told, _ = run(["inspect", str(tiny_avatar.folder), "--json"], capsys)
     assert code == 0
     assert json.loads(told)["recipe"]["name"] == "tiny"
-    assert run(["inspect", str(tiny_avatar.folder)], capsys)[0] == 0
+    code, told, _ = run(["inspect", str(tiny_avatar.folder)], capsys)
+    assert code == 0
+    assert "drawn" in told
+    about = json.loads((tiny_avatar.folder / "avatar.json").read_text())
+    shutil.copytree(tiny_avatar.folder, tmp_path / "unasked", ignore=shutil.ignore_patterns("training"))
+    (tmp_path / "unasked" / "avatar.json").write_text(json.dumps(about | {"consent": None}))
+    assert "none stated" in run(["inspect", str(tmp_path / "unasked")], capsys)[1]
+
+
+@pytest.mark.parametrize("more", [[], ["--no-provenance"]])
+def test_a_reconstruction_says_that_a_machine_made_it(
+    more: list[str], tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = str(tmp_path / "r.mp4")
+    code, _, told = run(["reconstruct", str(corpus.folder / "clips" / "clip1.mp4"), "--avatar", str(tiny_avatar.folder), "-o", made, *more], capsys)
+    assert code == 0, told
+    code, told, _ = run(["verify", made, "--json"], capsys)
+    manifest = json.loads(told)[made]["manifest"]
+    assert manifest["state"] == ("none" if more else "valid")
+    assert manifest["avatar"] == ("" if more else tiny_avatar.digest)
 
 
 def test_doctor_names_what_is_missing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

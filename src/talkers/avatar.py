@@ -23,10 +23,11 @@ from talkers.codec import DiffusionAutoencoder, GraphedDecoder, from_frames, sha
 from talkers.controls import Controls
 from talkers.errors import ArtefactError, ResourceError, UsageError, out_of_memory, reason
 from talkers.live import Live
+from talkers.media import VIDEO_SUFFIXES
 from talkers.motion import HEAD, FlowMotion, HeadCurve, Look, Manner, MotionModel, Speech2Latent
 from talkers.recipes import Recipe, from_dict
 from talkers.speech import Listener, SpeechEncoder, load_speech_encoder
-from talkers.style import style_of
+from talkers.style import poses_of, style_of
 from talkers.talk import Talk
 from talkers.watermark import marked
 
@@ -212,17 +213,18 @@ class Avatar:
         """
         about = {k: torch.tensor(self.about["head"][k]) for k in HEAD_SHAPES}
         controls, mover = controls or Controls(), self.mover(controls.motion if controls else "regressor")
+        poses = poses_of(controls.pose) if Path(controls.pose).suffix.lower() in VIDEO_SUFFIXES else controls.curves()
         manner = Manner(controls.amplitude * self.articulation(controls.motion), controls.expression, controls.gaze)
         if controls.motion == "sampler":
             controls = replace(controls, pose_scale=min(2.0, controls.pose_scale * float(self.about.get("sampler_pose") or 1.0)))
         if not controls.style:
-            return Asked(HeadCurve(controls, seed, float(self.frame_rate), **about), manner, mover)
+            return Asked(HeadCurve(controls, poses, seed, float(self.frame_rate), **about), manner, mover)
         style = style_of(self, controls.style, controls.motion)
         (a, b, c), (d, e, f) = controls.pose_offset, style.pose_offset
         controls = replace(controls, pose_scale=min(2.0, controls.pose_scale * style.pose_scale), pose_offset=(a + d, b + e, c + f))
         manner = Manner(manner.amplitude * style.manner.amplitude, manner.expression * style.manner.expression, manner.gaze)
         speaks: MotionModel = partial(mover, context=style.context) if style.context is not None else mover
-        return Asked(HeadCurve(controls, seed, float(self.frame_rate), **about), manner, speaks)
+        return Asked(HeadCurve(controls, poses, seed, float(self.frame_rate), **about), manner, speaks)
 
     def live(self, *, seed: int = 0, steps: int | None = None, controls: Controls | None = None, provenance: bool = True) -> Live:
         """Follow speech that is still going on: push sound, get the frames that are settled.
@@ -310,16 +312,16 @@ class Avatar:
         worn = self.mover(kind).look_of(latents)
         return worn._replace(shift=latents.mean(0) - self.latents(features, head, look=worn, kind=kind).mean(0))
 
-    def reconstruct(self, frames: Iterator[Frame], seed: int = 0, steps: int | None = None, batch: int = BATCH) -> Iterator[Frame]:
-        """Frames -> latents -> frames: what the codec alone keeps of a video, a batch at a time."""
+    def reconstruct(self, frames: Iterator[Frame], seed: int = 0, steps: int | None = None, batch: int = BATCH, mark: bool = False) -> Iterator[Frame]:
+        """Frames -> latents -> frames: what the codec alone keeps of a video, a batch at a time; with the mark if asked for."""
         held: list[Frame] = []
         for frame in frames:
             held.append(frame)
             if len(held) == batch:
-                yield from self.decode(self.encode(np.stack(held)), seed, steps)
+                yield from self.decode(self.encode(np.stack(held)), seed, steps, mark)
                 held = []
         if held:
-            yield from self.decode(self.encode(np.stack(held)), seed, steps)
+            yield from self.decode(self.encode(np.stack(held)), seed, steps, mark)
 
 
 @lru_cache(maxsize=2)

@@ -17,8 +17,9 @@ from talkers.errors import UsageError, reason
 
 ANGLES = ("yaw", "pitch", "roll")
 LATEST = 1e6  # seconds that a time may lie from the beginning
+NEEDED = "It needs time (seconds) or frame (from 0) and any of yaw, pitch, roll (degrees)"
 LARGEST_FILE = 20_000_000  # bytes of a pose file
-Curves = dict[str, NDArray[np.float64]]  # time in seconds and any of ANGLES in degrees, [n] each
+Curves = dict[str, NDArray[np.float64]]  # time in seconds, or frame, and any of ANGLES in degrees, [n] each
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Controls:
     """Head, eyes and mouth of a video. What lies beyond the footage's range is limited to it."""
 
     pose: str = "predicted"
-    """predicted (from the speech), still (the footage's mean), constant angles such as yaw=5,pitch=-2 in degrees, or a CSV
-    or JSON file with columns time (seconds) and any of yaw, pitch, roll (degrees), interpolated between its rows."""
+    """predicted (from the speech), still (the footage's mean), constant angles such as yaw=5,pitch=-2 in degrees, a CSV or
+    JSON file with columns time (seconds) or frame (from 0) and any of yaw, pitch, roll (degrees), interpolated between its
+    rows, or a video, whose head is followed."""
     pose_scale: float = 1.0
     """How far the predicted head moves about the footage's mean pose, 0 to 2 times as far as predicted."""
     pose_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -83,12 +85,11 @@ def _checked(curves: Curves, where: object) -> Curves:
     for name, values in curves.items():
         if not np.isfinite(values).all():
             raise UsageError(f"row {int(np.flatnonzero(~np.isfinite(values))[0]) + 1} of column {name} is not a number", where=where, todo="Correct it")
-    if (np.abs(curves["time"]) >= LATEST).any():
-        raise UsageError(
-            f"row {int(np.flatnonzero(np.abs(curves['time']) >= LATEST)[0]) + 1} is at no time of a video", where=where, todo="Times are in seconds"
-        )
-    if (np.diff(curves["time"]) <= 0).any():
-        raise UsageError(f"time does not rise at row {int(np.flatnonzero(np.diff(curves['time']) <= 0)[0]) + 2}", where=where, todo="Sort the rows by time")
+    clock = "time" if "time" in curves else "frame"
+    if (far := np.abs(curves[clock]) >= LATEST).any():
+        raise UsageError(f"row {int(np.flatnonzero(far)[0]) + 1} is at no {clock} of a video", where=where, todo="Times are in seconds, frames count from 0")
+    if (back := np.diff(curves[clock]) <= 0).any():
+        raise UsageError(f"{clock} does not rise at row {int(np.flatnonzero(back)[0]) + 2}", where=where, todo=f"Sort the rows by {clock}")
     if max(np.abs(curves[name]).max() for name in ANGLES if name in curves) > 90:
         raise UsageError("a pose lies beyond 90 degrees", where=where, todo="Angles are in degrees, between -90 and 90")
     return curves
@@ -114,13 +115,12 @@ def constant_pose(text: str) -> Curves:
 
 
 def read_pose_file(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]]:
-    """Read a pose curve: CSV with a header, or JSON (a list of objects); columns time and any of yaw, pitch, roll.
+    """Read a pose curve: CSV with a header, or JSON (a list of objects); columns time or frame and any of yaw, pitch, roll.
 
     Raises:
-        UsageError: no such file, unknown or missing columns, values that are not finite numbers, times that fall.
+        UsageError: no such file, unknown or missing columns, in any row, values that are not finite numbers, times that fall.
     """
     path = Path(path)
-    known = {"time", *ANGLES}
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
@@ -131,17 +131,14 @@ def read_pose_file(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             raise UsageError("this pose file holds no rows", where=path, todo="Give a CSV with a header line, or a JSON list of objects")
         columns = set(rows[0])
-        if "time" not in columns or not columns & set(ANGLES) or not columns <= known:
-            raise UsageError(
-                f"this pose file has the columns {', '.join(sorted(map(str, columns)))}",
-                where=path,
-                todo="It needs time (seconds) and any of yaw, pitch, roll (degrees)",
-            )
+        if len(columns & {"time", "frame"}) != 1 or not columns & set(ANGLES) or not columns <= {"time", "frame", *ANGLES}:
+            raise UsageError(f"this pose file has the columns {', '.join(sorted(map(str, columns)))}", where=path, todo=NEEDED)
+        for k, row in enumerate(rows):
+            if set(row) != columns or None in row.values():
+                raise UsageError(f"row {k + 1} has other columns than the first", where=path, todo=f"Give {', '.join(sorted(columns))} in every row")
         curves = {name: np.array([float(row[name]) for row in rows]) for name in columns}
     except FileNotFoundError as error:
         raise UsageError("there is no such pose file", where=path, todo="Use predicted, still, or the path of a CSV or JSON file") from error
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, csv.Error) as error:
-        raise UsageError(
-            "this pose file cannot be read", where=path, why=reason(error), todo="It needs time (seconds) and any of yaw, pitch, roll (degrees)"
-        ) from error
+        raise UsageError("this pose file cannot be read", where=path, why=reason(error), todo=NEEDED) from error
     return _checked(curves, path)

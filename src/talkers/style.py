@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from talkers.controls import ANGLES
+from talkers.controls import ANGLES, Curves
 from talkers.errors import FaceError, UsageError
 from talkers.media import AUDIO_RATE, read_audio
 from talkers.motion import Context, FlowMotion, Manner
@@ -42,6 +42,18 @@ def _frames(avatar: Avatar, path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     count, frames = cropped_clip(path, avatar.frame_rate, avatar.size)
     wanted = min(count, int(LONGEST * avatar.frame_rate))
     return np.stack([frame for frame, _ in zip(frames, range(wanted), strict=False)])
+
+
+def poses_of(video: str | os.PathLike[str]) -> Curves:
+    """The head of any person in a video, as curves.
+
+    Raises:
+        MediaError: it cannot be read. FaceError: a face is seen in fewer than half of its frames. MissingComponent: mediapipe, which
+        finds the face, is not installed.
+    """
+    from talkers.face.analysis import poses_in
+
+    return poses_in(video)
 
 
 @torch.inference_mode()

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import speaker
-from talkers.avatar import Avatar
-from talkers.controls import read_pose_file
+from talkers import Avatar, Controls
 from talkers.errors import FaceError, MediaError, MissingComponent
 from talkers.face import Crop, FaceTracker, choose_crop, mouth_opening, paste_back
-from talkers.face.analysis import Analysis, analyse, landmarks_in, write_pose_file
+from talkers.face.analysis import Analysis, analyse, landmarks_in
 from talkers.face.check import check_footage, findings_of, lip_delay
 from talkers.face.crop import box_of, face_height
 from talkers.face.landmarks import angles_of
 from talkers.media import VideoWriter, decode_frames
+from talkers.style import poses_of
 
 
 def analysis(frames: int = 100, **changes: object) -> Analysis:
@@ -192,17 +192,18 @@ def test_of_two_faces_the_tracked_one_is_kept(portrait: np.ndarray, tmp_path: Pa
     assert "two-faces" in {f.kind for f in findings_of(a)}
 
 
-def test_the_head_of_a_video_becomes_a_pose_file(tmp_path: Path) -> None:
+def test_the_head_of_a_video_is_followed(tiny_avatar: Avatar, tmp_path: Path) -> None:
     acts = speaker.perform(30, 4)
     frames = [speaker.draw(256, float(o), float(s), 0.0) for o, s in zip(acts.opening, acts.shift, strict=True)]
     for name, shown in (("a.mp4", frames), ("empty.mp4", [np.full((256, 256, 3), 90, np.uint8)] * 10)):
         with VideoWriter(tmp_path / name, Fraction(25), crf=15) as writer:
             for frame in shown:
                 writer.write(frame)
-    curves = read_pose_file(write_pose_file(tmp_path / "a.mp4", tmp_path / "pose.csv"))
+    curves = poses_of(tmp_path / "a.mp4")
     assert len(curves["time"]) > 20
     assert curves["time"][-1] <= 29 / 25
     assert set(curves) == {"time", "yaw", "pitch", "roll"}
+    followed = tiny_avatar.asked(0, Controls(pose=str(tmp_path / "a.mp4"))).head
+    assert np.array_equal(followed.keys["yaw"], curves["yaw"])  # type: ignore[index]
     with pytest.raises(FaceError, match="0 of 10"):
-        write_pose_file(tmp_path / "empty.mp4", tmp_path / "no.csv")
-    assert not (tmp_path / "no.csv").exists()
+        tiny_avatar.asked(0, Controls(pose=str(tmp_path / "empty.mp4")))

@@ -228,7 +228,7 @@ def test_rebatch_keeps_order_and_grows() -> None:
 
 
 def curve(controls: Controls, seed: int = 0) -> HeadCurve:
-    return HeadCurve(controls, seed, 25.0, **STATISTICS)
+    return HeadCurve(controls, controls.curves(), seed, 25.0, **STATISTICS)
 
 
 def test_still_means_still_and_predicted_means_asked_of_the_model() -> None:
@@ -261,6 +261,44 @@ def test_pose_files_are_followed_and_limited_to_the_footage(tmp_path: Path) -> N
     assert values[:, 1].isnan().all()
     (tmp_path / "pose.json").write_text('[{"time": 0, "pitch": 1, "roll": 2}, {"time": 1, "pitch": 3, "roll": 2}]')
     assert curve(Controls(str(tmp_path / "pose.json")))(0, 26)[25, 1] == pytest.approx(3)
+    (tmp_path / "frames.csv").write_text("frame,roll\n0,0\n50,2\n")
+    assert curve(Controls(str(tmp_path / "frames.csv")))(0, 26)[25, 2] == pytest.approx(1)
+
+
+def test_what_is_odd_about_poses_is_said(tmp_path: Path) -> None:
+    def said(text: str, seconds: float, **more: float) -> str:
+        (tmp_path / "pose.csv").write_text(text)
+        made = curve(Controls(str(tmp_path / "pose.csv"), **more))  # type: ignore[arg-type]
+        made(0, int(25 * seconds))
+        return " ".join(made.remarks(seconds))
+
+    assert said("time,yaw\n0,1\n4,2\n", 4) == ""
+    assert "limited" in said("time,yaw\n0,1\n4,30\n", 4)
+    assert "seconds" in said("time,yaw\n0,1\n4000,2\n", 4)
+    assert "last pose is kept" in said("time,yaw\n0,1\n1,2\n", 4)
+    assert "degrees" in said("time,yaw\n0,0.1\n4,0.2\n", 4)
+    turned = curve(Controls(pose_scale=2.0))
+    turned.adjusted(STATISTICS["mean"].expand(3, -1))
+    assert not turned.remarks(4)
+    turned.adjusted(STATISTICS["high"].expand(3, -1))
+    assert "limited" in " ".join(turned.remarks(4))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("time,yaw\n0,1\n1\n", "row 2 has other columns"),
+        ("time,yaw\n0,1\n1,2,3\n", "row 2 has other columns"),
+        ('[{"time": 0, "yaw": 1}, {"time": 1, "pitch": 1}]', "row 2 has other columns"),
+        ("time,frame,yaw\n0,0,1\n", "has the columns"),
+        ("frame,yaw\n3,1\n2,1\n", "frame does not rise"),
+    ],
+)
+def test_rows_that_are_not_alike_are_named(text: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / ("a.json" if text[0] == "[" else "a.csv")
+    path.write_text(text)
+    with pytest.raises(UsageError, match=why):
+        Controls(str(path)).curves()
 
 
 def test_one_look_is_worn_and_head_and_mouth_are_left_alone() -> None:

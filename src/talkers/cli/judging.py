@@ -115,8 +115,9 @@ def inspect(avatar: Positional[str] = "default", as_json: Json = False) -> None:
     if as_json:
         print_json(about)
         return
+    about |= {"consent": about.get("consent") or "none stated", "licence": about.get("data", {}).get("licence") or "none stated"}
     table = Table(title=escape(shown(about["folder"])), show_header=False)
-    for key in ("talkers", "consent", "data", "command", "seed", "machine", "speech", "parameters", "files", "metrics"):
+    for key in ("talkers", "consent", "licence", "data", "command", "seed", "machine", "speech", "parameters", "files", "metrics"):
         if about.get(key) is not None:
             table.add_row(key, escape(shown(about[key]) if isinstance(about[key], str) else json_text(about[key], 1)))
     out.print(table)

@@ -88,7 +88,7 @@ def prepare(footage: Positional[tuple[Path, ...]], output: Out, size: int = 256,
 
 @app.command
 def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: Settings = (), budget: str | None = None, resume: bool = False, start: Path | None = None,
-          devices: str = "auto", strategy: str = "auto", precision: str = "bf16-mixed") -> None:  # fmt: skip
+          consent: str | None = None, licence: str | None = None, devices: str = "auto", strategy: str = "auto", precision: str = "bf16-mixed") -> None:  # fmt: skip
     """Train an avatar from a corpus: the codec, then the motion model, then the listener.
 
     Args:
@@ -99,6 +99,8 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: S
         budget: Time for all stages together, such as 30m or 1h30m; the learning rate is fitted to it.
         resume: Go on with the training in the output folder.
         start: Avatar (default for the bundled one) or training folder of the same recipe whose codec to begin with, and whose other models where they fit.
+        consent: Who agreed to what, if the corpus does not say so (see talkers prepare) or something else holds for this avatar.
+        licence: Licence of the avatar, likewise.
         devices: Number of devices, or auto (all GPUs, else the CPU).
         strategy: Lightning's strategy for several devices: auto, ddp, fsdp, ...
         precision: Lightning's precision: bf16-mixed, 32-true, ...
@@ -119,8 +121,11 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: S
     seconds = parse_duration(budget) if budget else None
     chosen = with_settings(recipe_named(recipe), [setting for group in set for setting in group])
     command = "talkers " + shlex.join(sys.argv[1:])
+    footage = Corpus(corpus)
+    if not (consent or footage.about.get("consent")):
+        raise UsageError("nobody is said to have agreed to this avatar", where=corpus, todo="Say who agreed to what: --consent 'I, Ada, agree to be shown'")
     with progress_bar() as report:
-        avatar = run(Corpus(corpus), output, chosen, seconds, resume, report, command, options, start)
+        avatar = run(footage, output, chosen, seconds, resume, report, command, options, start, consent, licence)
     if avatar is None:
         return
     tell(f"{output}: an avatar of {avatar.size} px at {avatar.frame_rate} fps")

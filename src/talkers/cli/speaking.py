@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from tyro.conf import Positional
 
-from talkers.cli.common import Asked, Json, Out, app, frame_rate_of, print_json, progress_bar, remark, some, tell
+from talkers.cli.common import Asked, Json, Out, app, frame_rate_of, partial, print_json, progress_bar, remark, some, tell
 from talkers.controls import Controls
-from talkers.errors import UsageError
+from talkers.errors import MediaError, UsageError
 
 
 @app.command
@@ -51,24 +50,18 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
         size: Side of the video in pixels (default: the avatar's own).
         live: Hear with the avatar's own listener, as a stream does, instead of the pretrained speech model.
         provenance: Mark the frames and sign the video as made by a machine (see talkers verify).
-        controls: Of head, eyes and mouth. The pose may also be a video, whose head is followed.
+        controls: Of head, eyes and mouth.
     """
     from talkers.avatar import Avatar
-    from talkers.media import VIDEO_SUFFIXES
 
-    with tempfile.TemporaryDirectory() as folder:
-        if Path(controls.pose).suffix.lower() in VIDEO_SUFFIXES:
-            from talkers.face.analysis import write_pose_file
-
-            controls = replace(controls, pose=str(write_pose_file(Path(controls.pose), Path(folder) / "pose.csv")))
-        talk = Avatar.load(avatar).speak(speech, seed=seed, steps=steps, controls=controls, frame_rate=frame_rate_of(fps) if fps else None, size=size, live=live,
-                                          provenance=provenance)  # fmt: skip
+    talk = Avatar.load(avatar).speak(speech, seed=seed, steps=steps, controls=controls, frame_rate=frame_rate_of(fps) if fps else None, size=size, live=live,
+                                      provenance=provenance)  # fmt: skip
     if talk.silent:
         remark(f"note: no speech is heard in {speech}; the mouth rests.")
     with progress_bar() as report:
         talk.save(output, lambda done, total: report("speaking", done, total))
-    if talk.head.clamped:
-        remark("note: some of the poses asked for lie beyond what the footage shows; they were limited to it.")
+    for note in talk.head.remarks(talk.seconds):
+        remark(f"note: {note}")
     tell(f"Wrote {output} ({talk.frame_count} frames, {talk.seconds:.2f} s)")
 
 
@@ -122,19 +115,31 @@ def verify(videos: Positional[tuple[Path, ...]], as_json: Json = False) -> None:
     from talkers.watermark import find
 
     told: dict[str, Any] = {}
+    failures: dict[str, MediaError] = {}
     for path in some(videos):
-        probe(path)
-        manifest, mark = read_manifest(path), find(decode_frames(path))
+        try:
+            probe(path)
+            manifest, mark = read_manifest(path), find(decode_frames(path))
+        except MediaError as error:
+            failures[str(path)], told[str(path)] = error, {"failed": str(error)}
+            continue
         told[str(path)] = {"manifest": manifest._asdict(), "mark": mark._asdict()}
         if not as_json:
-            signed = f"manifest {manifest.state}" + (f": made by {manifest.made_by}, signed by {manifest.signed_by}" if manifest.state != "none" else "")
+            signed = f"manifest {manifest.state}" + (f": made by {manifest.made_by}, signed by {manifest.signed_by}" if manifest.made_by else "")
+            signed += f" ({', '.join(manifest.problems)})" if manifest.problems else ""
             tell(f"{path}: {signed}; mark in the frames {'found' if mark.there else 'not found'} (score {mark.score:.1f})")
     if as_json:
         print_json(told)
+    if len(failures) == len(told):
+        *others, last = failures.values()
+        for error in others:
+            remark(f"failed: {error}")
+        raise last
+    partial({path: str(error) for path, error in failures.items()})
 
 
 @app.command
-def reconstruct(clip: Positional[Path], output: Out, avatar: str = "default", seed: int = 0, steps: int | None = None) -> None:
+def reconstruct(clip: Positional[Path], output: Out, avatar: str = "default", seed: int = 0, steps: int | None = None, provenance: bool = True) -> None:
     """Frames to latents and back: shows what the codec alone keeps of a video of the same person.
 
     Args:
@@ -143,18 +148,19 @@ def reconstruct(clip: Positional[Path], output: Out, avatar: str = "default", se
         avatar: Folder of an avatar, or default for the bundled one.
         seed: Of the noise.
         steps: Network passes a frame.
+        provenance: Mark and sign the video.
     """
     from talkers.avatar import Avatar
     from talkers.face.source import cropped_clip
-    from talkers.media import VideoWriter, audio_blocks, probe
+    from talkers.media import audio_blocks, probe
+    from talkers.talk import write_made
 
     loaded = Avatar.load(avatar)
     info = probe(clip)
     with progress_bar() as report:
         count, frames = cropped_clip(clip, loaded.frame_rate, loaded.size, lambda done: report("finding the face", done, done))
         sound = audio_blocks(clip, 48_000, 1) if info.audio else None
-        with VideoWriter(output, loaded.frame_rate, sound, 48_000, 1) as writer:
-            for done, frame in enumerate(loaded.reconstruct(frames, seed, steps)):
-                writer.write(frame)
-                report("reconstructing", done + 1, count)
+        made = loaded.reconstruct(frames, seed, steps, mark=provenance)
+        digest = loaded.digest if provenance else None
+        write_made(output, made, loaded.frame_rate, (sound, 48_000, 1), digest, lambda done: report("reconstructing", done, count))
     tell(f"Wrote {output}")

@@ -153,8 +153,8 @@ def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_fac
     )
 
 
-def write_pose_file(video: Path, path: Path, rate: int = 25) -> Path:
-    """Measure the head of a video and write it as a pose file: columns time, yaw, pitch, roll (see `Controls.pose`).
+def poses_in(video: str | os.PathLike[str], rate: int = 25) -> dict[str, NDArray[np.float64]]:
+    """Measure the head of a video: time in seconds and yaw, pitch, roll in degrees of the frames with a face, [n] each.
 
     Raises:
         MediaError: it cannot be read. FaceError: a face is seen in fewer than half of its frames.
@@ -164,5 +164,4 @@ def write_pose_file(video: Path, path: Path, rate: int = 25) -> Path:
     rows = [(k / rate, *row) for k, row in enumerate(angles) if row is not None]
     if 2 * len(rows) < len(angles) or not rows:
         raise FaceError(f"a face is seen in only {len(rows)} of {len(angles)} frames", where=video, todo="Use a video that shows a face from the front")
-    path.write_text("time,yaw,pitch,roll\n" + "".join(",".join(f"{v:.4f}" for v in row) + "\n" for row in rows), "utf-8")
-    return path
+    return dict(zip(("time", "yaw", "pitch", "roll"), np.array(rows, np.float64).T, strict=True))

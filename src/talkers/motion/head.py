@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkers.controls import ANGLES, Controls
+from talkers.controls import ANGLES, Controls, Curves
 from talkers.motion.space import HEAD
 
 PLACE = slice(len(ANGLES), HEAD.index("blink"))  # x, y and scale among the head values
@@ -18,14 +18,13 @@ BLINK_SHAPE = (0.35, 0.85, 1.0, 0.75, 0.4, 0.15)  # of a blink's closing and ope
 class HeadCurve:
     """Head values for any run of frames, the same however the frames are asked for."""
 
-    def __init__(self, controls: Controls, seed: int, frame_rate: float, mean: Tensor, std: Tensor, low: Tensor, high: Tensor, follows: Tensor):
-        """mean, std, low, high [7] are the corpus's: its footage ranges from low to high. follows [3, 3]: by how much
-        position and scale change with each angle, since a head that turns also moves.
-
-        Raises:
-            UsageError: poses that cannot be read.
+    def __init__(self, controls: Controls, poses: Curves | None, seed: int, frame_rate: float, mean: Tensor, std: Tensor, low: Tensor, high: Tensor,
+                 follows: Tensor):  # fmt: skip
+        """poses: over time or over frames, if any are asked for. mean, std, low, high [7] are the corpus's: its footage ranges
+        from low to high. follows [3, 3]: by how much position and scale change with each angle, since a head that turns also moves.
         """
-        self.controls, self.keys, self.rate = controls, controls.curves(), frame_rate
+        self.controls, self.rate = controls, frame_rate
+        self.keys = None if poses is None else {"time": poses["time"] if "time" in poses else poses["frame"] / frame_rate, **poses}
         self.mean, self.std, self.low, self.high, self.follows = mean, std, low, high, follows
         self.clamped = False
         self._every = 60 / controls.blinks if controls.blinks else math.inf
@@ -38,7 +37,22 @@ class HeadCurve:
         wanted = wanted + torch.tensor([*self.controls.pose_offset, *[0.0] * (len(HEAD) - len(ANGLES))])
         turned = (wanted - predicted)[..., : len(ANGLES)]
         wanted[..., PLACE] += turned @ self.follows
-        return torch.maximum(torch.minimum(wanted, self.high), self.low)
+        within = torch.maximum(torch.minimum(wanted, self.high), self.low)
+        if self.controls.pose_scale > 1 or any(self.controls.pose_offset):
+            self.clamped |= bool((within != wanted)[..., : len(ANGLES)].any())
+        return within
+
+    def remarks(self, seconds: float) -> list[str]:
+        """What whoever asked for these poses should know, in sentences; `seconds`: how long they last. After all frames are made."""
+        said = ["some of the poses asked for lie beyond what the footage shows; they were limited to it."] if self.clamped else []
+        if self.keys is not None and len(times := self.keys["time"]) > 1:
+            if times[-1] > 10 * seconds + 10:
+                said.append(f"the poses reach to {times[-1]:g} s, the speech lasts {seconds:.1f} s. Their times are taken for seconds.")
+            elif times[-1] < seconds - 1:
+                said.append(f"the poses end at {times[-1]:g} s, the speech lasts {seconds:.1f} s; the last pose is kept.")
+            if 0 < max(float(np.abs(self.keys[name]).max()) for name in ANGLES if name in self.keys) < 0.5:
+                said.append("no pose asked for is as much as half a degree. Angles are taken for degrees.")
+        return said
 
     def obeyed(self, first: int, used: Tensor) -> Tensor:
         """Which of the head values used in frames from `first` on must be seen in the frames, [n, 7]: those that were asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -67,7 +68,9 @@ def load_speech_encoder(config: SpeechConfig) -> SpeechEncoder:
     try:
         from transformers import AutoModel
 
-        model = AutoModel.from_pretrained(config.encoder, use_safetensors=True)
+        model = AutoModel.from_pretrained(  # never code: the name may come from a foreign avatar
+            config.encoder, use_safetensors=True, trust_remote_code=False, local_files_only=bool(os.environ.get("TALKERS_OFFLINE"))
+        )
     except Exception as error:
         raise MissingComponent(
             f"the speech encoder '{config.encoder}' cannot be loaded",

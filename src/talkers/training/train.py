@@ -85,7 +85,8 @@ def check_fit(recipe: Recipe, corpus: Corpus) -> None:
 
 
 def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None, resume: bool = False, report: Report = quiet,
-          command: str = "", trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> Avatar | None:  # fmt: skip
+          command: str = "", trainer_options: dict[str, Any] | None = None, start: Path | None = None, consent: str | None = None,
+          licence: str | None = None) -> Avatar | None:  # fmt: skip
     """Train an avatar, or go on with one that was interrupted.
 
     Args:
@@ -95,6 +96,7 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
         resume: go on with the training that is in `out`.
         command: kept in avatar.json.
         start: an avatar or training of the same recipe whose codec is begun with, and whose other models where they fit.
+        consent, licence: kept in avatar.json (default: those of the corpus).
 
     Returns:
         the avatar, as it was saved (None in the helping processes of a training on several devices).
@@ -111,7 +113,8 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     motion = train_motion(corpus, recipe, data, folder, share["motion"], report, trainer_options, start)
     sampler = train_sampler(corpus, recipe, data, folder, share["sampler"], report, trainer_options, start) if asked["sampler"] else None
     listener = train_listener(corpus, recipe, motion, folder, share["listener"], report, trainer_options, start) if asked["listener"] else None
-    return save_avatar(out, recipe, corpus, codec, Movers(motion, sampler, listener), command, start, report) if first else None
+    terms = {"consent": consent or corpus.about.get("consent"), "licence": licence or corpus.about.get("licence")}
+    return save_avatar(out, recipe, corpus, codec, Movers(motion, sampler, listener), command, start, terms, report) if first else None
 
 
 def spent_on(folder: Path) -> dict[str, Any]:
@@ -161,6 +164,7 @@ def save_avatar(
     movers: Movers,
     command: str,
     start: Path | None,
+    terms: dict[str, str | None],
     report: Report,
 ) -> Avatar:
     """Write the bundle, measure it on the held-out clips, and write the figures into it."""
@@ -193,9 +197,9 @@ def save_avatar(
             "seconds": round(seconds, 1),
             "held_out": test,
             "sources": sorted({corpus.clip(n).sha256[:16] for n in names}),
-            "licence": corpus.about.get("licence"),
+            "licence": terms["licence"],
         },
-        "consent": corpus.about.get("consent"),
+        "consent": terms["consent"],
         "command": command,
         "training": spent_on(out / "training"),
         "begun_with": begun_with(start) if start else None,
