@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from cryptography import x509
@@ -138,6 +139,39 @@ def plain(tmp_path: Path) -> Path:
 def signed(plain: Path, tmp_path: Path) -> Path:
     Signer().sign(plain, tmp_path / "signed.mp4", "0" * 64)
     return tmp_path / "signed.mp4"
+
+
+def test_a_picture_that_changes_its_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = mark(drawn(48))
+    assert find([resized(frames[:4], 128)[0, :, :96], *frames]).there
+    for side in (64, 96):
+        with av.open(str(tmp_path / f"{side}.ts"), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height = 128, side
+            for _ in range(5):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((side, 128, 3), 99, np.uint8), format="rgb24")))
+            container.mux(stream.encode(None))
+    (tmp_path / "both.ts").write_bytes((tmp_path / "64.ts").read_bytes() + (tmp_path / "96.ts").read_bytes())
+    assert len({frame.shape for frame in decode_frames(tmp_path / "both.ts")}) == 2
+    assert main(["verify", str(tmp_path / "both.ts")]) == 0
+    assert "not found" in capsys.readouterr().out
+
+
+def test_one_bad_file_does_not_stop_the_others(plain: Path, signed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad, gone = tmp_path / "bad.mp4", tmp_path / "gone.mp4"
+    bad.write_text("no video")
+    assert main(["verify", *map(str, (bad, signed, gone, plain))]) == 7
+    told = capsys.readouterr()
+    assert "manifest valid: made by talkers" in told.out
+    assert "manifest none" in told.out
+    assert all(str(path) in told.err for path in (bad, gone))
+    assert main(["verify", "--json", *map(str, (bad, signed))]) == 7
+    said = json.loads(capsys.readouterr().out)
+    assert said[str(signed)]["manifest"]["state"] == "valid"
+    assert str(bad) in said[str(bad)]["failed"]
+    assert main(["verify", str(bad), str(gone)]) == 3
+    told = capsys.readouterr()
+    assert all(str(path) in told.err for path in (bad, gone))
 
 
 @contextmanager

@@ -6,8 +6,10 @@ It is for honest people: whoever has this code can take it out again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -65,21 +67,22 @@ def _flat(grey: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def find(frames: Iterable[NDArray[np.uint8]]) -> Found:
-    """Look for the mark in frames, uint8 [H, W, 3] of one size (MOST of them at most, the first ones)."""
-    total, count = torch.zeros(0), 0
-    for frame in frames:
+    """Look for the mark in frames, uint8 [H, W, 3] (MOST of them at most, the first ones). Where the picture changes its size,
+    the size counts that most of them have."""
+    sums: dict[torch.Size, Tensor] = {}
+    counts: Counter[torch.Size] = Counter()
+    for frame in islice(frames, MOST):
         grey = torch.from_numpy(np.ascontiguousarray(frame)).float().mean(-1)[None, None]
         factor = SIDE / min(grey.shape[2:])
         height, width = (min(FIELD, max(32, round(n * factor))) for n in grey.shape[2:])
         flat = _flat(F.interpolate(grey, (height, width), mode="bilinear", antialias=True, align_corners=False))[0, 0]
-        total = flat if not count else total + flat
-        count += 1
-        if count == MOST:
-            break
-    if not count:
+        sums[flat.shape] = sums[flat.shape] + flat if counts[flat.shape] else flat
+        counts[flat.shape] += 1
+    if not counts:
         return Found(False, 0.0, 1.0)
+    shape, count = counts.most_common(1)[0]
     field = torch.zeros(FIELD, FIELD)
-    field[: total.shape[0], : total.shape[1]] = total / count
+    field[: shape[0], : shape[1]] = sums[shape] / count
     spectrum = torch.fft.rfft2(field)
     even = spectrum / (spectrum.abs() + 1e-6)  # its phases alone
     best = Found(False, 0.0, 1.0)

@@ -132,10 +132,10 @@ def verify(videos: Positional[tuple[Path, ...]], as_json: Json = False) -> None:
         print_json(told)
     if len(failures) == len(told):
         *others, last = failures.values()
-        for error in others:
-            remark(f"failed: {error}")
+        for other in others:
+            remark(f"failed: {other}")
         raise last
-    partial({path: str(error) for path, error in failures.items()})
+    partial({path: str(failure) for path, failure in failures.items()})
 
 
 @app.command
