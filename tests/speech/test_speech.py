@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 
@@ -186,3 +187,16 @@ def test_a_stream_tells_speech_from_silence_however_it_is_cut_and_however_loud()
             assert np.allclose(moves[25 * second + 6 : 25 * second + 19], spoken), (gain, sizes, second)
         usual = moves if usual is None else usual
         assert np.array_equal(moves, usual)
+
+
+def test_an_encoder_brings_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even when somebody answers yes."""
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": "evil", "auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"}}))
+    (folder / "code.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'canary')!r})\nclass Config: pass\nclass Model: pass\n")
+    with pytest.raises(MissingComponent):
+        load_speech_encoder(SpeechConfig(str(folder), (0,)))
+    assert not (tmp_path / "canary").exists()
