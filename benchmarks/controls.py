@@ -1,13 +1,14 @@
 """Does an avatar do what its controls ask? Everything is measured on the frames that it makes.
 
-    python benchmarks/controls.py CORPUS [--avatar default] [--motion regressor] [--clips 4] [-o controls.json]
+    python benchmarks/controls.py CORPUS [--avatar default] [--motion regressor] [--live] [--clips 4] [-o controls.json]
 
 CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is spoken with one control
 changed at a time. Poses: the mean absolute difference between asked and tracked angles in degrees, for poses inside the
 footage's range, and the lip readers' word errors beside those with the predicted pose; what the tracker says of the
 corpus's own frames, beside what was measured in the source video, is the scale (a tracker's angles depend on the crop). Amplitude: the standard deviation of
 the mouth's opening in frames with speech, relative to amplitude 1. Expression: likewise of the brows' blendshapes. Blinks:
-how many are seen of those asked for. Music and noise: twelve sounds in which nobody speaks, which training never heard. Gaze: the iris between the corners of the eyes, in shares of the eye's width.
+how many are seen of those asked for. Silence: the pauses of all held-out clips, and five seconds of digital silence. Music and noise: twelve sounds
+in which nobody speaks, of the kinds that training hears, drawn anew. Gaze: the iris between the corners of the eyes, in shares of the eye's width.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from talkers import Avatar, Controls
 from talkers.controls import ANGLES
 from talkers.corpus import Corpus
-from talkers.evaluation.motion import MOVING, blinks_of, silence_motion
+from talkers.evaluation.motion import MOVING, blinks_of, silence_motion, silent_frames
 from talkers.evaluation.watched import Watched, watch
 from talkers.experts import load_expert
 from talkers.experts.words import sentence_of_name, word_error_rate
@@ -56,16 +57,17 @@ def main() -> None:
     parser.add_argument("--motion", default="regressor", choices=("regressor", "sampler"))
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--live", action="store_true", help="hear with the avatar's own listener")
     options = parser.parse_args()
     avatar, corpus = Avatar.load(options.avatar), Corpus(options.corpus)
     names = held_out(corpus.names)[: options.clips]
     readers = [load_expert("lips-pixels"), load_expert("lips-points")]
 
-    def made(**asked: object) -> list[tuple[Watched, NDArray[np.bool_], str]]:
+    def made(names: list[str] = names, **asked: object) -> list[tuple[Watched, NDArray[np.bool_], str]]:
         shown = []
         for name in names:
             samples = corpus.audio(name)
-            frames = np.stack(list(avatar.speak(samples, controls=Controls(motion=options.motion, **asked))))  # type: ignore[arg-type]
+            frames = np.stack(list(avatar.speak(samples, controls=Controls(motion=options.motion, **asked), live=options.live)))  # type: ignore[arg-type]
             shown.append((watch(frames), speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames))), name))
         return shown
 
@@ -83,11 +85,17 @@ def main() -> None:
     seen, known = (np.concatenate(rows) for rows in zip(*real, strict=True))
     scale = [np.polyfit(known[:, k], seen[:, k], 1) for k in range(len(ANGLES))]  # what the tracker says of an angle in these crops
     plain = made()
-    table: dict[str, dict[str, float]] = {
-        "predicted": {"lip_wer": errors(plain), "silence_motion": float(np.nanmean([silence_motion(w.opening, s) for w, s, _ in plain]))}
-    }
-    unsaid = [np.stack(list(avatar.speak(wordless(3 * AUDIO_RATE, generator("benchmark", k)), controls=Controls(motion=options.motion)))) for k in range(12)]
-    seen_unsaid = [watch(frames).opening for frames in unsaid]
+    table: dict[str, dict[str, float]] = {"predicted": {"lip_wer": errors(plain)}}
+    silent = made(held_out(corpus.names))
+    quiet = np.array([silent_frames(s)[1:].sum() for _, s, _ in silent])
+    shares = np.array([silence_motion(w.opening, s) for w, s, _ in silent])
+    table["silence"] = {"moving": float(np.nansum(quiet * shares) / quiet[np.isfinite(shares)].sum()), "frames": float(quiet.sum())}
+
+    def opening_of(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+        return watch(np.stack(list(avatar.speak(sound, controls=Controls(motion=options.motion), live=options.live)))).opening
+
+    table["digital silence"] = {"moving": float((np.abs(np.diff(opening_of(np.zeros(5 * AUDIO_RATE, np.float32)))) > MOVING).mean())}
+    seen_unsaid = [opening_of(wordless(3 * AUDIO_RATE, generator("benchmark", k))) for k in range(12)]
     table["music and noise"] = {
         "opening": float(np.mean([o.std() for o in seen_unsaid])) / spread(plain),
         "moving": float(np.mean([(np.abs(np.diff(o)) > MOVING).mean() for o in seen_unsaid])),

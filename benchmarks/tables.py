@@ -1,6 +1,7 @@
-"""The README's table of the bundled avatar, made from an evaluation.
+"""The README's tables of the bundled avatar, made from an evaluation and from measured speed.
 
-talkers evaluate default CORPUS --seeds 2 -o report && python benchmarks/tables.py report/metrics.json
+talkers evaluate default CORPUS --limit 8 -o report && python benchmarks/speed.py -o speed.json
+python benchmarks/tables.py report/metrics.json speed.json
 """
 
 from __future__ import annotations
@@ -43,8 +44,25 @@ def cell(figure: dict[str, Any], digits: int, ranged: bool) -> str:
     return f"{text} ({figure['low']:.{digits}f}..{figure['high']:.{digits}f})" if ranged and figure.get("low") is not None else text
 
 
+def speed(measured: dict[str, Any]) -> None:
+    """The table of what `speed.py` writes."""
+    print("| | frames a second | real-time factor | peak memory | motion model |\n|---|---|---|---|---|")
+    for name, row in measured.items():
+        if isinstance(row, dict) and "fps" in row:
+            print(f"| {name.replace('_', ' ')} | {row['fps']:.0f} | {row['real_time_factor']:.2f} | {row['peak_mb']:.0f} MB | {row['motion_share']:.0%} |")
+    slow = measured["dae_talker_20_steps_fps"]
+    print(f"| *the paper's U-Net at 20 steps, decoding alone* | *{slow:.3f}* | *{25 / slow:.0f}* | | |")
+    print(", ".join(f"{k} {v:g}" for k, v in measured["stream_30s"].items()))
+
+
 def main() -> None:
-    metrics = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    for path in sys.argv[1:]:
+        told = json.loads(Path(path).read_text("utf-8"))
+        speed(told) if "stream_30s" in told else quality(told)
+
+
+def quality(metrics: dict[str, Any]) -> None:
+    """The table of what `talkers evaluate` writes."""
     found = columns_of(metrics)
     columns = {name: found[name] for name in COLUMNS if name in found}
     print("| | " + " | ".join(name.replace("_", " ") for name in columns) + " |\n|" + "---|" * (len(columns) + 1))
