@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
 import json
 import os
 import re
@@ -22,6 +23,7 @@ import talkers
 from talkers.avatar import Avatar
 from talkers.cli import main
 from talkers.corpus import Corpus
+from talkers.doctor import examine
 
 SOURCE = Path(talkers.__file__).parent
 SPEAKING = {"--output", "--avatar", "--seed", "--steps", "--fps", "--size", "--live", "--provenance", "--expression", "--gaze", "--style"}
@@ -202,6 +204,54 @@ def test_doctor_names_what_is_missing(capsys: pytest.CaptureFixture[str], monkey
     assert not checks["whisper-base"]["ok"]
     assert "pip install" in checks["whisper-base"]["todo"]
     assert run(["doctor"], capsys)[0] == 0
+
+
+HIDDEN = {
+    "c2pa-python": ("c2pa", "talkers"), "cryptography": ("cryptography", "talkers"), "pyarrow": ("pyarrow", "'talkers[prepare]'"),
+    "scipy": ("scipy", "'talkers[evaluate]'"), "matplotlib": ("matplotlib", "'talkers[evaluate]'"), "jinja2": ("jinja2", "'talkers[evaluate]'"),
+    "piper-tts": ("piper", "'talkers[say]'"), "onnxruntime": ("onnxruntime", "'talkers[say]'"),
+}  # fmt: skip
+
+
+def test_doctor_says_how_to_get_what_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, _ in HIDDEN.values():
+        monkeypatch.setitem(sys.modules, module, None)
+    checks = {c["what"]: c for c in examine()}
+    for package, (_, source) in HIDDEN.items():
+        assert not checks[package]["ok"]
+        assert checks[package]["state"] == "not installed"
+        assert checks[package]["todo"].startswith("pip install ")
+        assert checks[package]["todo"].endswith(f" {source}")
+
+
+def test_doctor_knows_modules_of_other_distributions(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = importlib.metadata.version
+
+    def version(package: str) -> str:
+        if package == "av":
+            raise importlib.metadata.PackageNotFoundError(package)
+        return known(package)
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    check = next(c for c in examine() if c["what"] == "av")
+    assert check["ok"]
+    assert check["state"] == "installed, version unknown"
+
+
+def test_doctor_looks_at_the_signing_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TALKERS_IDENTITY", str(tmp_path / "identity"))
+
+    def told() -> tuple[bool, str]:
+        check = next(c for c in examine() if c["what"] == "signing identity")
+        return check["ok"], check["state"]
+
+    assert told() == (True, f"made on first use in {tmp_path / 'identity'}")
+    assert not (tmp_path / "identity").exists()
+    (tmp_path / "identity").mkdir()
+    (tmp_path / "identity" / "key.pem").touch()
+    assert told() == (False, f"{tmp_path / 'identity'}: certificate.pem is missing")
+    (tmp_path / "identity" / "certificate.pem").touch()
+    assert told() == (True, str(tmp_path / "identity"))
 
 
 def test_checking_bad_footage(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:

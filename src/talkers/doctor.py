@@ -11,17 +11,36 @@ from typing import Any
 from talkers import pretrained
 from talkers.bundle import BUNDLED, avatar_folder
 from talkers.errors import ArtefactError
+from talkers.provenance import IDENTITY, identity_folder, lacking
 
 PACKAGES = (  # module, distribution, what needs it, extra that brings it
     ("torch", "torch", "everything", ""),
     ("av", "av", "reading and writing video", ""),
     ("transformers", "transformers", "speech features", ""),
+    ("c2pa", "c2pa-python", "signing videos, verify", ""),
+    ("cryptography", "cryptography", "signing videos", ""),
     ("mediapipe", "mediapipe", "check, prepare, reconstruct", "prepare"),
+    ("pyarrow", "pyarrow", "prepare, train, evaluate", "prepare"),
     ("pytorch_lightning", "pytorch-lightning", "train, evaluate", "train"),
     ("torchmetrics", "torchmetrics", "evaluate", "evaluate"),
+    ("scipy", "scipy", "evaluate", "evaluate"),
+    ("matplotlib", "matplotlib", "evaluate: the report's figures", "evaluate"),
+    ("jinja2", "jinja2", "evaluate: the report", "evaluate"),
     ("pocketsphinx", "pocketsphinx", "evaluate: bilabial closure", "evaluate"),
     ("dlib", "dlib-bin", "evaluate: identity (CSIM)", "evaluate"),
+    ("piper", "piper-tts", "say", "say"),
+    ("onnxruntime", "onnxruntime", "say", "say"),
 )
+
+
+def _installed(module: str, package: str) -> str | None:
+    """The version of what is installed, as far as it is known; None: it is not."""
+    if importlib.util.find_spec(module) is None:
+        return None
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "installed, version unknown"  # another distribution brings the module
 
 
 def examine() -> list[dict[str, Any]]:
@@ -33,9 +52,9 @@ def examine() -> list[dict[str, Any]]:
 
     add("python", sys.version_info >= (3, 11), sys.version.split()[0], "everything", "Use Python 3.11, 3.12 or 3.13")
     for module, package, needed_for, extra in PACKAGES:
-        there = importlib.util.find_spec(module) is not None
-        version = importlib.metadata.version(package) if there else "not installed"
-        add(package, there, version, needed_for, f"pip install 'talkers[{extra}]'" if extra else "pip install --force-reinstall talkers")
+        version = _installed(module, package)
+        todo = f"pip install 'talkers[{extra}]'" if extra else "pip install --force-reinstall talkers"
+        add(package, version is not None, version or "not installed", needed_for, todo)
     for name, entry in pretrained.TABLE.items():
         there = pretrained.locate(name) is not None
         packages = " ".join(package for package, _ in entry.parts)
@@ -51,6 +70,11 @@ def examine() -> list[dict[str, Any]]:
     except ArtefactError as error:
         state, ok = str(error), False
     add("bundled avatar", ok, state, "demo, and speak without --avatar", "pip install --force-reinstall talkers")
+    identity = identity_folder()
+    missing = lacking(identity)
+    half = 0 < len(missing) < len(IDENTITY)
+    state = f"{identity}: {missing[0]} is missing" if half else f"made on first use in {identity}" if missing else str(identity)
+    add("signing identity", not half, state, "signing videos", "Put the missing file back, or take the other one away to have both made anew")
     try:
         import torch
 
