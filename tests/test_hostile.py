@@ -34,8 +34,8 @@ REQUIRED = {"torch.load": "weights_only", "torch.serialization.load": "weights_o
 
 
 def faults(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
     full: dict[str, str] = {}  # what each imported name stands for
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for a in node.names:
                 full[a.asname or a.name.split(".")[0]] = a.name if a.asname else a.name.split(".")[0]
