@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from talkers.errors import MediaError
 from talkers.media.guard import ask
-from talkers.media.probe import decoded_of, open_media, stream_start
+from talkers.media.probe import LONGEST_GAP, decoded_of, open_media, stream_start
 
 AUDIO_RATE = 16_000  # Hz, what every speech encoder of the field hears
+NATIVE_RATES = 2_000, 768_000  # Hz of a file's sound: at lower ones a small file lasts for days
 
 Samples = NDArray[np.float32]  # [n] mono, -1..1
 
@@ -32,7 +33,7 @@ def audio_blocks(path: str | os.PathLike[str], rate: int = AUDIO_RATE, channels:
         float32 [n, channels] ([n] when mono), -1..1; sample 0 lies at the earliest sample of picture or sound.
 
     Raises:
-        MediaError: no such file, no sound, nothing decodes.
+        MediaError: no such file, no sound, nothing decodes, or it begins more than a minute late.
     """
     for _, block in ask("blocks", path, rate=rate, channels=channels):
         if block is not None:
@@ -100,9 +101,14 @@ def _with_padding(path: str | os.PathLike[str], channels: int) -> Iterator[float
         converter: av.AudioResampler | None = None
         form: tuple[str, str, int] | None = None
         for frame in decoded_of(container, stream):
+            if not NATIVE_RATES[0] <= frame.sample_rate <= NATIVE_RATES[1]:
+                raise MediaError(f"its sound has {frame.sample_rate} samples a second", where=path, todo="Convert it to 16000 or 48000 Hz")
             if converter is None:
-                native = frame.sample_rate
-                lead = round((float(frame.time or 0.0) - start) * native)
+                native, late = frame.sample_rate, float(frame.time or 0.0) - start
+                if late > LONGEST_GAP:
+                    why = f"the sound begins {late:.0f} s after the picture"
+                    raise MediaError("the time jumps", where=f"{path} at 0.00 s", why=why, todo="Cut the file where the sound begins")
+                lead = round(late * native)
                 while placed < lead:  # sound that begins after the picture: silence before it, a second at a time
                     n = min(native, lead - placed)
                     placed += n

@@ -56,8 +56,9 @@ class MediaInfo:
 PLAYLISTS = frozenset({"hls", "applehttp", "concat", "dash", "sdp", "rtp", "rtsp"})  # formats that make FFmpeg open what they name
 
 
-MOST_PIXELS = 8192 * 8192  # of a picture
+MOST_PIXELS = 4096 * 2304  # of a picture: what it costs to decode, at most 16 bits in four channels, stays below 300 MB
 MOST_STREAMS = 64
+LONGEST_GAP = 60.0  # seconds without a new picture or sound; a longer gap is taken for damage, not filled
 
 
 @contextmanager
@@ -83,27 +84,28 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
     except OSError as error:
         raise MediaError("the file cannot be read", where=path, why=error.strerror, todo="Check its permissions") from error
     with stream:
+        options = {"protocol_whitelist": "none", "max_streams": str(MOST_STREAMS)}  # opens nothing else
         try:
-            container = av.open(stream, mode="r", metadata_errors="ignore", options={"protocol_whitelist": "none"})  # opens nothing else
+            container = av.open(stream, mode="r", metadata_errors="ignore", options=options)
         except (av.error.FFmpegError, ValueError) as error:
+            many = isinstance(error, av.error.MemoryError)  # how FFmpeg says that no stream may follow
+            said = f"it has more than {MOST_STREAMS} streams or asks for too much memory" if many else None
             raise MediaError(
                 "this is not a media file that can be decoded",
                 where=path,
-                why=f"the decoder says: {getattr(error, 'strerror', None) or error}",
+                why=said or f"the decoder says: {getattr(error, 'strerror', None) or error}",
                 todo="Give a video or sound file (mp4, mov, mkv, webm, mpg, avi, wav, flac, mp3, ...)",
             ) from error
         with container:
             if container.format.name in PLAYLISTS:
                 raise MediaError("this names other files and holds nothing itself", where=path, todo="Give the video or sound file that it names")
-            if len(container.streams) > MOST_STREAMS:
-                raise MediaError(f"this file has {len(container.streams)} streams", where=path, todo=f"Give one with at most {MOST_STREAMS}")
             if any(s.codec_context is None for s in (*container.streams.video[:1], *container.streams.audio[:1])):
                 raise MediaError("its picture or sound is in a form that no decoder is known for", where=path, todo="Convert it to mp4 and try again")
             for picture in container.streams.video:
                 if picture.codec_context is None:
                     continue
                 if picture.width * picture.height > MOST_PIXELS:
-                    raise MediaError(f"its pictures are {picture.width} x {picture.height}", where=path, todo="Make them smaller: 8192 x 8192 at most")
+                    raise MediaError(f"its pictures are {picture.width} x {picture.height}", where=path, todo="Make them smaller: 4096 x 2304 at most")
                 picture.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # whatever the header says
             yield container
 
