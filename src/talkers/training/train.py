@@ -20,6 +20,7 @@ from talkers.codec import DiffusionAutoencoder
 from talkers.corpus import Corpus
 from talkers.corpus.store import read_json, write_json
 from talkers.errors import ArtefactError, ResourceError, UsageError
+from talkers.face.landmarks import mouth_opening
 from talkers.face.regions import region_boxes, region_figures
 from talkers.media import write_png
 from talkers.montage import montage
@@ -37,6 +38,7 @@ from talkers.training.progress import Report, quiet
 from talkers.training.run import latest_checkpoint, machine
 from talkers.training.sampler_stage import train_sampler
 
+BLINK = HEAD.index("blink")
 SHARES = {"codec": 0.62, "motion": 0.1, "sampler": 0.12, "listener": 0.16}  # of a time budget
 
 
@@ -243,6 +245,9 @@ def measure(avatar: Avatar, corpus: Corpus, names: list[str], out: Path, report:
         for kind, frames in made.items():
             totals[kind].append(region_figures(frames, real, boxes))
         if done == 0:
-            write_png(out / "training" / "held-out.png", montage([real, made["codec"], made["speech_given_pose"]]))
+            telling = {int(mouth_opening(corpus.column("landmarks", name)).argmax()), int(head[:, BLINK].argmax())}  # widest mouth, eyes closed
+            shown = sorted(telling.union(np.linspace(0, len(real) - 1, 8 - len(telling)).round().astype(int).tolist()))
+            rows = [clip[shown] for clip in (real, made["codec"], made["speech_given_pose"])]
+            write_png(out / "training" / "held-out.png", montage(rows, len(shown)))
         report("measuring", done + 1, len(names))
     return {kind: {key: round(float(np.mean([f[key] for f in figures])), 4) for key in figures[0]} for kind, figures in totals.items()}
