@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,11 @@ from talkers.avatar import Avatar
 from talkers.corpus import Corpus
 from talkers.corpus.clips import in_pieces
 from talkers.corpus.prepare import footage_files, prepare
-from talkers.corpus.store import fill_gaps
+from talkers.corpus.store import fill_gaps, read_json
 from talkers.errors import ArtefactError, FaceError, MediaError, TalkersError
 from talkers.face.landmarks import mouth_opening
+from talkers.media import VideoWriter
+from talkers.training.frames import FrameStore
 
 
 def test_what_was_measured_comes_back(corpus: Corpus) -> None:
@@ -157,3 +162,49 @@ def test_sound_is_cut_where_asked_however_it_arrives() -> None:
         whole = np.concatenate(pieces)
         np.testing.assert_array_equal(whole[:1000], samples)
         assert not whole[1000:].any()
+
+
+@pytest.mark.parametrize("damage", ["larger", "shorter", "longer"])
+def test_clips_that_are_not_what_the_corpus_says_are_named(corpus: Corpus, tmp_path: Path, damage: str) -> None:
+    folder = shutil.copytree(corpus.folder, tmp_path / "c", ignore=shutil.ignore_patterns(".cache"))
+    last = corpus.clips[-1]
+    size, count = {"larger": (96, last.frames), "shorter": (64, last.frames - 1), "longer": (64, last.frames + 1)}[damage]
+    with VideoWriter(folder / "clips" / f"{last.name}.mp4", corpus.rate) as writer:
+        for _ in range(count):
+            writer.write(np.zeros((size, size, 3), np.uint8))
+    with pytest.raises(ArtefactError, match=rf"{last.name}\.mp4: .*clip {last.name} .*(96 x 96|does not have its {last.frames} frames)"):
+        FrameStore(Corpus(folder))
+    assert not list((folder / ".cache").iterdir())
+
+
+def test_json_that_is_far_too_long_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "corpus.json").open("wb") as out:
+        out.truncate(3 << 30)
+    for read in (Corpus, lambda folder: read_json(folder / "corpus.json")):
+        with pytest.raises(ArtefactError, match="far too long"):
+            read(tmp_path)
+
+
+def test_what_a_killed_preparation_was_writing_is_removed(tmp_path: Path) -> None:
+    """As SIGKILL leaves it while the table is joined."""
+    folder = tmp_path / "c"
+    (tmp_path / "text.mp4").write_text("not a video")
+    (folder / "clips").mkdir(parents=True)
+    (folder / ".work").mkdir()
+    names = [folder / ".0a1b2c3d.partial.parquet", folder / ".1a1b2c3d.partial.json", folder / "clips" / ".2a1b2c3d.partial.mp4"]
+    for path in names:
+        path.touch()
+    with pytest.raises(FaceError, match="none of the footage"):  # and not that the folder is not empty
+        prepare([tmp_path / "text.mp4"], folder, jobs=1)
+    assert not [path for path in names if path.exists()]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path in (str(tmp_path / "pipe.mp4"), "/dev/zero"):
+        for verb in ("prepare", "check"):
+            command = [sys.executable, "-m", "talkers", verb, path, *(["-o", str(tmp_path / "c")] if verb == "prepare" else [])]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 3, done.stderr
+            assert "no regular file" in done.stderr + done.stdout

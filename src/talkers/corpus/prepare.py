@@ -54,6 +54,7 @@ def footage_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 
 LONGEST_TRANSCRIPT = 5_000  # characters
+UNFINISHED = f".{'[0-9a-f]' * 8}.partial*"  # names of files that are being written, see `atomic`
 
 
 def _unique_names(files: Sequence[Path], taken: set[str]) -> dict[Path, str]:
@@ -108,13 +109,18 @@ def prepare(
         raise ArtefactError(
             f"this corpus has {existing.size} px at {existing.rate} fps, not {size} px at {rate} fps", where=folder, todo="Choose another folder"
         )
-    if existing is None and folder.is_dir() and any(p.name not in (".work", "clips", "frames.parquet") for p in folder.iterdir()):
+    unfinished = [*folder.glob(UNFINISHED), *folder.glob(f"clips/{UNFINISHED}")]  # a preparation that was killed cannot tidy up
+    known_names = {".work", "clips", "frames.parquet", *(p.name for p in unfinished)}
+    if existing is None and folder.is_dir() and any(p.name not in known_names for p in folder.iterdir()):
         raise ArtefactError("this folder is not empty and is no corpus", where=folder, todo="Choose a new folder")
     files, failures, remarks = footage_files(paths), {}, []
     known = {clip.sha256: clip for clip in existing.clips} if existing else {}
     fresh: dict[str, Path] = {}
     for path in files:
         try:
+            if path.exists() and not path.is_file():  # a pipe or a device would be read without end
+                failures[str(path)] = str(MediaError("this is no regular file", where=path, todo="Copy what it gives into a file, and name that"))
+                continue
             digest = file_digest(path)
         except OSError as error:
             failures[str(path)] = str(MediaError("the file cannot be read", where=path, why=error.strerror, todo="Check the path"))
@@ -125,6 +131,8 @@ def prepare(
     try:
         work.mkdir(parents=True, exist_ok=True)
         clips.mkdir(exist_ok=True)
+        for path in unfinished:
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise ResourceError("the corpus folder cannot be made", where=folder, why=error.strerror, todo="Choose a folder that can be written") from error
     workers = jobs if jobs is not None else os.cpu_count() or 1

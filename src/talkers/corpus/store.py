@@ -144,6 +144,18 @@ def rate_of(text: object) -> Fraction:
     return rate
 
 
+MOST_TEXT = 64_000_000  # bytes of a JSON file
+
+
+def _text_of(path: Path) -> str:
+    """Raises OSError; ValueError: it is no regular file, too long, or not UTF-8."""
+    if path.stat().st_size > MOST_TEXT:
+        raise ValueError("it is far too long")
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError("it is no regular file")
+    return path.read_text("utf-8")
+
+
 class Corpus:
     """A corpus on disk, opened for reading.
 
@@ -155,7 +167,7 @@ class Corpus:
         self.folder = Path(folder)
         path = self.folder / "corpus.json"
         try:
-            self.about: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            self.about: dict[str, Any] = json.loads(_text_of(path))
             version = self.about["format_version"]
             if not isinstance(version, int):
                 raise ValueError("its version is no number")
@@ -267,7 +279,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ArtefactError: it cannot be read, or is none.
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(_text_of(path))
         if not isinstance(content, dict):
             raise ValueError("it holds no object")
         return content

@@ -66,7 +66,7 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
     """Open a media file for reading.
 
     Raises:
-        MediaError: no such file, a folder, an empty file, or not a media file.
+        MediaError: no such file, a folder, a pipe or device, an empty file, or not a media file.
     """
     path = Path(path)
     try:
@@ -77,6 +77,8 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
         raise MediaError("there is no such file", where=path, todo="Check the path")
     if path.is_dir():
         raise MediaError("this is a folder, not a media file", where=path, todo=f"Name the files in it, for example {path}/*.mp4")
+    if not path.is_file():  # a pipe or a device would be read without end
+        raise MediaError("this is no regular file", where=path, todo="Copy what it gives into a file, and name that")
     if path.stat().st_size == 0:
         raise MediaError("the file is empty", where=path, todo="Copy or record it again")
     try:

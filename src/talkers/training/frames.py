@@ -94,12 +94,17 @@ class FrameStore:
                 with temporary.open("r+b") as out:  # a full disk is noticed now, not as a crash while writing
                     os.posix_fallocate(out.fileno(), 0, temporary.stat().st_size)
                 for done, clip in enumerate(corpus.clips):
-                    index = self.start[clip.name]
-                    for frame in decode_frames(corpus.folder / "clips" / f"{clip.name}.mp4"):
-                        store[index] = frame
+                    index, end, source = self.start[clip.name], self.start[clip.name] + clip.frames, corpus.folder / "clips" / f"{clip.name}.mp4"
+                    for frame in decode_frames(source):
+                        if frame.shape != shape[1:]:
+                            what = f"the frames of clip {clip.name} have {frame.shape[1]} x {frame.shape[0]} px, not {corpus.size} x {corpus.size}"
+                            raise ArtefactError(what, where=source, todo="Prepare the footage again")
                         index += 1
-                    if index != self.start[clip.name] + clip.frames:
-                        raise ArtefactError(f"clip {clip.name} does not have its {clip.frames} frames", where=corpus.folder, todo="Prepare the footage again")
+                        if index > end:  # however many more there are
+                            break
+                        store[index - 1] = frame
+                    if index != end:
+                        raise ArtefactError(f"clip {clip.name} does not have its {clip.frames} frames", where=source, todo="Prepare the footage again")
                     progress("unpacking frames", done + 1, len(corpus.clips))
                 store.flush()
                 del store
