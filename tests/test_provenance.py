@@ -224,6 +224,20 @@ def test_a_damaged_manifest_is_no_missing_one(plain: Path, signed: Path, tmp_pat
         assert read_manifest(damaged).state == "none", other[:8]
 
 
+def test_foreign_manifests_are_of_any_shape(plain: Path, tmp_path: Path) -> None:
+    import c2pa
+
+    for k, data in enumerate((["a"], {"sha256": ["a"]}, "a", 1)):
+        created = {"action": "c2pa.created", "digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"}
+        assertions = [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}, {"label": "org.talkers.avatar", "data": data}]
+        manifest = {"claim_generator_info": [{"name": "foreign"}], "assertions": assertions}
+        with c2pa.Context() as context:
+            c2pa.Builder(manifest, context).sign_file(plain, tmp_path / f"{k}.mp4", Signer()._signer)
+        told = read_manifest(tmp_path / f"{k}.mp4")
+        assert told.made_by.startswith("foreign"), data
+        assert not told.by_machine
+
+
 @pytest.mark.parametrize("kept", ["key.pem", "certificate.pem"])
 def test_half_an_identity_is_kept(kept: str, identity: Path) -> None:
     lost = {"key.pem": "certificate.pem", "certificate.pem": "key.pem"}[kept]

@@ -197,8 +197,8 @@ def read_manifest(path: Path) -> Manifest:
             return Manifest("none")
         return Manifest("invalid", problems=(reason(error),))
     manifest = said.get("manifests", {}).get(said.get("active_manifest"), {})
-    told = {a.get("label", ""): a.get("data") or {} for a in manifest.get("assertions", []) if isinstance(a, dict)}
-    actions = [a for label, data in told.items() if label.startswith("c2pa.actions") for a in data.get("actions", [])]
+    told = {a["label"]: a["data"] for a in manifest.get("assertions", []) if isinstance(a.get("data"), dict)}  # foreign ones hold anything
+    actions = [a for label, data in told.items() if label.startswith("c2pa.actions") for a in data.get("actions", [])]  # c2pa has looked at these
     maker = (manifest.get("claim_generator_info") or [{}])[0]
     issues = tuple(s.get("code", "") for s in said.get("validation_status") or [] if s.get("code") != "signingCredential.untrusted")
     return Manifest(
