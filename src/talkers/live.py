@@ -74,9 +74,10 @@ class Live:
         latents, head = self._motion.push(features)
         if not len(latents):
             return latents
-        asked = head if self._measured else self.asked.head.obeyed(first, head)
+        if self._measured:  # what the model makes of a given head is told as it is, as `Avatar.latents` does
+            return self._space.articulate(latents, self.asked.manner, self.look, head)
         moving = torch.tensor([self._activity.share((first + k + 0.5) / float(self.avatar.frame_rate)) for k in range(len(latents))])
-        return self._space.articulate(latents, self.asked.manner, self.look, asked, moving=moving[:, None])
+        return self._space.articulate(latents, self.asked.manner, self.look, self.asked.head.obeyed(first, head), moving=moving[:, None])
 
     def _frames(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
         for part in torch.split(latents, LARGEST_BATCH) if len(latents) else ():
