@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from hashlib import sha256
 from itertools import count, islice
@@ -20,7 +20,7 @@ from talkers.corpus.prepare import footage_files
 from talkers.errors import FaceError, MediaError
 from talkers.evaluation.judges import Judged, load_judges
 from talkers.evaluation.records import SHOWN, Outcome, about_run, finish, judges_key, run, show, threads_each, work_folder, write_record
-from talkers.evaluation.watched import watch
+from talkers.evaluation.watched import Watched, watch
 from talkers.experts.load import RATE, SAMPLES_A_FRAME
 from talkers.experts.words import sentence_of_name
 from talkers.media import AUDIO_RATE, audio_blocks, decode_frames, probe
@@ -56,7 +56,9 @@ def lockstep(made_path: str, real_path: str, notes: list[str]) -> Iterator[tuple
                 if not begin:
                     notes.append(f"the made one is {made.shape[2]}x{made.shape[1]}, the real one {width}x{height}; it is scaled to that")
                 made = np.stack([np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.LANCZOS)) for f in made])
+            del pieces
             yield begin, made, real
+            del made, real
         if frames < LONGEST_PIECE:
             break
     totals = [total + sum(1 for _ in film) for total, film in zip(totals, films, strict=True)]
@@ -84,7 +86,10 @@ def score_pair(made_path: str, real_path: str, experts: Path | None, path: str, 
     heard = in_pieces(audio_blocks(sounds[0]), count(0, LONGEST_PIECE * SAMPLES_A_FRAME))
     parts: dict[str, list[tuple[int, Judged]]] = {}
     unseen, curves, seen = None, None, list[NDArray[np.bool_]]()
-    for begin, made_frames, real_frames in lockstep(made_path, real_path, notes):
+
+    def take(begin: int, made_frames: Frames, real_frames: Frames) -> None:
+        """Score a piece; what it takes is given back before the next one is read."""
+        nonlocal unseen, curves
         frames, made = len(made_frames), watch(made_frames, 0.0)
         samples = next(heard)[: frames * SAMPLES_A_FRAME]
         speech = said[begin : begin + frames]
@@ -95,15 +100,25 @@ def score_pair(made_path: str, real_path: str, experts: Path | None, path: str, 
         except FaceError as error:
             unseen = unseen or error
             notes.append(f"the real one from {begin / RATE:.1f} to {(begin + frames) / RATE:.1f} s: {error.what}; left out")
-            continue
+            return
         phones = judges.said_when(samples, sentence)
-        still = np.repeat(real_frames.mean(0, dtype=np.float64).round().astype(np.uint8)[None], frames, 0)
-        before = np.concatenate([real_frames[:1], real_frames[:-1]])
-        columns = {"pairs": made, "controls.real": real, "controls.mean_frame": watch(still, 0.0), "controls.previous_frame": watch(before, 0.0)}
+
+        def still() -> Frames:
+            return np.repeat(real_frames.mean(0, dtype=np.float64).round().astype(np.uint8)[None], frames, 0)
+
+        def before() -> Frames:
+            return np.concatenate([real_frames[:1], real_frames[:-1]])
+
+        columns: dict[str, Callable[[], Watched]] = {"pairs": lambda: made, "controls.real": lambda: real, "controls.mean_frame": lambda: watch(still(), 0.0),
+                   "controls.previous_frame": lambda: watch(before(), 0.0)}  # fmt: skip
         for variant, shows in columns.items():
-            parts.setdefault(variant, []).append((frames, judges.judge(shows, real, samples, speech, sentence, phones)))
+            parts.setdefault(variant, []).append((frames, judges.judge(shows(), real, samples, speech, sentence, phones)))
         if shown and curves is None:
             curves = show(Path(path).with_suffix(""), {"real": real, "made": made}, samples)
+
+    for piece in lockstep(made_path, real_path, notes):
+        take(*piece)
+        del piece
     if unseen is not None and not parts:
         raise unseen
     found = np.concatenate(seen)
