@@ -52,6 +52,8 @@ def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None
     state = out / "training"
     begun, wanted = state / "recipe.json", {**recipes.to_dict(recipe), "data": corpus.digest()}
     if begun.exists():
+        for unfinished in out.glob(".*.partial*"):  # of one that was killed while it wrote the avatar
+            unfinished.unlink(missing_ok=True)
         if not resume:
             raise UsageError("a training has begun here", where=out, todo="Add --resume to go on with it, or choose another folder")
         known = read_json(begun)
