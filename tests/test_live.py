@@ -113,6 +113,14 @@ def test_the_mouth_follows_a_stream(tiny_avatar: Avatar) -> None:
     assert abs(int(np.argmax(offsets)) - 5) <= 1
 
 
+def test_the_mouth_rests_when_a_stream_falls_silent(tiny_avatar: Avatar) -> None:
+    acts = speaker.perform(150, 77)
+    sound = np.concatenate([speaker.voice(acts.opening, 150), np.zeros(48_000, np.float32)])
+    sound += 0.001 * np.random.default_rng(0).standard_normal(len(sound)).astype(np.float32)
+    seen = opening_of(np.stack(list(tiny_avatar.stream(cut(sound, (800,)), controls=Controls(blinks=0)))))
+    assert np.ptp(seen[160:]) <= 0.05 * np.ptp(seen[:150])
+
+
 def test_the_listener_tells_what_the_encoder_tells(tiny_avatar: Avatar) -> None:
     assert tiny_avatar.listener is not None
     sound = speaker.voice(speaker.perform(75, 78).opening, 75)

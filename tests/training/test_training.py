@@ -26,7 +26,7 @@ from talkers.training.motion_data import MotionData, WindowDataset, fit_readout,
 from talkers.training.motion_stage import Experts
 from talkers.training.progress import Pace, learning_rate, parse_duration
 from talkers.training.progress import quiet as quiet_report
-from talkers.training.train import train
+from talkers.training.train import start_folder, train
 
 
 def test_the_tiny_recipe_learns_the_speaker(tiny_avatar: Avatar) -> None:
@@ -286,3 +286,13 @@ def test_experts_may_be_losses(corpus: Corpus) -> None:
     assert made.grad is not None
     assert made.grad.abs().sum() > 0
     assert not [p for p in experts.parameters() if p.requires_grad]
+
+
+def test_what_a_killed_writing_of_an_avatar_left_is_removed(corpus: Corpus, tmp_path: Path) -> None:
+    out = tmp_path / "avatar"
+    start_folder(out, tiny(), corpus, None, False)
+    (out / ".0123abcd.partial.safetensors").write_bytes(b"half")
+    with pytest.raises(UsageError, match="has begun"):
+        start_folder(out, tiny(), corpus, None, False)
+    start_folder(out, tiny(), corpus, None, True)
+    assert [p.name for p in out.iterdir()] == ["training"]
