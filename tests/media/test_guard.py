@@ -33,7 +33,8 @@ def test_the_file_that_ends_a_decoder_does_so() -> None:
     if subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode >= 0:
         pytest.skip("this version of FFmpeg survives the file")
     with pytest.raises(MediaError, match="ends the decoder"):
-        read_audio(CRASH)
+        for _ in range(10):  # it spoils what is kept in memory: the first reading may come to its end, the next one does not
+            read_audio(CRASH)
 
 
 def test_a_verb_tells_of_it_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,8 @@ from torch import Tensor
 from talkers.motion.model import at_frames
 from talkers.motion.space import HEAD, Adjust, MotionModel
 
-WINDOW = 64  # frames heard at once
-HOP = 2  # frames that are settled together
+WINDOW = 48  # frames heard at once
+HOP = 1  # frames that are settled together
 AHEAD = 4  # frames of speech after them that are heard before they are settled
 TRUST = 0.7  # in the newest window, which heard most, against the one before: takes the trembling out of the seams
 
