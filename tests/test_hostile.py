@@ -335,7 +335,7 @@ for name, use in USES.items():
     for line in done.stdout.splitlines():
         name, use, memory, seconds, told[name, use] = line.split("\t")
         assert float(memory) <= 300, line
-        assert float(seconds) <= 2, line
+        assert float(seconds) <= (4 if name == "deep" else 2), line  # "deep" is the largest picture that is not refused: it is read
     assert len(told) == 3 * len(files)
     assert "the sound begins 360000 s after the picture" in told["late", "sound"]
     assert "1 samples a second" in told["slow", "sound"]
