@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from talkers.motion.flow import frame_noise
 from talkers.motion.head import HeadCurve
 from talkers.motion.model import at_frames
 from talkers.recipes import SamplerTraining
-from talkers.talk import rebatch, resample
+from talkers.talk import lookahead, rebatch, resample
 from talkers.training.progress import Pace
 from talkers.training.sampler_stage import FlowModule
 
@@ -225,6 +226,24 @@ def test_rebatch_keeps_order_and_grows() -> None:
     batches = list(rebatch(rows.split(13), 8))
     assert torch.equal(torch.cat(batches), rows)
     assert [len(b) for b in batches[:4]] == [1, 2, 4, 8]
+
+
+def test_lookahead_keeps_order_tells_errors_and_stops() -> None:
+    assert list(lookahead(iter(range(100)), 4)) == list(range(100))
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for k in range(1000):
+            made.append(k)
+            yield k
+        raise ValueError("at the end")
+
+    ahead = lookahead(items(), 4)
+    assert next(ahead) == 0
+    ahead.close()
+    assert len(made) <= 8  # it did not run on
+    with pytest.raises(ValueError, match="at the end"):
+        list(lookahead(items(), 4))
 
 
 def curve(controls: Controls, seed: int = 0) -> HeadCurve:

@@ -302,5 +302,6 @@ def test_what_a_killed_writing_of_an_avatar_left_is_removed(corpus: Corpus, tmp_
     (out / ".0123abcd.partial.safetensors").write_bytes(b"half")
     with pytest.raises(UsageError, match="has begun"):
         start_folder(out, tiny(), corpus, None, False)
+    assert len(list(out.iterdir())) == 2  # whoever is refused changes nothing
     start_folder(out, tiny(), corpus, None, True)
     assert [p.name for p in out.iterdir()] == ["training"]

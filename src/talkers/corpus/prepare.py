@@ -23,6 +23,7 @@ from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, 
 from talkers.face.analysis import Analysis, file_digest
 from talkers.face.crop import Crop, choose_crop, face_height
 from talkers.media import VIDEO_SUFFIXES
+from talkers.media.encode import unfinished
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,6 @@ def footage_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 
 LONGEST_TRANSCRIPT = 5_000  # characters
-UNFINISHED = f".{'[0-9a-f]' * 8}.partial*"  # names of files that are being written, see `atomic`
 
 
 def _unique_names(files: Sequence[Path], taken: set[str]) -> dict[Path, str]:
@@ -109,8 +109,8 @@ def prepare(
         raise ArtefactError(
             f"this corpus has {existing.size} px at {existing.rate} fps, not {size} px at {rate} fps", where=folder, todo="Choose another folder"
         )
-    unfinished = [*folder.glob(UNFINISHED), *folder.glob(f"clips/{UNFINISHED}")]  # a preparation that was killed cannot tidy up
-    known_names = {".work", "clips", "frames.parquet", *(p.name for p in unfinished)}
+    left = [*unfinished(folder), *unfinished(folder / "clips")]
+    known_names = {".work", "clips", "frames.parquet", *(p.name for p in left)}
     if existing is None and folder.is_dir() and any(p.name not in known_names for p in folder.iterdir()):
         raise ArtefactError("this folder is not empty and is no corpus", where=folder, todo="Choose a new folder")
     files, failures, remarks = footage_files(paths), {}, []
@@ -131,7 +131,7 @@ def prepare(
     try:
         work.mkdir(parents=True, exist_ok=True)
         clips.mkdir(exist_ok=True)
-        for path in unfinished:
+        for path in left:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise ResourceError("the corpus folder cannot be made", where=folder, why=error.strerror, todo="Choose a folder that can be written") from error

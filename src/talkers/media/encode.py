@@ -32,6 +32,14 @@ def _umask() -> int:
     return current
 
 
+UNFINISHED = f".{'[0-9a-f]' * 8}.partial*"  # names that `atomic` gives
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """What writers that were killed left in a folder: they could not tidy up."""
+    return sorted(folder.glob(UNFINISHED))
+
+
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it on success and removed on any failure or interrupt."""

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from talkers.bundle import avatar_folder, read_weights
 from talkers.errors import ArtefactError, reason
+from talkers.media.encode import unfinished
 from talkers.training.checkpoint import REMEDY, SafetensorsCheckpointIO, reached
 from talkers.training.progress import MetricsLog, Pace, Report, learning_rate
 
@@ -167,8 +168,8 @@ def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train:
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
     on_gpu = torch.cuda.is_available()
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        for unfinished in folder.glob(".*.partial*"):  # a training that was killed cannot tidy up
-            unfinished.unlink(missing_ok=True)
+        for left in unfinished(folder):
+            left.unlink(missing_ok=True)
     resume = latest_checkpoint(folder, stage)
     if resume is not None:
         weights, pace.seen, pace.spent = reached(resume)

@@ -23,6 +23,7 @@ from talkers.errors import ArtefactError, ResourceError, UsageError
 from talkers.face.landmarks import mouth_opening
 from talkers.face.regions import region_boxes, region_figures
 from talkers.media import write_png
+from talkers.media.encode import UNFINISHED, unfinished
 from talkers.montage import montage
 from talkers.motion import HEAD, FlowMotion, Speech2Latent
 from talkers.recipes import Recipe
@@ -52,8 +53,6 @@ def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None
     state = out / "training"
     begun, wanted = state / "recipe.json", {**recipes.to_dict(recipe), "data": corpus.digest()}
     if begun.exists():
-        for unfinished in out.glob(".*.partial*"):  # of one that was killed while it wrote the avatar
-            unfinished.unlink(missing_ok=True)
         if not resume:
             raise UsageError("a training has begun here", where=out, todo="Add --resume to go on with it, or choose another folder")
         known = read_json(begun)
@@ -64,8 +63,10 @@ def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None
                 where=out,
                 todo="Use the same --recipe, --set and corpus, or choose another folder",
             )
+        for left in unfinished(out):
+            left.unlink(missing_ok=True)
         return state, budget or before
-    held = (p for p in out.rglob("*") if p.is_file() and ".partial" not in p.name)  # one killed at its very beginning holds nothing
+    held = (p for p in out.rglob("*") if p.is_file() and not p.match(UNFINISHED))  # one killed at its very beginning holds nothing
     if out.is_file() or next(held, None) is not None:
         raise ArtefactError("this is not an empty folder", where=out, todo="Choose a new folder for the avatar")
     try:
