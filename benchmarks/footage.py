@@ -1,10 +1,10 @@
 """How much footage does an avatar need, and how long should it be trained?
 
-    python benchmarks/footage.py CORPUS -o FOLDER [--minutes 1 3 6 12 18] [--frames 8000] [--recipe compact] [--set key=value ...]
+    python benchmarks/footage.py CORPUS -o FOLDER [--minutes 1 3 6 12 18] [--frames 16000] [--recipe compact] [--set key=value ...]
 
 Trains the recipe from nothing on so many minutes of the corpus (fewer are a part of more), each time with the same
 number of frames seen, and prints the figures of the finished avatars on the same held-out clips, with the codec's figures
-after every validation on the way. Interrupted, it goes on where it was.
+after every validation on the way, and what the judges say of the clips that it speaks. Interrupted, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import dataclasses
 import json
 from pathlib import Path
 
+from ablations import scores
 from talkers.corpus import Corpus
 from talkers.recipes import recipe_named, with_settings
+from talkers.training.frames import held_out
 from talkers.training.run import machine
 from talkers.training.train import train
 
@@ -33,11 +35,11 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, nargs="*", default=[1, 3, 6, 12, 18])
-    parser.add_argument("--frames", type=int, default=8_000)
+    parser.add_argument("--frames", type=int, default=16_000)
     parser.add_argument("--recipe", default="compact")
     parser.add_argument("--set", nargs="*", default=[], dest="settings")
     options = parser.parse_args()
-    table = {}
+    table, corpus = {}, Corpus(options.corpus)
     for minutes in options.minutes:
         recipe = with_settings(recipe_named(options.recipe), options.settings)
         training = dataclasses.replace(recipe.codec_training, frames=options.frames)
@@ -45,12 +47,17 @@ def main() -> None:
         sampler = dataclasses.replace(recipe.sampler_training, frames=0)
         recipe = dataclasses.replace(recipe, minutes=minutes, codec_training=training, listener_training=listener, sampler_training=sampler)
         folder = options.output / f"{minutes:g}-minutes"
-        avatar = train(Corpus(options.corpus), folder, recipe, resume=(folder / "training").exists(), command="benchmarks/footage.py")
+        avatar = train(corpus, folder, recipe, resume=(folder / "training").exists(), command="benchmarks/footage.py")
         assert avatar is not None
-        table[f"{minutes:g} minutes"] = {"metrics": avatar.about["metrics"], "training": avatar.about["training"], "on_the_way": on_the_way(folder)}
-        print(json.dumps({f"{minutes:g} minutes": table[f"{minutes:g} minutes"]["metrics"]}), flush=True)
-    report = {"machine": machine(), "recipe": options.recipe, "settings": options.settings, "frames": options.frames, "footage": table}
-    (options.output / "footage.json").write_text(json.dumps(report, indent=1) + "\n")
+        row = table[f"{minutes:g} minutes"] = {
+            "metrics": avatar.about["metrics"],
+            "spoken": scores(avatar, corpus, held_out(corpus.names)[:8], "regressor"),
+            "training": avatar.about["training"],
+            "on_the_way": on_the_way(folder),
+        }
+        print(json.dumps({f"{minutes:g} minutes": {"metrics": row["metrics"], "spoken": row["spoken"]}}), flush=True)
+        report = {"machine": machine(), "recipe": options.recipe, "settings": options.settings, "frames": options.frames, "footage": table}
+        (options.output / "footage.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
