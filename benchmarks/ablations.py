@@ -24,12 +24,12 @@ from talkers.evaluation.variants import Mover, features_at_frames
 from talkers.evaluation.watched import watch
 from talkers.experts.words import sentence_of_name
 from talkers.face.regions import region_boxes, region_figures
+from talkers.hardware import machine
 from talkers.recipes import Recipe, with_settings
 from talkers.training.frames import FrameStore, held_out, training_clips
 from talkers.training.motion_data import MotionData, frame_latents, head_values
 from talkers.training.motion_stage import train_motion
 from talkers.training.progress import quiet
-from talkers.training.run import machine
 from talkers.training.sampler_stage import train_sampler
 
 VARIANTS: dict[str, list[str]] = {

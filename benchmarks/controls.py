@@ -28,10 +28,10 @@ from talkers.evaluation.watched import Watched, watch
 from talkers.experts import load_expert
 from talkers.experts.words import sentence_of_name, word_error_rate
 from talkers.face.landmarks import BLENDSHAPES
+from talkers.hardware import machine
 from talkers.media import AUDIO_RATE
 from talkers.speech import loudness, speech_activity
 from talkers.training.frames import held_out
-from talkers.training.run import machine
 from talkers.training.voices import generator, wordless
 
 BROWS = [k for k, name in enumerate(BLENDSHAPES) if name.startswith("brow")]

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from ablations import scores
 from talkers.corpus import Corpus
+from talkers.hardware import machine
 from talkers.recipes import recipe_named, with_settings
 from talkers.training.frames import held_out
-from talkers.training.run import machine
 from talkers.training.train import train
 
 

@@ -57,11 +57,12 @@ with atheris.instrument_imports(include=["talkers"]) if guided else nullcontext(
     from talkers.errors import TalkersError
     from talkers.experts.words import frame_labels, read_alignment
     from talkers.face.landmarks import BLENDSHAPES
+    from talkers.hardware import machine
     from talkers.motion import FlowMotion, Speech2Latent
     from talkers.recipes import Recipe, from_dict, tiny, to_dict, with_settings
     from talkers.speech import Listener
     from talkers.training.checkpoint import SafetensorsCheckpointIO
-    from talkers.training.run import begin_with, machine
+    from talkers.training.run import begin_with
     from talkers.training.train import begun_with, spent_on, start_folder
 
 SLOW = 2.0  # seconds of CPU time that an input may take

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from talkers.hardware import machine
 from talkers.training.checkpoint import SafetensorsCheckpointIO
-from talkers.training.run import latest_checkpoint, machine
+from talkers.training.run import latest_checkpoint
 
 STAGES = ("codec", "motion")
 SAVED = 10  # steps between checkpoints

@@ -23,8 +23,8 @@ import soundfile
 
 from talkers import Avatar
 from talkers.corpus.store import rate_of
+from talkers.hardware import machine
 from talkers.media import audio_duration, decode_frames
-from talkers.training.run import machine
 
 RATES = [Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50), Fraction(60)]
 HERTZ = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)

@@ -26,8 +26,8 @@ import soundfile
 from numpy.typing import NDArray
 
 import talkers
+from talkers.hardware import machine
 from talkers.media import VideoWriter, audio_blocks, decode_frames, read_audio
-from talkers.training.run import machine
 
 HELLO = Path(talkers.__file__).parent / "avatars" / "hello.flac"
 STREAM = """

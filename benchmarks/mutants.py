@@ -26,8 +26,8 @@ import av
 import numpy as np
 
 from talkers.errors import TalkersError
+from talkers.hardware import machine
 from talkers.media import audio_blocks, decode_frames, probe
-from talkers.training.run import machine
 
 LIMIT = 10.0  # seconds for all uses of a mutant
 

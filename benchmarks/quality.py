@@ -23,8 +23,8 @@ from talkers.codec import from_frames, shared_noise, to_frames
 from talkers.corpus import Corpus
 from talkers.evaluation.motion import background, flicker
 from talkers.face.regions import region_boxes, region_figures
+from talkers.hardware import machine
 from talkers.training.frames import FrameStore, held_out
-from talkers.training.run import machine
 
 Frames = NDArray[np.uint8]
 BATCH = 8

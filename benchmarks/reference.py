@@ -25,10 +25,10 @@ from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_fr
 from talkers.codec.appearance import AppearanceConfig
 from talkers.corpus import Corpus
 from talkers.face.regions import region_boxes, region_figures
+from talkers.hardware import machine
 from talkers.recipes import CodecTraining, Recipe, compact, with_settings
 from talkers.training.codec_stage import train_codec
 from talkers.training.frames import held_out
-from talkers.training.run import machine
 
 STEPS = (1, 4, 20, 100)
 

@@ -26,10 +26,10 @@ from talkers.corpus import Corpus
 from talkers.evaluation.watched import watch
 from talkers.experts import load_expert
 from talkers.experts.words import sentence_of_name, word_error_rate
+from talkers.hardware import machine
 from talkers.media import AUDIO_RATE, audio_blocks
 from talkers.speech import loudness, speech_activity
 from talkers.training.frames import held_out
-from talkers.training.run import machine
 from talkers.voice import load_voice
 
 Heard = tuple[str, NDArray[np.float32], tuple[str, ...] | None]  # voice, float32 [n] at 16 kHz, the six words

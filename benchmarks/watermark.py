@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import gumbel_r
 
+from talkers.hardware import machine
 from talkers.media import VideoWriter, decode_frames
-from talkers.training.run import machine
 from talkers.watermark import THRESHOLD, find, marked
 
 Frames = NDArray[np.uint8]

@@ -14,12 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import speaker
-from controls import BROWS, gaze_of
 from talkers import Avatar, Controls
 from talkers.bundle import FORMAT_VERSION
 from talkers.corpus import Corpus
-from talkers.errors import ArtefactError, FaceError, MediaError, MissingComponent, ResourceError, UsageError
-from talkers.evaluation.watched import Watched, watch
+from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, UsageError
 from talkers.media import decode_frames, probe, read_audio
 
 
@@ -258,24 +256,6 @@ def test_the_mouth_moves_as_far_as_asked(tiny_avatar: Avatar) -> None:
     for wrong in ({"expression": 5.0}, {"gaze": (2.0, 0.0)}):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             Controls(**wrong)  # type: ignore[arg-type]
-
-
-def test_the_bundled_avatar_looks_and_raises_its_brows_as_asked(bundled: Avatar) -> None:
-    """Measured on the frames; the footage has little of either, so they move little."""
-    try:
-        assert bundled.speech_encoder
-    except MissingComponent as error:
-        pytest.skip(str(error))
-    sound = read_audio(bundled.folder.parent / "hello.flac")[:40_000]
-
-    def made(**asked: object) -> Watched:
-        return watch(np.stack(list(bundled.speak(sound, controls=Controls("still", blinks=0, **asked)))))  # type: ignore[arg-type]
-
-    left, right, up, down = (gaze_of(made(gaze=way).landmarks).mean(0) for way in ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)))
-    assert left[0] - right[0] > 0.006  # of the eye's width
-    assert up[1] - down[1] > 0.004
-    plain, strong = (made(expression=e, motion="sampler").blendshapes[:, BROWS].std(0).mean() for e in (0.0, 3.0))
-    assert strong > 1.05 * plain
 
 
 def test_a_batch_that_memory_does_not_hold_is_halved(tiny_avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:

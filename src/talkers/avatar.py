@@ -22,6 +22,7 @@ from talkers.bundle import BUNDLED, avatar_folder, digest, read_about, read_weig
 from talkers.codec import DiffusionAutoencoder, GraphedDecoder, from_frames, shared_noise, to_frames
 from talkers.controls import Controls
 from talkers.errors import ArtefactError, ResourceError, UsageError, out_of_memory, reason
+from talkers.hardware import bfloat16_pays
 from talkers.live import Live
 from talkers.media import VIDEO_SUFFIXES
 from talkers.motion import HEAD, FlowMotion, HeadCurve, Look, Manner, MotionModel, Speech2Latent
@@ -331,19 +332,12 @@ def _noise(size: int, seed: int, device: torch.device) -> Tensor:
 
 
 def _ready(codec: DiffusionAutoencoder, device: torch.device) -> DiffusionAutoencoder:
-    """Put a codec where and in the precision in which it is fastest: bfloat16 where the hardware multiplies it."""
+    """Put a codec where and in the precision in which it is fastest."""
     codec = codec.eval().requires_grad_(False).to(device)
     exact = deepcopy(codec.unet.appearance), deepcopy(codec.encoder.components), codec.encoder.state_dict().get("centre")
-    fast = device.type == "cuda" or (device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16())
-    codec = codec.to(dtype=torch.bfloat16 if fast else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    codec = codec.to(dtype=torch.bfloat16 if bfloat16_pays(device) else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
     codec.unet.appearance, codec.encoder.components = exact[:2]  # a tenth of a pixel, a grey level: these need full precision
     if exact[2] is not None:
         codec.encoder.centre = exact[2]
     codec.reset_constants()
     return codec
-
-
-def _has_bf16() -> bool:
-    """Whether this CPU multiplies bfloat16 itself (AVX-512 BF16 or AMX); emulation is slower than float32."""
-    probe: Callable[[], bool] | None = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(probe()) if probe is not None else False

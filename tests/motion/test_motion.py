@@ -13,7 +13,9 @@ from talkers.errors import UsageError
 from talkers.motion import HEAD, Context, FlowConfig, FlowMotion, LatentSpace, Manner, Motion, MotionConfig, Speech2Latent, latent_stream
 from talkers.motion.flow import frame_noise
 from talkers.motion.head import HeadCurve
+from talkers.motion.live import LiveMotion
 from talkers.motion.model import at_frames
+from talkers.motion.space import Adjust
 from talkers.recipes import SamplerTraining
 from talkers.talk import lookahead, rebatch, resample
 from talkers.training.progress import Pace
@@ -203,6 +205,19 @@ def test_blocks_may_come_in_any_size(model: LatentSpace) -> None:
     outs = [torch.cat([a for a, _ in latent_stream(model, features.split(n), 50, 25, 300)]) for n in (1, 7, 100, 600)]
     for out in outs[1:]:
         assert torch.equal(out, outs[0])
+
+
+def test_heads_are_adjusted_once(model: LatentSpace) -> None:
+    """What was adjusted is not what the next window goes on from."""
+    features = torch.randn(500, 20)
+
+    def heads(adjust: Adjust | None) -> tuple[torch.Tensor, torch.Tensor]:
+        whole = torch.cat([h for _, h in latent_stream(model, [features], 50, 25, 250, adjust=adjust)])
+        live = LiveMotion(model, 50, 25, lambda first, count: torch.full((count, len(HEAD)), torch.nan), adjust)
+        return whole, live.push(features)[1]
+
+    for plain, turned in zip(heads(None), heads(lambda head: head - 1.5), strict=True):
+        assert torch.allclose(turned, plain - 1.5, atol=1e-4)
 
 
 def test_at_frames_interpolates() -> None:

@@ -88,7 +88,7 @@ def prepare(footage: Positional[tuple[Path, ...]], output: Out, size: int = 256,
 
 @app.command
 def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: Settings = (), budget: str | None = None, resume: bool = False, start: Path | None = None,
-          consent: str | None = None, licence: str | None = None, devices: str = "auto", strategy: str = "auto", precision: str = "bf16-mixed") -> None:  # fmt: skip
+          consent: str | None = None, licence: str | None = None, devices: str = "auto", strategy: str = "auto", precision: str = "auto") -> None:  # fmt: skip
     """Train an avatar from a corpus: the codec, then the motion model, then the listener.
 
     Args:
@@ -103,7 +103,7 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: S
         licence: Licence of the avatar, likewise.
         devices: Number of devices, or auto (all GPUs, else the CPU).
         strategy: Lightning's strategy for several devices: auto, ddp, fsdp, ...
-        precision: Lightning's precision: bf16-mixed, 32-true, ...
+        precision: Lightning's precision: bf16-mixed, 32-true, ..., or auto (bf16-mixed where the hardware is faster with it).
     """
     try:
         from talkers.training.train import train as run
@@ -113,7 +113,7 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: S
     from talkers.recipes import recipe_named, with_settings
     from talkers.training.progress import parse_duration
 
-    options: dict[str, Any] = {"precision": precision, "strategy": strategy}
+    options: dict[str, Any] = {"strategy": strategy} | ({"precision": precision} if precision != "auto" else {})
     if devices != "auto":
         if not devices.isdigit() or not int(devices):
             raise UsageError(f"'{devices}' is not a number of devices", todo="Use a number, or auto")

@@ -28,9 +28,9 @@ from talkers.evaluation.variants import variants
 from talkers.evaluation.watched import Watched, watch
 from talkers.experts.load import RATE
 from talkers.experts.words import sentence_of_name
+from talkers.hardware import machine
 from talkers.training.motion_data import head_values
 from talkers.training.progress import Report, quiet
-from talkers.training.run import machine
 
 SEEDED = ("codec", "speech", "speech_given_pose", "sampled", "sampled_given_pose", "live", "controls.per_frame_noise")  # variants made anew for every seed
 

@@ -26,11 +26,11 @@ from talkers.evaluation.report import write_report
 from talkers.evaluation.statistics import summary
 from talkers.evaluation.watched import Watched
 from talkers.experts.load import RATE, load_expert
+from talkers.hardware import machine
 from talkers.media import AUDIO_RATE, VideoWriter, write_png
 from talkers.media.encode import atomic
 from talkers.montage import montage
 from talkers.training.progress import Report
-from talkers.training.run import machine
 
 FORMAT_VERSION = 1
 RECORDS = 6  # version of the clips' records: raised when figures are computed otherwise, so that old ones are not taken

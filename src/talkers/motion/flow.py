@@ -149,10 +149,8 @@ class FlowMotion(LatentSpace):
                 without = self.velocity(x, t, goal, given, self.unheard.expand_as(heard), mask)
                 v = without + weight * (v - without)
             end = x + (1 - k / steps) * v  # where the flow would end
-            if adjust is not None:
-                heads = (adjust(self._heads(end)) - self.head_mean) / self.head_std
-                end = torch.cat([end[..., : self.config.shapes], heads], -1)
             begun = torch.lerp(x - k / steps * v, noise, given)
             x = torch.lerp(begun, torch.lerp(end, goal, given), (k + 1) / steps)
         x = x[:, before:]
-        return Motion(self._latents(x), self._heads(x), x)
+        heads = self._heads(x)  # adjusted when all is drawn: what is drawn next must not go on from what was adjusted, and be adjusted again
+        return Motion(self._latents(x), heads if adjust is None else adjust(heads), x)

@@ -24,10 +24,11 @@ from talkers.experts.load import RATE, Expert, build, save_expert, shifted, soun
 from talkers.experts.models import ExpertConfig, LipReader, SyncExpert
 from talkers.experts.mouths import Mouths, mouths_of
 from talkers.experts.words import CHANCE_WER, SLOTS, WORDS, frame_labels, read_alignment, sentence_of_name, word_error_rate
+from talkers.hardware import machine
 from talkers.media.encode import atomic
 from talkers.training.frames import PositionSampler, held_out
 from talkers.training.progress import Pace, Report, quiet
-from talkers.training.run import StageModule, fit, machine
+from talkers.training.run import StageModule, fit
 
 LETTERS = torch.tensor([word in SLOTS[3] for word in WORDS])
 NEIGHBOURS = 0.1  # share of a frame's match that the sounds one frame before and after get

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from talkers.bundle import avatar_folder, read_weights
 from talkers.errors import ArtefactError, reason
+from talkers.hardware import bfloat16_pays
 from talkers.media.encode import unfinished
 from talkers.training.checkpoint import REMEDY, SafetensorsCheckpointIO, reached
 from talkers.training.progress import MetricsLog, Pace, Report, learning_rate
@@ -108,12 +108,6 @@ class StageModule(pl.LightningModule):
                 group["lr"] = learning_rate(self._pace[0].fraction, config.learning_rate, config.warmup, self.decays)
 
 
-def machine() -> str:
-    """What this runs on, for the record."""
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, torch {torch.__version__}{gpu}"
-
-
 def latest_checkpoint(folder: Path, stage: str) -> Path | None:
     """The newest complete checkpoint of a stage; they appear under their names only when they are complete."""
     found = sorted(folder.glob(f"{stage}-*.ckpt"))
@@ -186,7 +180,8 @@ def fit(module: pl.LightningModule, stage: str, folder: Path, pace: Pace, train:
         MetricsLog(folder / "metrics.jsonl", pace),
     ]
     callbacks.append(_Report(stage, pace, report))
-    options: dict[str, Any] = {"accelerator": "auto", "devices": "auto" if on_gpu else 1, "precision": "bf16-mixed"} | (trainer_options or {})
+    precision = "bf16-mixed" if bfloat16_pays(torch.device("cuda" if on_gpu else "cpu")) else "32-true"
+    options: dict[str, Any] = {"accelerator": "auto", "devices": "auto" if on_gpu else 1, "precision": precision} | (trainer_options or {})
     trainer = pl.Trainer(
         max_epochs=-1,
         callbacks=callbacks,

@@ -22,6 +22,7 @@ from talkers.corpus.store import read_json, write_json
 from talkers.errors import ArtefactError, ResourceError, UsageError
 from talkers.face.landmarks import mouth_opening
 from talkers.face.regions import region_boxes, region_figures
+from talkers.hardware import machine
 from talkers.media import write_png
 from talkers.media.encode import UNFINISHED, unfinished
 from talkers.montage import montage
@@ -36,7 +37,7 @@ from talkers.training.listener_stage import train_listener
 from talkers.training.motion_data import MotionData, head_values, speech_features
 from talkers.training.motion_stage import train_motion
 from talkers.training.progress import Report, quiet
-from talkers.training.run import latest_checkpoint, machine
+from talkers.training.run import latest_checkpoint
 from talkers.training.sampler_stage import train_sampler
 
 BLINK = HEAD.index("blink")

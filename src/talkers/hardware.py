@@ -1,0 +1,41 @@
+"""What this runs on, and which precision is fastest there."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+import torch
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's own name, as far as the system tells it."""
+    try:
+        rows = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+        told = {key.strip(): value.strip() for key, _, value in rows}
+    except OSError:
+        told = {}
+    return told.get("model name") or platform.processor() or platform.machine()
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """Whether convolutions are faster in bfloat16 than in float32.
+
+    On a GPU, on AMD's CPUs with AVX-512 BF16 (a U-Net 2.3 times as fast, measured) and on CPUs with AMX. On Intel's without AMX
+    it is no gain (0.7 times as fast, measured).
+    """
+    if device.type != "cpu":
+        return device.type == "cuda"
+    if torch.cpu._is_amx_tile_supported():
+        return True
+    return torch.cpu._is_avx512_bf16_supported() and "Intel" not in cpu_name()
+
+
+def machine() -> str:
+    """What this runs on, for the record."""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    unit = "AMX" if torch.cpu._is_amx_tile_supported() else torch.backends.cpu.get_cpu_capability()
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores of {cpu_name()} ({unit}), torch {torch.__version__}{gpu}"
