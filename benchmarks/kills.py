@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py CORPUS [--kills 100] [--seed 0] [-o kills.json]
 
-CORPUS is a small prepared corpus of 64 px. `talkers train` runs with the tiny recipe (codec and motion model, few frames) and is
+CORPUS is a small prepared corpus of 64 px. `talkers train` runs with the tiny recipe (all its stages, few frames) and is
 ended by SIGKILL: every second time at a random moment, every other time while it writes a checkpoint. After each kill the newest
 checkpoint of every stage must be complete, and no older than one that had been complete before. Every training that comes to its
 end is compared with one that was never killed: averaged weights, optimiser, random state and position of the last checkpoints. When it ends before the kills are used up, another one begins. Last, the disk is full in the middle of a training.
@@ -28,12 +28,16 @@ from talkers.hardware import machine
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.run import latest_checkpoint
 
-STAGES = ("codec", "motion")
+STAGES = ("codec", "motion", "sampler", "listener")
 SAVED = 10  # steps between checkpoints
 SETTINGS = (
     "codec.unet.channels=8", "codec.encoder.channels=8", "codec_training.batch=4", "codec_training.frames=600", f"codec_training.save_every={4 * SAVED}",
     "codec_training.validate_every=100000", "motion_training.frames=30000", "motion_training.window=50", "motion_training.batch=4",
-    f"motion_training.save_every={200 * SAVED}", "motion_training.validate_every=10000000", "sampler_training.frames=0", "listener_training.frames=0",
+    f"motion_training.save_every={200 * SAVED}", "motion_training.validate_every=10000000",
+    "sampler_training.frames=15000", "sampler_training.window=50", "sampler_training.batch=4",
+    f"sampler_training.save_every={200 * SAVED}", "sampler_training.validate_every=10000000",
+    "listener_training.frames=8000", "listener_training.window=50", "listener_training.batch=4",
+    f"listener_training.save_every={200 * SAVED}", "listener_training.validate_every=10000000",
 )  # fmt: skip
 LEFT_OUT = (
     "/callbacks/Pace/spent",  # a clock
@@ -45,7 +49,22 @@ LEFT_OUT = (
 
 def command(corpus: Path, out: Path) -> list[str]:
     again = ["--resume"] if (out / "training" / "recipe.json").exists() else []
-    return [sys.executable, "-m", "talkers", "train", str(corpus), "-o", str(out), "--recipe", "tiny", "--set", *SETTINGS, *again]
+    return [
+        sys.executable,
+        "-m",
+        "talkers",
+        "train",
+        str(corpus),
+        "-o",
+        str(out),
+        "--recipe",
+        "tiny",
+        "--consent",
+        "nobody is shown",
+        "--set",
+        *SETTINGS,
+        *again,
+    ]
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,8 +4,9 @@
 
 Speech is the bundled sentence, again and again. Footage is the videos named, one after the other, again and again, as one file
 (without any, the verbs that need some are left out); `evaluate` prepares it and scores the bundled avatar on two of its clips, `pairs`
-compares it with itself. Every verb runs in a fresh process;
-what it and its children hold is read twice a second (proportional set sizes: shared pages count once) in MB.
+compares it with itself. Every verb runs in a fresh process. Of it and of each of its children the most that it ever held (VmHWM,
+which no reading misses) is read twice a second; given are MB of all that lived at one time, pages that they share counted in each.
+Exit code 1 when the longest needs more than 50 MB more than the shortest.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import talkers
 from talkers.hardware import machine
 from talkers.media import VideoWriter, audio_blocks, decode_frames, read_audio
 
+MOST = 50  # MB that a longer input may need more
 HELLO = Path(talkers.__file__).parent / "avatars" / "hello.flac"
 STREAM = """
 import sys, talkers
@@ -38,13 +40,13 @@ made = sum(1 for _ in talkers.Avatar.load().stream(audio_blocks(sys.argv[1])))
 
 
 def held(pid: int) -> float:
-    """MB of a process and those below it."""
+    """MB that a process and those below it held at most, each at its own time."""
     total, waiting = 0, [pid]
     while waiting:
         one = waiting.pop()
         try:
-            lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
-            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            lines = Path(f"/proc/{one}/status").read_text().splitlines()
+            total += next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
             for task in Path(f"/proc/{one}/task").iterdir():
                 waiting += [int(child) for child in (task / "children").read_text().split()]
         except (OSError, StopIteration):
@@ -130,6 +132,9 @@ def main() -> None:
     print(json.dumps(report, indent=1))
     if options.output:
         options.output.write_text(json.dumps(report, indent=1) + "\n")
+    shortest, longest = (f"{end(options.seconds):g} s" for end in (min, max))
+    if grown := [f"{verb} by {by[longest] - by[shortest]:g} MB" for verb, by in peaks.items() if by[longest] - by[shortest] > MOST]:
+        sys.exit(f"memory grows: {', '.join(grown)}")
 
 
 if __name__ == "__main__":

@@ -4,37 +4,38 @@
 
 Each length is spoken by a fresh process, as a user's command would be: import, model load, speech features, motion,
 decoding, encoding and muxing all count. The stream is fed as if the speech were being said. The baseline is one frame of the `dae_talker` recipe's codec at 20 DDIM steps
-with random weights (timing does not depend on them).
+with random weights (timing does not depend on them); likewise one pass of `compact` and `compact_512`, in batches of 8.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-import os
-import platform
 import time
 from pathlib import Path
 
 import torch
 
+from talkers.codec import DiffusionAutoencoder, shared_noise
 from talkers.evaluation.speed import measure_speed, measure_stream
+from talkers.hardware import bfloat16_pays, machine
+from talkers.recipes import Recipe, compact, compact_512, dae_talker
 
 
-def baseline(steps: int, frames: int) -> float:
-    """Seconds a frame of the paper's codec in bfloat16, model only."""
-    from talkers.codec import DiffusionAutoencoder, shared_noise
-    from talkers.recipes import dae_talker
-
-    config = dataclasses.replace(dae_talker().codec)
-    codec = DiffusionAutoencoder(config).eval().to(torch.bfloat16)
+def decoding(recipe: Recipe, steps: int, batch: int, batches: int) -> float:
+    """Seconds a frame of a recipe's codec with random weights, model only."""
+    codec = DiffusionAutoencoder(recipe.codec).eval()
+    codec = codec.to(torch.bfloat16 if bfloat16_pays(torch.device("cpu")) else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if codec.unet.appearance is not None:
+        codec.unet.appearance.float()
     codec.reset_constants()
+    latents, noise = torch.randn(batch, recipe.codec.latent), shared_noise(recipe.codec.size, 0)
     with torch.inference_mode():
-        codec.decode(torch.randn(1, 512), shared_noise(256, 0), 1)
+        codec.decode(latents, noise, 1)
         begin = time.perf_counter()
-        codec.decode(torch.randn(frames, 512), shared_noise(256, 0), steps)
-    return (time.perf_counter() - begin) / frames
+        for _ in range(batches):
+            codec.decode(latents, noise, steps)
+    return (time.perf_counter() - begin) / batch / batches
 
 
 def rounded(figures: dict[str, float]) -> dict[str, float]:
@@ -46,11 +47,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs="*", default=[10, 30, 60, 600])
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    report: dict[str, object] = {
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
-    }
-    slow = baseline(20, 1)
-    report["dae_talker_20_steps_fps"] = round(1 / slow, 4)
+    slow = decoding(dae_talker(), 20, 1, 1)
+    report: dict[str, object] = {"machine": machine(), "dae_talker_20_steps_fps": round(1 / slow, 4)}
+    report["decoding_ms"] = {r.name: round(1000 * decoding(r, 1, 8, 4), 1) for r in (compact(), compact_512())}
     for seconds in options.seconds:
         got = measure_speed("default", seconds)
         report[f"speak_{seconds:g}s"] = rounded(got) | {"times_the_baseline": round(got["fps"] * slow)}

@@ -1,12 +1,13 @@
 """Do other voices drive an avatar as its own does? Lip reading, sync and articulation of what it says, by whom it hears.
 
-    python benchmarks/voices.py CORPUS [FOLDER ...] [--avatar default] [--clips 10] [--motion regressor] [-o voices.json]
+    python benchmarks/voices.py CORPUS [FOLDER ...] [--avatar default] [--clips 10] [--motion regressor] [--parts recordings synthetic languages]
+        [--pictures FOLDER] [-o voices.json]
 
 CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is its own voice. Each FOLDER
 holds recordings of another speaker, named as in GRID. Then synthetic voices say the held-out sentences, with silence before and
-after as in GRID, and sentences in five languages. Everything is spoken as a user gets it (predicted pose), and read by the lip reader that sees pixels and the
+after as in GRID, and four sentences in each of five languages (--pictures keeps frames of them to look at). Everything is spoken as a user gets it (predicted pose), and read by the lip reader that sees pixels and the
 one that sees points. Articulation is the standard deviation of the mouth's opening in frames with speech, relative to what
-the person's own voice gives.
+the person's own voice gives; sync confidence is how much more alike mouth and sound are at the judges' offset than at others.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from talkers.evaluation.watched import watch
 from talkers.experts import load_expert
 from talkers.experts.words import sentence_of_name, word_error_rate
 from talkers.hardware import machine
-from talkers.media import AUDIO_RATE, audio_blocks
+from talkers.media import AUDIO_RATE, audio_blocks, write_png
+from talkers.montage import montage
 from talkers.speech import loudness, speech_activity
 from talkers.training.frames import held_out
 from talkers.voice import load_voice
@@ -35,12 +37,33 @@ from talkers.voice import load_voice
 Heard = tuple[str, NDArray[np.float32], tuple[str, ...] | None]  # voice, float32 [n] at 16 kHz, the six words
 ENGLISH = ("joe", "am_michael", "bm_george", "af_heart", "bf_emma")
 LANGUAGES = {
-    "English": ("af_heart", "The old man put a pebble in his pocket and smiled at the morning sun."),
-    "Spanish": ("em_alex", "El hombre viejo guardó una piedra en el bolsillo y sonrió al sol de la mañana."),
-    "French": ("ff_siwis", "Le vieil homme mit un petit caillou dans sa poche et sourit au soleil du matin."),
-    "Italian": ("im_nicola", "Il vecchio mise un piccolo sasso in tasca e sorrise al sole del mattino."),
-    "Portuguese": ("pf_dora", "O velho homem pôs uma pedrinha no bolso e sorriu para o sol da manhã."),
-}
+    "English": ("af_heart", (
+        "The old man put a pebble in his pocket and smiled at the morning sun.",
+        "Where did you put the blue bowl that my mother bought?",
+        "Five people waited in front of the bank, but nobody opened.",
+        "Please wash your hands, and then we will eat together.")),
+    "Spanish": ("em_alex", (
+        "El hombre viejo guardó una piedra en el bolsillo y sonrió al sol de la mañana.",
+        "¿Dónde pusiste el cuenco azul que compró mi madre?",
+        "Cinco personas esperaron delante del banco, pero nadie abrió.",
+        "Por favor, lávate las manos y después comeremos juntos.")),
+    "French": ("ff_siwis", (
+        "Le vieil homme mit un petit caillou dans sa poche et sourit au soleil du matin.",
+        "Où as-tu mis le bol bleu que ma mère a acheté ?",
+        "Cinq personnes ont attendu devant la banque, mais personne n'a ouvert.",
+        "Lave-toi les mains, s'il te plaît, et puis nous mangerons ensemble.")),
+    "Italian": ("im_nicola", (
+        "Il vecchio mise un piccolo sasso in tasca e sorrise al sole del mattino.",
+        "Dove hai messo la ciotola blu che ha comprato mia madre?",
+        "Cinque persone hanno aspettato davanti alla banca, ma nessuno ha aperto.",
+        "Per favore, lavati le mani e poi mangeremo insieme.")),
+    "Portuguese": ("pf_dora", (
+        "O velho homem pôs uma pedrinha no bolso e sorriu para o sol da manhã.",
+        "Onde você pôs a tigela azul que minha mãe comprou?",
+        "Cinco pessoas esperaram em frente ao banco, mas ninguém abriu.",
+        "Por favor, lave as mãos e depois comeremos juntos.")),
+}  # fmt: skip
+PARTS = ("recordings", "synthetic", "languages")
 
 
 cached_voice = cache(load_voice)
@@ -58,21 +81,22 @@ def framed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.pad(samples, (missing // 2, missing - missing // 2))
 
 
-def sounds(corpus: Corpus, folders: list[Path], clips: int) -> Iterator[Heard]:
+def sounds(corpus: Corpus, folders: list[Path], clips: int, parts: list[str]) -> Iterator[Heard]:
     """Everything that is said to the avatar."""
     names = held_out(corpus.names)[:clips]
     for name in names:
         yield "own", corpus.audio(name), sentence_of_name(name)
-    for folder in folders:
+    for folder in folders if "recordings" in parts else []:
         for path in sorted(p for p in folder.iterdir() if p.is_file())[:clips]:
             yield folder.parent.name if folder.name == "video" else folder.name, np.concatenate(list(audio_blocks(path))), sentence_of_name(path.stem[-6:])
-    for voice in ENGLISH:
+    for voice in ENGLISH if "synthetic" in parts else []:
         for name in names:
             sentence = sentence_of_name(name)
             if sentence is not None:
                 yield voice, framed(synthetic(voice, " ".join(sentence).replace(" a ", " ay "))), sentence
-    for language, (voice, text) in LANGUAGES.items():
-        yield language, synthetic(voice, text), None
+    for language, (voice, texts) in LANGUAGES.items() if "languages" in parts else []:
+        for text in texts:
+            yield language, synthetic(voice, text), None
 
 
 def main() -> None:
@@ -82,6 +106,8 @@ def main() -> None:
     parser.add_argument("--avatar", default="default")
     parser.add_argument("--clips", type=int, default=10)
     parser.add_argument("--motion", default="regressor", choices=("regressor", "sampler"))
+    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--pictures", type=Path)
     parser.add_argument("--live", action="store_true", help="hear with the avatar's own listener")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
@@ -91,7 +117,7 @@ def main() -> None:
     readers = {n: load_expert(f"lips-{n}") for n in ("pixels", "points")}
     judges = {n: load_expert(f"sync-{n}") for n in ("pixels", "points")}
     rows: dict[str, list[dict[str, float]]] = {}
-    for voice, samples, sentence in sounds(Corpus(options.corpus), options.folders, options.clips):
+    for voice, samples, sentence in sounds(Corpus(options.corpus), options.folders, options.clips, options.parts):
         frames = np.stack(list(avatar.speak(samples, controls=controls, live=options.live)))
         seen = watch(frames)
         speech = speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames)))
@@ -100,7 +126,11 @@ def main() -> None:
             if sentence is not None:
                 row[f"lip_wer_{name}"] = word_error_rate(sentence, reader.read(seen.mouths))
         for name, judge in judges.items():
-            row[f"in_sync_{name}"] = float(abs(judge.sync(seen.mouths, samples, speech)[0]) <= 1)
+            offset, row[f"sync_confidence_{name}"] = judge.sync(seen.mouths, samples, speech)[:2]
+            row[f"in_sync_{name}"] = float(abs(offset) <= 1)
+        if options.pictures and voice in LANGUAGES:
+            options.pictures.mkdir(parents=True, exist_ok=True)
+            write_png(options.pictures / f"{voice}-{len(rows.get(voice, ())) + 1}.png", montage([frames]))
         rows.setdefault(voice, []).append(row)
     own = np.mean([r["opening"] for r in rows["own"]])
     table = {}

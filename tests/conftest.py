@@ -1,12 +1,21 @@
-"""Shared by all tests: the procedural speaker's corpus, an avatar trained on it for real, and where real footage is."""
+"""Shared by all tests: the procedural speaker's corpus, an avatar trained on it for real, and where real footage is.
+
+`make test` runs files side by side, one process a core (pytest-xdist); each has its share of the cores, and what takes long to make
+is made once for all of them.
+"""
 
 from __future__ import annotations
 
 import os
+
+if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:  # before torch is imported, here or in a child
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
 import signal
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import speaker
 from talkers.avatar import Avatar
@@ -17,20 +26,32 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """Eight clips of the procedural speaker, 64 px."""
-    return speaker.make_corpus(tmp_path_factory.mktemp("corpus"), clips=8)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")
-def tiny_avatar(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Avatar:
+def corpus(shared: Path) -> Corpus:
+    """Eight clips of the procedural speaker, 64 px."""
+    with FileLock(shared / "corpus.lock"):
+        made = (shared / "corpus" / "corpus.json").is_file()
+        return Corpus(shared / "corpus") if made else speaker.make_corpus(shared / "corpus", clips=8)
+
+
+@pytest.fixture(scope="session")
+def tiny_avatar(corpus: Corpus, shared: Path) -> Avatar:
     """An avatar of the procedural speaker, trained by the real code with the tiny recipe."""
     from talkers.recipes import tiny
     from talkers.training.train import train
 
-    made = train(corpus, tmp_path_factory.mktemp("avatars") / "tiny", tiny(), command="pytest")
-    assert made is not None
-    return made
+    folder = shared / "avatars" / "tiny"
+    with FileLock(shared / "tiny.lock"):
+        if not (shared / "tiny.made").exists():
+            assert train(corpus, folder, tiny(), command="pytest") is not None
+            (shared / "tiny.made").touch()
+    return Avatar.load(folder)
 
 
 @pytest.fixture(scope="session")

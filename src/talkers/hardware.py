@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -39,3 +41,9 @@ def machine() -> str:
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     unit = "AMX" if torch.cpu._is_amx_tile_supported() else torch.backends.cpu.get_cpu_capability()
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores of {cpu_name()} ({unit}), torch {torch.__version__}{gpu}"
+
+
+def give_back_memory() -> None:
+    """Return what is freed to the system: glibc keeps it, in pieces that the next work may not fit, and so a process grows."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

@@ -123,7 +123,7 @@ def test_frames_survive_the_trip_through_floats() -> None:
     assert torch.equal(to_frames(from_frames(frames)), frames)
 
 
-@pytest.fixture(scope="module", params=["tiny", "compact"])
+@pytest.fixture(scope="module", params=["tiny", "compact", "compact_512"])
 def codec(request: pytest.FixtureRequest) -> DiffusionAutoencoder:
     torch.manual_seed(1)
     made = DiffusionAutoencoder(RECIPES[request.param]().codec).eval()

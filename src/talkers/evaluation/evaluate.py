@@ -28,7 +28,7 @@ from talkers.evaluation.variants import variants
 from talkers.evaluation.watched import Watched, watch
 from talkers.experts.load import RATE
 from talkers.experts.words import sentence_of_name
-from talkers.hardware import machine
+from talkers.hardware import give_back_memory, machine
 from talkers.training.motion_data import head_values
 from talkers.training.progress import Report, quiet
 
@@ -72,6 +72,8 @@ def score_clip(avatar: str, corpus: str, name: str, other: str, seeds: int, expe
             judged[variant][-1].figures["takes_differ"] = takes_differ(made, first) if seed else float("nan")
             if seed == 0 and not variant.startswith("controls."):
                 columns[variant] = made
+            del made
+            give_back_memory()
     curves = show(Path(path).with_suffix(""), columns, samples) if shown else None
     write_record(Path(path), judged, {"curves": curves, "skipped": judges.skipped, "sentence": sentence})
 

@@ -23,6 +23,7 @@ from talkers.evaluation.records import SHOWN, Outcome, about_run, finish, judges
 from talkers.evaluation.watched import Watched, watch
 from talkers.experts.load import RATE, SAMPLES_A_FRAME
 from talkers.experts.words import sentence_of_name
+from talkers.hardware import give_back_memory
 from talkers.media import AUDIO_RATE, audio_blocks, decode_frames, probe
 from talkers.speech import loudness_of, speech_activity
 from talkers.training.progress import Report, quiet
@@ -119,6 +120,7 @@ def score_pair(made_path: str, real_path: str, experts: Path | None, path: str, 
     for piece in lockstep(made_path, real_path, notes):
         take(*piece)
         del piece
+        give_back_memory()
     if unseen is not None and not parts:
         raise unseen
     found = np.concatenate(seen)
