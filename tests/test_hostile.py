@@ -22,6 +22,8 @@ import pytest
 import talkers
 from talkers import Avatar
 from talkers.cli import main
+from talkers.errors import TalkersError
+from talkers.experts import load_expert
 from talkers.media import write_flac
 
 SOURCE = Path(talkers.__file__).parent
@@ -206,7 +208,13 @@ def test_hostile_files_of_every_kind_run_nothing(tiny_avatar: Avatar, tmp_path: 
         folder.mkdir(exist_ok=True)
         (folder / "corpus.json").write_bytes(content)
         told(capsys, "train", str(folder), "-o", str(tmp_path / "trained"))
-        (tmp_path / "judge.json").write_bytes(content)
+    known = {s: (SOURCE / "experts" / "weights" / f"sync-points{s}").read_bytes() for s in (".json", ".safetensors")}
+    for suffix, contents in {".json": documents(), ".safetensors": lies()}.items():
+        for content in (evil, *contents.values()):
+            for s, held in (known | {suffix: content}).items():
+                (tmp_path / f"judge{s}").write_bytes(held)
+            with pytest.raises(TalkersError):
+                load_expert(tmp_path / "judge.json")
     (tmp_path / "evil.onnx").write_bytes(evil)
     (tmp_path / "evil.onnx.json").write_bytes(evil)
     told(capsys, "say", "Hello", "-o", out, "--voice", str(tmp_path / "evil.onnx"), *avatar)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from talkers.errors import ArtefactError, reason
+from talkers.errors import ArtefactError, OtherRecipeError, reason
 from talkers.media.encode import atomic
 
 FORMAT_VERSION = 3
@@ -100,7 +100,7 @@ def read_weights(path: Path, model: nn.Module, expected: Mapping[str, Tensor]) -
     """Fill a model made on the meta device from a file whose names and shapes are those of `expected`.
 
     Raises:
-        ArtefactError: the file is missing, damaged, or holds other tensors than the recipe asks for.
+        OtherRecipeError: the file is missing, or holds other tensors than the recipe asks for. ArtefactError: it is damaged.
     """
     todo = "Copy or train the avatar again"
     try:
@@ -109,11 +109,11 @@ def read_weights(path: Path, model: nn.Module, expected: Mapping[str, Tensor]) -
             scales = {n for n in names if n.endswith(SCALE)}
             if unknown := (names - scales) ^ set(expected):
                 name = min(unknown)
-                raise ArtefactError(f"the tensor '{name}' is {'missing' if name in expected else 'not part of its recipe'}", where=path, todo=todo)
+                raise OtherRecipeError(f"the tensor '{name}' is {'missing' if name in expected else 'not part of its recipe'}", where=path, todo=todo)
             for name, wanted in expected.items():
                 found, form = tuple(file.get_slice(name).get_shape()), file.get_slice(name).get_dtype()
                 if found != tuple(wanted.shape):
-                    raise ArtefactError(f"the tensor '{name}' has the shape {list(found)}, its recipe asks for {list(wanted.shape)}", where=path, todo=todo)
+                    raise OtherRecipeError(f"the tensor '{name}' has the shape {list(found)}, its recipe asks for {list(wanted.shape)}", where=path, todo=todo)
                 if form == "I8":
                     held = file.get_slice(name + SCALE) if name + SCALE in scales else None
                     if not found or held is None or tuple(held.get_shape()) != found[:1] or held.get_dtype() != "F32":
@@ -130,7 +130,7 @@ def read_weights(path: Path, model: nn.Module, expected: Mapping[str, Tensor]) -
                     raise ArtefactError(f"the tensor '{name}' holds numbers that are not finite", where=path, todo=todo)
                 state[name] = value
     except FileNotFoundError as error:
-        raise ArtefactError("this file of the avatar is missing", where=path, todo=todo) from error
+        raise OtherRecipeError("this file of the avatar is missing", where=path, todo=todo) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise ArtefactError("this file of the avatar is damaged", where=path, why=reason(error), todo=todo) from error
     model.load_state_dict(state, strict=True, assign=True)

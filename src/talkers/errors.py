@@ -74,6 +74,10 @@ class ArtefactError(TalkersError):
     exit_code = 4
 
 
+class OtherRecipeError(ArtefactError):
+    """Weights that are missing, or of another recipe: other names or shapes."""
+
+
 class MissingComponent(TalkersError):
     """An optional package or a pretrained model is not there."""
 

@@ -275,6 +275,14 @@ def test_a_codec_may_be_kept(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path
     assert (made.folder / "motion.safetensors").read_bytes() != (tiny_avatar.folder / "motion.safetensors").read_bytes()
     with pytest.raises(UsageError, match="0 frames"):
         train(corpus, tmp_path / "none", kept)
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tiny_avatar.folder, damaged, ignore=shutil.ignore_patterns("training"))
+    (damaged / "motion.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ArtefactError, match="damaged"):  # not taken for a model that does not fit
+        train(corpus, tmp_path / "begun", kept, start=damaged)
+    (tmp_path / "early" / "training").mkdir(parents=True)
+    with pytest.raises(ArtefactError, match="no codec yet"):
+        train(corpus, tmp_path / "too-early", kept, start=tmp_path / "early")
 
 
 def test_experts_may_be_losses(corpus: Corpus) -> None:

@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from talkers.bundle import avatar_folder, read_weights
-from talkers.errors import ArtefactError, reason
+from talkers.errors import ArtefactError, OtherRecipeError, reason
 from talkers.hardware import bfloat16_pays
 from talkers.media.encode import unfinished
 from talkers.training.checkpoint import REMEDY, SafetensorsCheckpointIO, reached
@@ -122,23 +122,29 @@ def begin_with(folder: Path, stage: str, model: nn.Module, prefix: str) -> None:
         prefix: of the model's names in checkpoints.
 
     Raises:
-        ArtefactError: there is neither, or it has another recipe.
+        OtherRecipeError: there is neither, or it has another recipe. ArtefactError: it is damaged.
     """
     found = latest_checkpoint(folder / "training", stage)
     if found is None:
+        if (folder / "training").is_dir() and not (folder / "avatar.json").exists():
+            raise OtherRecipeError(f"the training here has no {stage} yet", where=folder, todo="Let it get there, or start from another")
         read_weights(avatar_folder(folder) / f"{stage}.safetensors", model, model.state_dict())
         return
     held = {k.removeprefix(prefix): v for k, v in reached(found).weights.items() if k.startswith(prefix)}
     try:
         model.load_state_dict(model.state_dict() | held)
     except RuntimeError as error:
-        raise ArtefactError(f"this {stage} has another recipe", where=folder, todo="Start from one of the same recipe") from error
+        raise OtherRecipeError(f"this {stage} has another recipe", where=folder, todo="Start from one of the same recipe") from error
 
 
 def begin_where_it_fits(folder: Path | None, stage: str, model: nn.Module) -> None:
-    """`begin_with`, unless there is none or it has another shape: then training begins with nothing."""
+    """`begin_with`, unless there is none or it has another shape: then training begins with nothing.
+
+    Raises:
+        ArtefactError: it is damaged.
+    """
     if folder is not None:
-        with suppress(ArtefactError):
+        with suppress(OtherRecipeError):
             begin_with(folder, stage, model, "model.")
 
 
