@@ -31,10 +31,10 @@ from talkers.training.run import latest_checkpoint
 STAGES = ("codec", "motion", "sampler", "listener")
 SAVED = 10  # steps between checkpoints
 SETTINGS = (
-    "codec.unet.channels=8", "codec.encoder.channels=8", "codec_training.batch=4", "codec_training.frames=600", f"codec_training.save_every={4 * SAVED}",
-    "codec_training.validate_every=100000", "motion_training.frames=30000", "motion_training.window=50", "motion_training.batch=4",
+    "codec.unet.channels=8", "codec.encoder.channels=8", "codec_training.batch=4", "codec_training.frames=400", f"codec_training.save_every={4 * SAVED}",
+    "codec_training.validate_every=100000", "motion_training.frames=16000", "motion_training.window=50", "motion_training.batch=4",
     f"motion_training.save_every={200 * SAVED}", "motion_training.validate_every=10000000",
-    "sampler_training.frames=15000", "sampler_training.window=50", "sampler_training.batch=4",
+    "sampler_training.frames=8000", "sampler_training.window=50", "sampler_training.batch=4",
     f"sampler_training.save_every={200 * SAVED}", "sampler_training.validate_every=10000000",
     "listener_training.frames=8000", "listener_training.window=50", "listener_training.batch=4",
     f"listener_training.save_every={200 * SAVED}", "listener_training.validate_every=10000000",
