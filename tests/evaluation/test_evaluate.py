@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_a_clip_that_fails_is_listed_and_the_rest_is_scored(report: tuple[Outcom
     assert "http://" not in page
 
 
-def test_a_second_run_goes_on_where_the_first_was(report: tuple[Outcome, Path], tiny_avatar: Avatar) -> None:
+def test_a_second_run_goes_on_where_the_first_was(report: tuple[Outcome, Path], tiny_avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
     _, folder = report
     kept = {p: p.stat().st_mtime_ns for p in (folder / ".work").glob("*.json")}
     speed = dict.fromkeys(folder.glob(".work/speed-*.json"))
@@ -89,8 +90,15 @@ def test_a_second_run_goes_on_where_the_first_was(report: tuple[Outcome, Path], 
     again = evaluate(str(tiny_avatar.folder), [folder.parent / "clips"], folder, seeds=2, jobs=1, limit=3, every=True, speed_seconds=0)
     assert {p: p.stat().st_mtime_ns for p in (folder / ".work").glob("*.json")} == kept
     assert again.metrics["codec"] == report[0].metrics["codec"]
-    evaluate(str(tiny_avatar.folder), [folder.parent / "clips"], folder, seeds=1, jobs=1, limit=1, every=True, speed_seconds=0)
-    assert len(set((folder / ".work").glob("*.json")) - set(kept)) == 1  # other settings, another record
+
+    def nothing_yet(tasks: dict[str, Any], work: object, paths: dict[str, Path], *rest: object) -> dict[str, str]:
+        assert len(paths) == 1
+        assert not any(path.exists() for path in paths.values())  # other settings, another record
+        return dict.fromkeys(tasks, "not tried")
+
+    monkeypatch.setattr("talkers.evaluation.evaluate.run", nothing_yet)
+    with pytest.raises(MediaError, match="not tried"):
+        evaluate(str(tiny_avatar.folder), [folder.parent / "clips"], folder, seeds=1, jobs=1, limit=1, every=True, speed_seconds=0)
 
 
 def test_the_wrong_sound_is_wrong() -> None:
