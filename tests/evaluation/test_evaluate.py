@@ -14,6 +14,7 @@ import speaker
 from talkers.avatar import Avatar
 from talkers.cli import main
 from talkers.corpus import Corpus
+from talkers.errors import MediaError
 from talkers.evaluation.evaluate import _chosen, evaluate, partner, shuffled
 from talkers.evaluation.records import Outcome
 from talkers.media import VideoWriter
