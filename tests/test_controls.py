@@ -13,10 +13,11 @@ import pytest
 from controls import BROWS, gaze_of
 from talkers import Avatar, Controls
 from talkers.controls import ANGLES
-from talkers.errors import MissingComponent
+from talkers.errors import FaceError, MissingComponent
 from talkers.evaluation.motion import blinks_of
 from talkers.evaluation.watched import Watched, watch
 from talkers.media import AUDIO_RATE, VideoWriter, read_audio
+from talkers.style import style_of
 
 Made = Callable[..., Watched]
 BOTH = pytest.mark.parametrize("motion", ["regressor", "sampler"])
@@ -113,3 +114,9 @@ def test_eyes_look_and_brows_rise_as_they_are_told(made: Made) -> None:
     assert up[1] - down[1] > 0.004
     plain, strong = (made(2.4, expression=e, motion="sampler").blendshapes[:, BROWS].std(0).mean() for e in (0.0, 3.0))
     assert strong > 1.05 * plain
+
+
+def test_a_style_is_taken_from_the_avatars_person_alone(bundled: Avatar, grid: Path) -> None:
+    with pytest.raises(FaceError, match="does not show the avatar's person"):
+        style_of(bundled, str(grid / "s31" / "video" / "bgiq6p.mpg"), "regressor")
+    assert 0.5 < style_of(bundled, str(grid / "s1" / "video" / "bbaf2n.mpg"), "regressor").manner.amplitude < 1.5
