@@ -8,9 +8,12 @@ import shutil
 import sys
 from typing import Any
 
+import torch
+
 from talkers import pretrained
 from talkers.bundle import BUNDLED, avatar_folder
 from talkers.errors import ArtefactError
+from talkers.hardware import bfloat16_pays, machine
 from talkers.provenance import IDENTITY, identity_folder, lacking
 
 PACKAGES = (  # module, distribution, what needs it, extra that brings it
@@ -75,15 +78,8 @@ def examine() -> list[dict[str, Any]]:
     half = 0 < len(missing) < len(IDENTITY)
     state = f"{identity}: {missing[0]} is missing" if half else f"made on first use in {identity}" if missing else str(identity)
     add("signing identity", not half, state, "signing videos", "Put the missing file back, or take the other one away to have both made anew")
-    try:
-        import torch
-
-        device = (
-            torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
-        )
-        add("device", True, device, "speaking and training", "")
-    except ImportError:
-        pass
+    precision = "bfloat16" if bfloat16_pays(torch.device("cuda" if torch.cuda.is_available() else "cpu")) else "float32"
+    add("device", True, f"{machine()}, in {precision}", "speaking and training", "")
     free = shutil.disk_usage(".").free / 1e9
     add("disk", free > 2, f"{free:.1f} GB free here", "corpora and training", "Free some room: a corpus of 18 minutes unpacks to 5.4 GB while it is trained on")
     return found
