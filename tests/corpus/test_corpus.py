@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from talkers.avatar import Avatar
-from talkers.corpus import Corpus
+from talkers.corpus import Corpus, store
 from talkers.corpus.clips import in_pieces
 from talkers.corpus.prepare import footage_files, prepare
 from talkers.corpus.store import fill_gaps, read_json
@@ -127,7 +127,7 @@ def test_an_interrupted_preparation_goes_on(footage: Path, tmp_path: Path) -> No
     stages: list[str] = []
     done = prepare([*files, footage / "good2.mp4"], tmp_path / "c", jobs=1, progress=lambda stage, done, total: stages.append(stage))
     assert done.added == 3
-    assert done.corpus.table.num_rows == 90
+    assert sum(len(done.corpus.column("landmarks", name)) for name in done.corpus.names) == 90
 
 
 def test_nothing_is_left_when_nothing_can_be_prepared(footage: Path, tmp_path: Path) -> None:
@@ -208,3 +208,17 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             assert done.returncode == 3, done.stderr
             assert "no regular file" in done.stderr + done.stdout
+
+
+def test_little_of_a_long_corpus_is_held(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(corpus.folder, tmp_path / "c", ignore=shutil.ignore_patterns(".cache"))
+    monkeypatch.setattr(store, "ROWS", 50)  # clips of 75 frames lie across such pieces
+    store.write_table(
+        tmp_path / "c" / "frames.parquet", (table.slice(k, 50) for table in store.read_tables(corpus.folder / "frames.parquet") for k in range(0, 600, 50))
+    )
+    long = Corpus(tmp_path / "c")
+    for name in corpus.names:
+        for column in ("landmarks", "blendshapes", "yaw", "speech"):
+            assert np.array_equal(long.column(column, name), corpus.column(column, name), equal_nan=True), (column, name)
+        assert len(long._held) <= store.HELD
+    assert len(long._ends) == 12

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ def _schema() -> pa.Schema:
     return frames_table("", *none, np.zeros(1, np.int8), np.zeros(1, np.bool_), 1, Fraction(1)).schema
 
 
+WIDE = {"landmarks": 478 * 2, "blendshapes": len(BLENDSHAPES)}  # columns of many numbers a frame
+HELD = 4  # pieces of them, of ROWS frames, that an open corpus keeps
 ROWS = 2048  # of a table that are held in memory and written together
 
 
@@ -177,6 +180,7 @@ class Corpus:
                     where=self.folder,
                     todo="Prepare the footage again, or install the talkers that wrote it",
                 )
+            self._held: dict[tuple[str, int], NDArray[Any]] = {}
             self.size, self.rate = int(self.about["size"]), rate_of(self.about["rate"])
             if not 1 <= self.size <= 2048:
                 raise ValueError(f"its frames have {self.size} px")
@@ -220,14 +224,17 @@ class Corpus:
         """A clip's sound: float32 [n], 16 kHz."""
         return read_audio(self.folder / "clips" / f"{name}.flac")
 
-    @cached_property
-    def table(self) -> pa.Table:
-        """Every frame's measurements (see docs/reference.md for the columns)."""
-        path = self.folder / "frames.parquet"
+    def _read(self, columns: Sequence[str], group: int | None = None) -> pa.Table:
+        """Columns of frames.parquet: all rows, or those of one of the groups that were written together."""
+        path, wanted = self.folder / "frames.parquet", pa.schema([_schema().field(name) for name in columns])
         try:
-            table, wanted = pq.read_table(path), _schema()
+            with pq.ParquetFile(path) as file:
+                table = file.read(columns) if group is None else file.read_row_group(group, columns)
+                rows = file.metadata.num_rows if group is None else file.metadata.row_group(group).num_rows
             table = table.select(wanted.names).cast(wanted)
             table.validate(full=True)
+            if len(table) != rows:
+                raise ValueError(f"it holds {len(table)} rows of {rows}")
             for name in wanted.names:
                 parts = table.column(name).chunks
                 if any(part.null_count or (pa.types.is_fixed_size_list(part.type) and part.flatten().null_count) for part in parts):
@@ -237,8 +244,30 @@ class Corpus:
             raise ArtefactError("frames.parquet cannot be read", where=path, why=reason(error), todo="Prepare the footage again") from error
 
     @cached_property
+    def _narrow(self) -> pa.Table:
+        """All columns of one number a frame."""
+        return self._read([name for name in _schema().names if name not in WIDE])
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """After which rows the groups of frames.parquet end."""
+        path = self.folder / "frames.parquet"
+        try:
+            with pq.ParquetFile(path) as file:
+                return list(accumulate(file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise ArtefactError("frames.parquet cannot be read", where=path, why=reason(error), todo="Prepare the footage again") from error
+
+    def _wide(self, column: str, group: int) -> NDArray[Any]:
+        """A column of many numbers a frame in one group, as stored: [n, k]. Few are held, so that memory does not grow with the footage."""
+        if (column, group) not in self._held:
+            values = self._read([column], group).column(column).combine_chunks().flatten().to_numpy().reshape(-1, WIDE[column])
+            self._held = dict([*self._held.items(), ((column, group), values)][-HELD:])
+        return self._held[column, group]
+
+    @cached_property
     def _rows(self) -> dict[str, slice]:
-        rows, start, names, fits = {}, 0, self.table.column("clip").to_pylist(), True
+        rows, start, names, fits = {}, 0, self._narrow.column("clip").to_pylist(), True
         for clip in self.clips:  # the table holds the clips in the order of corpus.json, perhaps with more after them
             rows[clip.name] = slice(start, start + clip.frames)
             fits &= set(names[start : start + clip.frames]) == {clip.name} and start + clip.frames <= len(names)
@@ -248,14 +277,17 @@ class Corpus:
         return rows
 
     def column(self, column: str, clip: str) -> NDArray[Any]:
-        """One column of the table for one clip: [T], or [T, k] for landmarks (478 x 2 pixels) and blendshapes."""
+        """One column of the table (see docs/reference.md) for one clip: [T], or [T, k] for landmarks (478 x 2 pixels) and blendshapes."""
         rows = self._rows[clip]
-        array = self.table.column(column).slice(rows.start, rows.stop - rows.start).combine_chunks()
-        if column == "landmarks":
-            return array.flatten().to_numpy().astype(np.float32).reshape(-1, 478, 2) * np.float32(LANDMARK_STEP)
-        if column == "blendshapes":
-            return array.flatten().to_numpy().astype(np.float32).reshape(-1, len(BLENDSHAPES))
-        return np.asarray(array.to_numpy(zero_copy_only=False))
+        if column not in WIDE:
+            return np.asarray(self._narrow.column(column).slice(rows.start, rows.stop - rows.start).combine_chunks().to_numpy(zero_copy_only=False))
+        parts, begin = [], 0
+        for group, end in enumerate(self._ends):
+            if begin < rows.stop and end > rows.start:
+                parts.append(self._wide(column, group)[max(0, rows.start - begin) : rows.stop - begin])
+            begin = end
+        values = np.concatenate(parts).astype(np.float32)
+        return values.reshape(-1, 478, 2) * np.float32(LANDMARK_STEP) if column == "landmarks" else values
 
     def pose(self, clip: str) -> PoseSeries:
         """Measured head pose of a clip: float32 [T, 6], gaps filled from their neighbours."""
