@@ -221,4 +221,4 @@ def test_little_of_a_long_corpus_is_held(corpus: Corpus, tmp_path: Path, monkeyp
         for column in ("landmarks", "blendshapes", "yaw", "speech"):
             assert np.array_equal(long.column(column, name), corpus.column(column, name), equal_nan=True), (column, name)
         assert len(long._held) <= store.HELD
-    assert len(long._ends) == 12
+    assert len(long._ends) > store.HELD
