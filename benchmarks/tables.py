@@ -67,7 +67,9 @@ def quality(metrics: dict[str, Any]) -> None:
     columns = {name: found[name] for name in COLUMNS if name in found}
     print("| | " + " | ".join(name.replace("_", " ") for name in columns) + " |\n|" + "---|" * (len(columns) + 1))
     for title, (metric, digits) in ROWS.items():
-        print(f"| {title} | " + " | ".join(cell(figures.get(metric, {}), digits, name in RANGED) for name, figures in columns.items()) + " |")
+        cells = [cell(figures.get(metric, {}), digits, name in RANGED) for name, figures in columns.items()]
+        if any(cells):
+            print(f"| {title} | " + " | ".join(cells) + " |")
     print(f"\n{len(metrics['about']['clips'])} clips, {metrics['about'].get('seeds', 1)} seeds")
     for name, figure in metrics.get("speed", {}).items():
         if "mean" in figure:
