@@ -42,7 +42,7 @@ def fidelity(made: NDArray[np.uint8], real: Watched) -> dict[str, float]:
     face = where["_face"]
     return {
         **region_figures(made, frames, boxes),
-        "psnr_face": psnr(float(np.square(made[:, *face].astype(np.float32) - frames[:, *face]).mean())),
+        "psnr_face": psnr(float(np.mean([np.square(m[face].astype(np.float32) - r[face]).mean() for m, r in zip(made, frames, strict=True)]))),
         **{f"ssim{name}": _ssim(made[:, *region], frames[:, *region]) for name, region in where.items()},
     }
 

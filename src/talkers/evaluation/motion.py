@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,8 +76,7 @@ def flicker(frames: NDArray[np.uint8], still: NDArray[np.bool_]) -> float:
     """Mean squared change from frame to frame where nothing should move; NaN where there is no such place."""
     if not still.any() or len(frames) < 2:
         return float("nan")
-    pixels = frames[:, still].astype(np.float32)
-    return float(np.square(np.diff(pixels, axis=0)).mean())
+    return float(np.mean([np.square(b[still].astype(np.float32) - a[still]).mean() for a, b in pairwise(frames)]))
 
 
 def movement(made: Watched, real: Watched, speech: NDArray[np.bool_], frame_rate: float = 25.0) -> dict[str, float]:

@@ -41,7 +41,7 @@ def mouths_of(frames: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> Mout
     place = _smooth(np.concatenate([landmarks[:, list(LIPS)].mean(1), left - right], -1))
     centre, axis = place[:, :2], place[:, 2:] * (SPAN / 2)
     height, width = frames.shape[1:3]
-    grey = torch.from_numpy(frames).float().mean(-1)[:, None]
+    grey = torch.stack([frame.float().mean(-1) for frame in torch.from_numpy(frames)])[:, None]
     scale = np.array([2 / width, 2 / height])
     down = np.stack([-axis[:, 1], axis[:, 0]], -1)  # a quarter turn from the line of the eyes towards the chin
     offset = (2 * centre + 1) / np.array([width, height]) - 1

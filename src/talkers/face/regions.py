@@ -42,8 +42,9 @@ def region_figures(made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDAr
         psnr and psnr_mouth in dB; mouth_r2 and eye_r2: the share of the region's variation about the clip's mean
         frame that is explained (0: a still picture does as well; 1: perfect; NaN: nothing moves there).
     """
-    error = np.square(made.astype(np.float32) - real).mean(-1)  # [T, S, S]
-    spread = np.square(real - real.astype(np.float32).mean(0)).mean(-1)
+    mean = real.mean(0, dtype=np.float32)
+    error = np.stack([np.square(m.astype(np.float32) - r).mean(-1) for m, r in zip(made, real, strict=True)])  # [T, S, S]
+    spread = np.stack([np.square(r - mean).mean(-1) for r in real])
     sums = {"mouth": np.zeros(3), "eye": np.zeros(3)}
     for k, region in enumerate(("mouth", "eye", "eye")):
         for t, (left, top, right, bottom) in enumerate(boxes[:, k]):
