@@ -22,6 +22,7 @@ from talkers.pretrained import fetch
 
 Frames = NDArray[np.uint8]  # [T, H, W, 3]
 MOST = 15  # frames of a clip that are looked at, evenly picked
+TOGETHER = 5  # of them, so that what a network holds of them is little
 LEAST = 96  # pixels to which the shorter side of a smaller region is enlarged: networks shrink pictures 32 times
 TAPS = (1, 3, 6, 13, 17)  # blocks whose outputs are compared
 SETTINGS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -101,10 +102,15 @@ def perceptual(network: MobileNetV2, made: Frames, real: Frames) -> tuple[float,
     Returns:
         distance, features of made and of real [n, 1280].
     """
-    taps_a, pooled_a = network(picked(made))
-    taps_b, pooled_b = network(picked(real))
-    distance = sum(float((F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1).mean()) for a, b in zip(taps_a, taps_b, strict=True))
-    return distance / len(TAPS), pooled_a.numpy(), pooled_b.numpy()
+    few, wanted, distance, pooled = picked(made), picked(real), 0.0, list[tuple[Tensor, Tensor]]()
+    for first in range(0, len(few), TOGETHER):
+        some = few[first : first + TOGETHER]
+        (taps_a, pooled_a), (taps_b, pooled_b) = network(some), network(wanted[first : first + TOGETHER])
+        apart = sum(float((F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1).mean()) for a, b in zip(taps_a, taps_b, strict=True))
+        distance += len(some) * apart / len(few)
+        pooled.append((pooled_a, pooled_b))
+    pooled_made, pooled_real = (torch.cat(part).numpy() for part in zip(*pooled, strict=True))
+    return distance / len(TAPS), pooled_made, pooled_real
 
 
 def _published(name: str, packages: str, make: Callable[[], nn.Module]) -> nn.Module:
