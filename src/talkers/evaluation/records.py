@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
@@ -166,7 +166,7 @@ def work_folder(out: Path) -> Path:
 def threads_each(workers: int) -> int:
     if workers < 1:
         raise UsageError(f"{workers} jobs were asked for", todo="Use at least 1")
-    return max(1, (os.cpu_count() or 1) // workers)
+    return max(1, torch.get_num_threads() // workers)  # which OMP_NUM_THREADS limits
 
 
 def judges_key(experts: Path | None) -> str:
