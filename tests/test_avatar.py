@@ -114,11 +114,11 @@ def test_a_style_clip_is_taken_after(tiny_avatar: Avatar, tmp_path: Path) -> Non
 @pytest.mark.parametrize("live", [False, True])
 def test_loudness_does_not_move_the_lips(tiny_avatar: Avatar, live: bool) -> None:
     sound = speaker.voice(speaker.perform(75, 5).opening, 75)
-    usual, *others = (opening_of(np.stack(list(tiny_avatar.speak(g * sound, live=live, controls=Controls(blinks=0))))) for g in (1.0, 0.1, 0.01, 3.0))
-    for other in others:
-        apart = np.abs(other - usual)[12:] / usual.max()  # a stream does not know at first how loud it will be
+    usual, *others = (opening_of(np.stack(list(tiny_avatar.speak(g * sound, live=live, controls=Controls(blinks=0))))) for g in (1.0, 0.1, 3.0, 0.01))
+    for k, other in enumerate(others):
+        apart = np.sort(np.abs(other - usual)[12:] / usual.max())  # a stream does not know at first how loud it will be
         assert apart.mean() < 0.01
-        assert np.sort(apart)[-2] < 0.15  # where a syllable begins one frame may be another
+        assert apart[-2 if live and k == 2 else -1] < 0.15  # 40 dB quieter, one frame of a stream may differ where a syllable begins
 
 
 def test_the_same_seed_gives_the_same_frames(tiny_avatar: Avatar) -> None:
