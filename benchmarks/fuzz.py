@@ -112,7 +112,7 @@ def avatar_parser(folder: Path) -> Parser:
     head = {key: np.ones(shape).tolist() for key, shape in HEAD_SHAPES.items()}
     about = {"format_version": FORMAT_VERSION, "talkers": "0.1.0", "recipe": to_dict(recipe), "speech": {"encoder": "log-mel", "width": FEATURES}, "head": head,
              "data": {"digest": "0", "clips": 1, "held_out": ["a"]}, "consent": "drawn", "metrics": {"codec": {"psnr": 30.0}},
-             "articulation": 1.1, "sampler_articulation": 1.0}  # fmt: skip
+             "articulation": [0.4, 1.1, 1.9], "sampler_articulation": 1.0}  # fmt: skip
     torch.manual_seed(0)
     for name, network in networks(recipe).items():
         write_weights(folder / f"{name}.safetensors", network.state_dict(), "int8" if name == "codec" else "float16")

@@ -1,12 +1,13 @@
 """Do other voices drive an avatar as its own does? Lip reading, sync and articulation of what it says, by whom it hears.
 
     python benchmarks/voices.py CORPUS [FOLDER ...] [--avatar default] [--clips 10] [--motion regressor] [--parts recordings synthetic languages]
-        [--pictures FOLDER] [-o voices.json]
+        [--voices NAME ...] [--drawn 0] [--pictures FOLDER] [-o voices.json]
 
 CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is its own voice. Each FOLDER
 holds recordings of another speaker, named as in GRID. Then synthetic voices say the held-out sentences, with silence before and
-after as in GRID, and four sentences in each of five languages (--pictures keeps frames of them to look at). Everything is spoken as a user gets it (predicted pose), and read by the lip reader that sees pixels and the
-one that sees points. Articulation is the standard deviation of the mouth's opening in frames with speech, relative to what
+after as in GRID, and as many more of GRID's grammar, drawn at random, as --drawn says (twenty clips tell word errors to 4 points);
+last four sentences in each of five languages (--pictures keeps frames of them to look at). Everything is spoken as a user gets it
+(predicted pose), and read by the lip reader that sees pixels and the one that sees points. Articulation is the standard deviation of the mouth's opening in frames with speech, relative to what
 the person's own voice gives; sync confidence is how much more alike mouth and sound are at the judges' offset than at others.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from talkers import Avatar, Controls
 from talkers.corpus import Corpus
 from talkers.evaluation.watched import watch
 from talkers.experts import load_expert
-from talkers.experts.words import sentence_of_name, word_error_rate
+from talkers.experts.words import SLOTS, sentence_of_name, word_error_rate
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE, audio_blocks, write_png
 from talkers.montage import montage
@@ -81,7 +82,18 @@ def framed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.pad(samples, (missing // 2, missing - missing // 2))
 
 
-def sounds(corpus: Corpus, folders: list[Path], clips: int, parts: list[str]) -> Iterator[Heard]:
+def drawn(count: int, known: set[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Sentences of GRID's grammar that are not known, the same ones for every voice."""
+    chance = np.random.default_rng(0)
+    found: list[tuple[str, ...]] = []
+    while len(found) < count:
+        sentence = tuple(str(chance.choice(slot)) for slot in SLOTS)
+        if sentence not in known:
+            found.append(sentence)
+    return found
+
+
+def sounds(corpus: Corpus, folders: list[Path], clips: int, parts: list[str], voices: Sequence[str], more: int) -> Iterator[Heard]:
     """Everything that is said to the avatar."""
     names = held_out(corpus.names)[:clips]
     for name in names:
@@ -89,11 +101,11 @@ def sounds(corpus: Corpus, folders: list[Path], clips: int, parts: list[str]) ->
     for folder in folders if "recordings" in parts else []:
         for path in sorted(p for p in folder.iterdir() if p.is_file())[:clips]:
             yield folder.parent.name if folder.name == "video" else folder.name, np.concatenate(list(audio_blocks(path))), sentence_of_name(path.stem[-6:])
-    for voice in ENGLISH if "synthetic" in parts else []:
-        for name in names:
-            sentence = sentence_of_name(name)
-            if sentence is not None:
-                yield voice, framed(synthetic(voice, " ".join(sentence).replace(" a ", " ay "))), sentence
+    sentences = [s for s in map(sentence_of_name, names) if s is not None]
+    sentences += drawn(more, {s for s in map(sentence_of_name, corpus.names) if s is not None})
+    for voice in voices if "synthetic" in parts else []:
+        for sentence in sentences:
+            yield voice, framed(synthetic(voice, " ".join(sentence).replace(" a ", " ay "))), sentence
     for language, (voice, texts) in LANGUAGES.items() if "languages" in parts else []:
         for text in texts:
             yield language, synthetic(voice, text), None
@@ -107,6 +119,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=10)
     parser.add_argument("--motion", default="regressor", choices=("regressor", "sampler"))
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--voices", nargs="*", default=list(ENGLISH), help="synthetic voices of English")
+    parser.add_argument("--drawn", type=int, default=0, help="so many sentences of GRID's grammar more for each of them")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--live", action="store_true", help="hear with the avatar's own listener")
     parser.add_argument("-o", "--output", type=Path)
@@ -117,7 +131,7 @@ def main() -> None:
     readers = {n: load_expert(f"lips-{n}") for n in ("pixels", "points")}
     judges = {n: load_expert(f"sync-{n}") for n in ("pixels", "points")}
     rows: dict[str, list[dict[str, float]]] = {}
-    for voice, samples, sentence in sounds(Corpus(options.corpus), options.folders, options.clips, options.parts):
+    for voice, samples, sentence in sounds(Corpus(options.corpus), options.folders, options.clips, options.parts, options.voices, options.drawn):
         frames = np.stack(list(avatar.speak(samples, controls=controls, live=options.live)))
         seen = watch(frames)
         speech = speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames)))
@@ -137,6 +151,9 @@ def main() -> None:
     for voice, found in rows.items():
         table[voice] = {"clips": len(found), "articulation": round(float(np.mean([r["opening"] for r in found]) / own), 2)}
         table[voice] |= {k: round(float(np.mean([r[k] for r in found])), 3) for k in found[0] if k != "opening"}
+        if "lip_wer_pixels" in found[0]:
+            errors = [(r["lip_wer_pixels"] + r["lip_wer_points"]) / 2 for r in found]
+            table[voice]["lip_wer_standard_error"] = round(float(np.std(errors) / max(1, len(errors) - 1) ** 0.5), 3)
         print(voice, json.dumps(table[voice]), flush=True)
     report = {"machine": machine(), "avatar": avatar.folder.name, "motion": options.motion, "live": options.live, "voices": table}
     if options.output:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from talkers.bundle import BUNDLED, avatar_folder, digest, read_about, read_weights
 from talkers.codec import DiffusionAutoencoder, GraphedDecoder, from_frames, shared_noise, to_frames
-from talkers.controls import Controls
+from talkers.controls import OPENINGS, Controls
 from talkers.errors import ArtefactError, ResourceError, UsageError, out_of_memory, reason
 from talkers.hardware import bfloat16_pays
 from talkers.live import Live
@@ -84,7 +84,8 @@ class Avatar:
                 if held.shape != shape or held.dtype.kind not in "if" or not (np.abs(held) < LARGEST).all():
                     raise ValueError(f"head.{key} does not hold {' x '.join(map(str, shape))} numbers")
             for key in ("articulation", "sampler_articulation", "sampler_pose"):
-                if not 0 <= float(about.get(key) or 1.0) < LARGEST:
+                held = np.array(about.get(key) or 1.0, dtype=np.float64)
+                if held.shape not in ((), (len(OPENINGS),))[: 1 if key == "sampler_pose" else 2] or not ((held >= 0) & (held < LARGEST)).all():
                     raise ValueError(f"{key} is no number of times")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ArtefactError(
@@ -118,9 +119,11 @@ class Avatar:
         """Frames a second at which it was trained."""
         return Fraction(self.recipe.rate)
 
-    def articulation(self, kind: Literal["regressor", "sampler"] = "regressor") -> float:
-        """By how much a motion model's mouth movements are enlarged, so that the mouth opens as far as the person's."""
-        return float(self.about.get("articulation" if kind == "regressor" else "sampler_articulation") or 1.0)
+    def articulation(self, kind: Literal["regressor", "sampler"] = "regressor", opening: float = 1.0) -> float:
+        """By how much a motion model's mouth movements are enlarged, so that the mouth opens `opening` times, 0.5 to 1.5, as
+        far as the person's."""
+        known = np.array(self.about.get("articulation" if kind == "regressor" else "sampler_articulation") or 1.0, np.float64)
+        return float(np.interp(opening, OPENINGS, known if known.ndim else known * OPENINGS))
 
     def mover(self, kind: Literal["regressor", "sampler"]) -> Speech2Latent | FlowMotion:
         """One of its motion models.
@@ -215,7 +218,7 @@ class Avatar:
         about = {k: torch.tensor(self.about["head"][k]) for k in HEAD_SHAPES}
         controls, mover = controls or Controls(), self.mover(controls.motion if controls else "regressor")
         poses = poses_of(controls.pose) if Path(controls.pose).suffix.lower() in VIDEO_SUFFIXES else controls.curves()
-        manner = Manner(controls.amplitude * self.articulation(controls.motion), controls.expression, controls.gaze)
+        manner = Manner(self.articulation(controls.motion, controls.amplitude), controls.expression, controls.gaze)
         if controls.motion == "sampler":
             controls = replace(controls, pose_scale=min(2.0, controls.pose_scale * float(self.about.get("sampler_pose") or 1.0)))
         if not controls.style:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from talkers.errors import UsageError, reason
 
 ANGLES = ("yaw", "pitch", "roll")
+OPENINGS = (0.5, 1.0, 1.5)  # times as far as the person's mouth opens: what an avatar is calibrated for
 LATEST = 1e6  # seconds that a time may lie from the beginning
 NEEDED = "It needs time (seconds) or frame (from 0) and any of yaw, pitch, roll (degrees)"
 LARGEST_FILE = 20_000_000  # bytes of a pose file
@@ -39,7 +40,7 @@ class Controls:
     blink_times: tuple[float, ...] = ()
     """Seconds at which the eyes close; given any, there are no other blinks."""
     amplitude: float = 1.0
-    """How far the mouth moves, 0.5 to 1.5 times as far as the avatar's own."""
+    """How far the mouth opens, 0.5 to 1.5 times as far as the person's."""
     expression: float = 1.0
     """How far the brows move, 0 to 3 times as far as the motion model has them."""
     gaze: tuple[float, float] = (0.0, 0.0)
@@ -59,7 +60,7 @@ class Controls:
             raise UsageError(f"{self.blinks} blinks a minute were asked for", todo="Use 0 to 60")
         if not all(0 <= t < LATEST for t in self.blink_times):
             raise UsageError(f"blinks were asked for at {self.blink_times}", todo="Give seconds, 0 or later")
-        if not 0.5 <= self.amplitude <= 1.5:
+        if not OPENINGS[0] <= self.amplitude <= OPENINGS[-1]:
             raise UsageError(f"a mouth amplitude of {self.amplitude} was asked for", todo="Use 0.5 to 1.5")
         if not 0 <= self.expression <= 3:
             raise UsageError(f"an expression strength of {self.expression} was asked for", todo="Use 0 to 3")

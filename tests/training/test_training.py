@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from talkers.training.motion_data import MotionData, WindowDataset, fit_readout,
 from talkers.training.motion_stage import Experts
 from talkers.training.progress import Pace, learning_rate, parse_duration
 from talkers.training.progress import quiet as quiet_report
-from talkers.training.train import start_folder, train
+from talkers.training.train import Clock, start_folder, train
 
 
 def test_the_tiny_recipe_learns_the_speaker(tiny_avatar: Avatar) -> None:
@@ -201,6 +202,28 @@ def test_budgets_and_learning_rates() -> None:
     assert learning_rate(0.1, 1.0, 0.1, True) == pytest.approx(1.0)
     assert learning_rate(1.0, 1.0, 0.1, True) == pytest.approx(0.01)
     assert learning_rate(1.0, 1.0, 0.0, False) == 1.0
+
+
+def test_a_budget_is_the_whole_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    clock = Clock(tmp_path, 1000.0, ["codec", "motion"])
+    codec = clock("codec")
+    assert codec is not None
+    assert 500 < codec < 900
+    now[0] += codec + 100  # what was prepared on the way takes from what is left
+    motion = clock("motion")
+    assert motion is not None
+    assert motion < 900 - codec
+    assert 900 - codec - motion > 0.1 * (900 - codec)  # left for measuring
+    now[0] += 10_000
+    assert (clock("codec"), clock("motion")) == (codec, motion)
+    later = Clock(tmp_path, 1000.0, ["codec", "motion"])  # one that goes on
+    assert (later("codec"), later("motion")) == (codec, motion)
+    (tmp_path / "budget.json").write_text('{"codec": "long"}')
+    with pytest.raises(ArtefactError, match="damaged"):
+        later("codec")
+    assert Clock(tmp_path, None, ["codec"])("codec") is None
 
 
 def test_a_tracker_that_sees_something_else_is_not_trusted() -> None:

@@ -96,7 +96,7 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: S
         output: Folder of the avatar; its training/ holds checkpoints, montages and metrics.jsonl.
         recipe: compact, compact_512, dae_talker, dae_talker_128 or tiny.
         set: Settings to change, as key=value, several at once or one by one (see the recipe in avatar.json for the keys).
-        budget: Time for all stages together, such as 30m or 1h30m; the learning rate is fitted to it.
+        budget: Time for everything together, such as 30m or 1h30m; the learning rate is fitted to it.
         resume: Go on with the training in the output folder.
         start: Avatar (default for the bundled one) or training folder of the same recipe whose codec to begin with, and whose other models where they fit.
         consent: Who agreed to what, if the corpus does not say so (see talkers prepare) or something else holds for this avatar.

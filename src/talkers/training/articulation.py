@@ -2,8 +2,9 @@
 
 A regressor averages what speech does not determine, and a codec that is not fully trained moves the mouth too little.
 The avatar speaks clips of its own training footage at several amplitudes; where the standard deviation of its mouth's
-opening, measured on the frames, equals the real one's, it is right. Where the face tracker does not see in the footage
-what the corpus recorded (a drawn face, say), nothing is enlarged.
+opening, measured on the frames, equals the real one's, it is right. Likewise for a mouth that shall open half or one and a
+half times as far: what the frames show grows more slowly than the latents, so these are measured too. Where the face
+tracker does not see in the footage what the corpus recorded (a drawn face, say), nothing is enlarged.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from talkers.avatar import Avatar
-from talkers.controls import ANGLES
+from talkers.controls import ANGLES, OPENINGS
 from talkers.corpus import Corpus
 from talkers.errors import MissingComponent
 from talkers.face import FaceTracker, mouth_opening
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.progress import Report
 
-AMPLITUDES = (1.0, 1.25, 1.5, 2.0)
+AMPLITUDES = (0.0, 0.5, 1.0, 1.25, 1.5, 2.0, 3.0)
 AGREEMENT = 0.9  # least correlation of what the tracker sees with what the corpus recorded, and least ratio of their spreads
 
 
@@ -43,8 +44,10 @@ def agree(seen: NDArray[np.float32], known: NDArray[np.float32]) -> bool:
     return bool(joint > AGREEMENT * np.sqrt(a * b) and AGREEMENT < spread < 1 / AGREEMENT)
 
 
-def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Report, kind: Literal["regressor", "sampler"] = "regressor") -> float | None:
-    """The amplitude at which one of the avatar's motion models articulates like the person; None where faces cannot be measured."""
+def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Report,
+              kind: Literal["regressor", "sampler"] = "regressor") -> list[float] | None:  # fmt: skip
+    """The amplitudes at which one of the avatar's motion models opens the mouth 0.5, 1 and 1.5 times (`OPENINGS`) as far as
+    the person does; None where faces cannot be measured."""
     features, ratios = speech_features(corpus, avatar.recipe, report), []
     try:
         with FaceTracker(1) as tracker:
@@ -64,8 +67,7 @@ def calibrate(avatar: Avatar, corpus: Corpus, names: Sequence[str], report: Repo
                 report("calibrating", done + 1, len(AMPLITUDES))
     except MissingComponent:
         return None
-    rising = np.maximum.accumulate(ratios)
-    return round(float(np.clip(np.interp(1.0, rising, AMPLITUDES), AMPLITUDES[0], AMPLITUDES[-1])), 3)
+    return [round(float(a), 3) for a in np.interp(OPENINGS, np.maximum.accumulate(ratios), AMPLITUDES)]
 
 
 @torch.inference_mode()

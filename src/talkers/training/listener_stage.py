@@ -141,11 +141,10 @@ class ListenerModule(StageModule):
             self.log(f"val/{name}_r2", 1 - value, prog_bar=name in ("read", "mouth"), batch_size=len(told))
 
 
-def train_listener(corpus: Corpus, recipe: Recipe, motion: Speech2Latent, folder: Path, budget: float | None = None, report: Report = quiet,
+def train_listener(corpus: Corpus, recipe: Recipe, sounds: Sounds, motion: Speech2Latent, folder: Path, budget: float | None = None, report: Report = quiet,
                    trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> Listener:  # fmt: skip
-    """Run stage 3 to its end, or go on with it; arguments as in `train_codec`."""
+    """Run stage 3 to its end, or go on with it; `sounds` from `heard_sounds`, other arguments as in `train_codec`."""
     settings = recipe.listener_training
-    sounds = heard_sounds(corpus, recipe, report)
     test = held_out(corpus.names)
     names = training_clips(corpus, recipe.minutes)
     features = torch.cat([f[::7].float() for name, (_, f) in sounds.items() if name.split("/")[0] in set(names)])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +36,7 @@ from talkers.training.articulation import calibrate, pose_share
 from talkers.training.checkpoint import reached
 from talkers.training.codec_stage import train_codec
 from talkers.training.frames import FrameStore, held_out, training_clips
-from talkers.training.listener_stage import train_listener
+from talkers.training.listener_stage import heard_sounds, train_listener
 from talkers.training.motion_data import MotionData, head_values, speech_features
 from talkers.training.motion_stage import train_motion
 from talkers.training.progress import Report, quiet
@@ -41,7 +44,8 @@ from talkers.training.run import latest_checkpoint
 from talkers.training.sampler_stage import train_sampler
 
 BLINK = HEAD.index("blink")
-SHARES = {"codec": 0.62, "motion": 0.1, "sampler": 0.12, "listener": 0.16}  # of a time budget
+SHARES = {"codec": 0.56, "motion": 0.16, "sampler": 0.1, "listener": 0.13, "measuring": 0.05}
+"""Of a time budget, for each stage with what it prepares (frames unpacked, speech heard), and for what comes after them."""
 
 
 def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None, resume: bool) -> tuple[Path, float | None]:
@@ -78,6 +82,33 @@ def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None
     return state, budget
 
 
+class Clock:
+    """Divides a budget of time among the stages of a training: each is given its share of what is left when it begins, so
+    that what was prepared before it counts too. What a stage was given is kept beside its checkpoints."""
+
+    def __init__(self, folder: Path, budget: float | None, stages: Sequence[str]):
+        """stages: those that will be trained, in the order of SHARES."""
+        self.path, self.budget = folder / "budget.json", budget
+        self.shares = {stage: share for stage, share in SHARES.items() if stage in stages or stage == "measuring"}
+        self.begun = time.monotonic() - (sum(stage["seconds"] for stage in spent_on(folder).values()) if budget else 0)
+
+    def __call__(self, stage: str) -> float | None:
+        """Seconds of training for a stage that begins now."""
+        if self.budget is None:
+            return None
+        while stage not in (given := read_json(self.path) if self.path.exists() else {}):
+            if os.environ.get("LOCAL_RANK", "0") != "0":  # all processes go by what the first one says
+                time.sleep(0.2)
+                continue
+            stages = list(self.shares)
+            rest = sum(self.shares[s] for s in stages[stages.index(stage) :])
+            left = self.budget - (time.monotonic() - self.begun)
+            write_json(self.path, {**given, stage: round(max(1.0, left * self.shares[stage] / rest), 1)})
+        if not isinstance(seconds := given[stage], float) or not 0 < seconds < math.inf:
+            raise ArtefactError("this file is damaged", where=self.path, why=f"{stage} was given {seconds!r:.40} seconds", todo="Remove it")
+        return seconds
+
+
 def check_fit(recipe: Recipe, corpus: Corpus) -> None:
     """Raises ArtefactError when a corpus is not of a recipe's size and rate, or too short to train on."""
     if corpus.size != recipe.codec.size or corpus.rate != recipe.rate:
@@ -98,7 +129,7 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     Args:
         corpus: prepared footage of one person.
         out: the avatar's folder; its `training` subfolder holds checkpoints, montages and metrics.jsonl.
-        budget: seconds for both stages together, or None for the recipe's frames.
+        budget: seconds for everything, or None for the recipe's frames.
         resume: go on with the training that is in `out`.
         command: kept in avatar.json.
         start: an avatar or training of the same recipe whose codec is begun with, and whose other models where they fit.
@@ -111,14 +142,14 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # the other processes of a training on several devices join it
     folder, budget = start_folder(out, recipe, corpus, budget, resume or not first)
     asked = {"codec": 1, "motion": 1, "sampler": recipe.sampler_training.frames, "listener": recipe.listener_training.frames}
-    whole = sum(share for stage, share in SHARES.items() if asked[stage])
-    share = {stage: budget * part / whole if budget else None for stage, part in SHARES.items()}
-    codec = train_codec(corpus, recipe, folder, share["codec"], report, trainer_options, start)
+    clock = Clock(folder, budget, [stage for stage, frames in asked.items() if frames])
+    codec = train_codec(corpus, recipe, folder, clock("codec"), report, trainer_options, start)
     clips = [*training_clips(corpus, recipe.minutes), *held_out(corpus.names)]
     data = MotionData.collect(corpus, clips, FrameStore(corpus, report), codec, recipe, report)
-    motion = train_motion(corpus, recipe, data, folder, share["motion"], report, trainer_options, start)
-    sampler = train_sampler(corpus, recipe, data, folder, share["sampler"], report, trainer_options, start) if asked["sampler"] else None
-    listener = train_listener(corpus, recipe, motion, folder, share["listener"], report, trainer_options, start) if asked["listener"] else None
+    sounds = heard_sounds(corpus, recipe, report) if asked["listener"] else None
+    motion = train_motion(corpus, recipe, data, folder, clock("motion"), report, trainer_options, start)
+    sampler = train_sampler(corpus, recipe, data, folder, clock("sampler"), report, trainer_options, start) if asked["sampler"] else None
+    listener = train_listener(corpus, recipe, sounds, motion, folder, clock("listener"), report, trainer_options, start) if sounds else None
     terms = {"consent": consent or corpus.about.get("consent"), "licence": licence or corpus.about.get("licence")}
     return save_avatar(out, recipe, corpus, codec, Movers(motion, sampler, listener), command, start, terms, report) if first else None
 
