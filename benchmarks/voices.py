@@ -1,12 +1,12 @@
 """Do other voices drive an avatar as its own does? Lip reading, sync and articulation of what it says, by whom it hears.
 
     python benchmarks/voices.py CORPUS [FOLDER ...] [--avatar default] [--clips 10] [--motion regressor] [--parts recordings synthetic languages]
-        [--voices NAME ...] [--drawn 0] [--pictures FOLDER] [-o voices.json]
+        [--voices NAME ...] [--own-pace] [--drawn 0] [--pictures FOLDER] [-o voices.json]
 
 CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is its own voice. Each FOLDER
 holds recordings of another speaker, named as in GRID. Then synthetic voices say the held-out sentences, with silence before and
-after as in GRID, and as many more of GRID's grammar, drawn at random, as --drawn says (twenty clips tell word errors to 4 points);
-last four sentences in each of five languages (--pictures keeps frames of them to look at). Everything is spoken as a user gets it
+after as in GRID (with --own-pace each in the time that the person's own sentences take in the mean: the lip readers know no other
+pace), and as many more of GRID's grammar, drawn at random, as --drawn says (twenty clips tell word errors to 4 points); last four sentences in each of five languages (--pictures keeps frames of them to look at). Everything is spoken as a user gets it
 (predicted pose), and read by the lip reader that sees pixels and the one that sees points. Articulation is the standard deviation of the mouth's opening in frames with speech, relative to what
 the person's own voice gives; sync confidence is how much more alike mouth and sound are at the judges' offset than at others.
 """
@@ -70,10 +70,21 @@ PARTS = ("recordings", "synthetic", "languages")
 cached_voice = cache(load_voice)
 
 
-def synthetic(voice: str, text: str) -> NDArray[np.float32]:
-    """What a voice says of a text, at 16 kHz."""
+def synthetic(voice: str, text: str, lasting: float | None = None) -> NDArray[np.float32]:
+    """What a voice says of a text, at 16 kHz; at its own pace, or so that the speech lasts so many seconds."""
     teller = cached_voice(voice)
-    return np.asarray(soxr.resample(teller.say(text).samples, teller.rate, AUDIO_RATE), np.float32)
+
+    def said(speed: float) -> NDArray[np.float32]:
+        return np.asarray(soxr.resample(teller.say(text, speed).samples, teller.rate, AUDIO_RATE), np.float32)
+
+    plain = said(1.0)
+    return plain if lasting is None else said(float(np.clip(lasts(plain) / lasting, 0.5, 2)))
+
+
+def lasts(samples: NDArray[np.float32]) -> float:
+    """Seconds from the first to the last of the speech."""
+    spoken = np.flatnonzero(speech_activity(loudness(samples, AUDIO_RATE, 25, len(samples) * 25 // AUDIO_RATE)))
+    return float(spoken[-1] - spoken[0] + 1) / 25
 
 
 def framed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -93,7 +104,7 @@ def drawn(count: int, known: set[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return found
 
 
-def sounds(corpus: Corpus, folders: list[Path], clips: int, parts: list[str], voices: Sequence[str], more: int) -> Iterator[Heard]:
+def sounds(corpus: Corpus, folders: list[Path], clips: int, parts: list[str], voices: Sequence[str], more: int, own_pace: bool) -> Iterator[Heard]:
     """Everything that is said to the avatar."""
     names = held_out(corpus.names)[:clips]
     for name in names:
@@ -101,11 +112,12 @@ def sounds(corpus: Corpus, folders: list[Path], clips: int, parts: list[str], vo
     for folder in folders if "recordings" in parts else []:
         for path in sorted(p for p in folder.iterdir() if p.is_file())[:clips]:
             yield folder.parent.name if folder.name == "video" else folder.name, np.concatenate(list(audio_blocks(path))), sentence_of_name(path.stem[-6:])
+    lasting = float(np.mean([lasts(corpus.audio(name)) for name in names])) if own_pace else None
     sentences = [s for s in map(sentence_of_name, names) if s is not None]
     sentences += drawn(more, {s for s in map(sentence_of_name, corpus.names) if s is not None})
     for voice in voices if "synthetic" in parts else []:
         for sentence in sentences:
-            yield voice, framed(synthetic(voice, " ".join(sentence).replace(" a ", " ay "))), sentence
+            yield voice, framed(synthetic(voice, " ".join(sentence).replace(" a ", " ay "), lasting)), sentence
     for language, (voice, texts) in LANGUAGES.items() if "languages" in parts else []:
         for text in texts:
             yield language, synthetic(voice, text), None
@@ -120,6 +132,7 @@ def main() -> None:
     parser.add_argument("--motion", default="regressor", choices=("regressor", "sampler"))
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
     parser.add_argument("--voices", nargs="*", default=list(ENGLISH), help="synthetic voices of English")
+    parser.add_argument("--own-pace", action="store_true", help="they speak as fast as the person")
     parser.add_argument("--drawn", type=int, default=0, help="so many sentences of GRID's grammar more for each of them")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--live", action="store_true", help="hear with the avatar's own listener")
@@ -131,7 +144,9 @@ def main() -> None:
     readers = {n: load_expert(f"lips-{n}") for n in ("pixels", "points")}
     judges = {n: load_expert(f"sync-{n}") for n in ("pixels", "points")}
     rows: dict[str, list[dict[str, float]]] = {}
-    for voice, samples, sentence in sounds(Corpus(options.corpus), options.folders, options.clips, options.parts, options.voices, options.drawn):
+    for voice, samples, sentence in sounds(
+        Corpus(options.corpus), options.folders, options.clips, options.parts, options.voices, options.drawn, options.own_pace
+    ):
         frames = np.stack(list(avatar.speak(samples, controls=controls, live=options.live)))
         seen = watch(frames)
         speech = speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames)))
@@ -155,7 +170,7 @@ def main() -> None:
             errors = [(r["lip_wer_pixels"] + r["lip_wer_points"]) / 2 for r in found]
             table[voice]["lip_wer_standard_error"] = round(float(np.std(errors) / max(1, len(errors) - 1) ** 0.5), 3)
         print(voice, json.dumps(table[voice]), flush=True)
-    report = {"machine": machine(), "avatar": avatar.folder.name, "motion": options.motion, "live": options.live, "voices": table}
+    report = {"machine": machine(), "avatar": avatar.folder.name, "motion": options.motion, "live": options.live, "own_pace": options.own_pace, "voices": table}
     if options.output:
         options.output.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -34,7 +34,7 @@ VERBS = {
     "prepare": {"--output", "--size", "--rate", "--jobs", "--consent", "--licence"},
     "train": {"--output", "--recipe", "--set", "--budget", "--resume", "--start", "--consent", "--licence", "--devices", "--strategy", "--precision"},
     "speak": SPEAKING,
-    "say": SPEAKING | {"--voice", "--words"},
+    "say": SPEAKING | {"--voice", "--speed", "--words"},
     "verify": {"--json"},
     "reconstruct": {"--output", "--avatar", "--seed", "--steps", "--provenance"},
     "evaluate": {"--output", "--pairs", "--seeds", "--jobs", "--limit", "--every", "--speed", "--experts", "--json"},

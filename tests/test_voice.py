@@ -10,7 +10,7 @@ import pytest
 
 from talkers import Avatar
 from talkers.cli import main
-from talkers.errors import MissingComponent
+from talkers.errors import MissingComponent, UsageError
 from talkers.media import probe
 from talkers.speech import loudness, speech_activity
 from talkers.voice import Voice, Word, load_voice, subtitles
@@ -51,6 +51,17 @@ def test_words_have_their_times(voice: Voice) -> None:
     pause = levels[int(said.words[5].end * 100) + 4 : int(said.words[6].start * 100) - 2]
     assert np.median(spoken) > np.median(pause) + 20
     assert voice.say("I have 1234 friends.").words == ()  # written as three words, spoken as more
+
+
+@pytest.mark.parametrize("name", ["joe", "bm_george"])
+def test_a_voice_speaks_as_fast_as_it_is_told(name: str) -> None:
+    voice = voice_or_skip(name)
+    slow, plain, fast = (len(voice.say("Place blue at f two now.", speed).samples) for speed in (0.7, 1.0, 1.4))
+    assert 1.2 < slow / plain < 1.65
+    assert 0.6 < fast / plain < 0.85
+    for wrong in (0.4, 2.5, float("nan")):
+        with pytest.raises(UsageError, match="speed"):
+            voice.say("Hello.", wrong)
 
 
 def test_subtitles_are_webvtt() -> None:

@@ -46,16 +46,21 @@ class Voice(Protocol):
 
     rate: int
 
-    def say(self, text: str) -> Said:
+    def say(self, text: str, speed: float = 1.0) -> Said:
         """Say a text.
 
+        Args:
+            speed: how many times as fast as the voice speaks, 0.5 to 2.
+
         Raises:
-            UsageError: there is nothing in the text that can be said.
+            UsageError: there is nothing in the text that can be said, or the speed is out of range.
         """
         ...
 
 
-def _checked(text: str) -> str:
+def _checked(text: str, speed: float) -> str:
+    if not 0.5 <= speed <= 2:
+        raise UsageError(f"a speed of {speed} was asked for", todo="Use 0.5 to 2")
     if not text.strip() or len(text) > LONGEST:
         raise UsageError(f"a text of {len(text.strip())} characters was given", todo=f"Give 1 to {LONGEST}")
     return text
@@ -73,8 +78,10 @@ class PiperVoice:
     def __init__(self, model: Path, config: Path):
         try:
             from piper import PiperVoice as Engine
+            from piper import SynthesisConfig
         except ImportError as error:
             raise MissingComponent("saying text needs the package piper-tts", todo="Install it: `pip install 'talkers[say]'`") from error
+        self._manner = SynthesisConfig
         try:
             self._engine = Engine.load(model, config, include_alignments=True)
             self.rate = int(self._engine.config.sample_rate)
@@ -83,9 +90,10 @@ class PiperVoice:
         except Exception as error:  # whatever onnxruntime and json raise at a file that is no voice
             raise ArtefactError("this is not a Piper voice", where=model, why=reason(error), todo="Give its .onnx file, the .json beside it") from error
 
-    def say(self, text: str) -> Said:
+    def say(self, text: str, speed: float = 1.0) -> Said:
         """See `Voice`."""
-        chunks = list(self._engine.synthesize(_checked(text), include_alignments=True))
+        manner = self._manner(length_scale=self._engine.config.length_scale / speed)
+        chunks = list(self._engine.synthesize(_checked(text, speed), manner, include_alignments=True))
         parts = [chunk.audio_float_array.astype(np.float32) for chunk in chunks]
         spoken: list[tuple[float, float]] = []
         begun = 0
@@ -118,10 +126,10 @@ class KokoroVoice:
         self._styles = np.fromfile(fetch(f"kokoro-{name}"), "<f4").reshape(-1, 1, 256)  # by the number of phonemes
         self._engine: Any = onnxruntime.InferenceSession(str(fetch("kokoro")), providers=["CPUExecutionProvider"])
 
-    def say(self, text: str) -> Said:
+    def say(self, text: str, speed: float = 1.0) -> Said:
         """See `Voice`."""
         parts = []
-        for sentence in self._phonemizer.phonemize(self._language, _checked(text)):
+        for sentence in self._phonemizer.phonemize(self._language, _checked(text, speed)):
             codes = [self._codes[p] for p in sentence if p in self._codes]
             while any(c != self._codes[" "] for c in codes):
                 cut = len(codes)
@@ -129,8 +137,8 @@ class KokoroVoice:
                     gaps = [k for k, c in enumerate(codes[:MOST_PHONEMES]) if c == self._codes[" "]]
                     cut = gaps[-1] + 1 if gaps else MOST_PHONEMES
                 said, codes = codes[:cut], codes[cut:]
-                asked = {"tokens": np.array([[0, *said, 0]], np.int64), "style": self._styles[len(said)], "speed": np.ones(1, np.float32)}
-                parts.append(self._engine.run(None, asked)[0].astype(np.float32))
+                tokens, fast = np.array([[0, *said, 0]], np.int64), np.full(1, speed, np.float32)
+                parts.append(self._engine.run(None, {"tokens": tokens, "style": self._styles[len(said)], "speed": fast})[0].astype(np.float32))
         return Said(_joined(parts))
 
 

@@ -66,14 +66,15 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
 
 
 @app.command
-def say(text: Positional[str], output: Out, voice: str = "joe", words: Path | None = None, avatar: str = "default", seed: int = 0, steps: int | None = None,
-        fps: str | None = None, size: int | None = None, live: bool = False, provenance: bool = True, controls: Asked = Controls()) -> None:  # fmt: skip
+def say(text: Positional[str], output: Out, voice: str = "joe", speed: float = 1.0, words: Path | None = None, avatar: str = "default", seed: int = 0,
+        steps: int | None = None, fps: str | None = None, size: int | None = None, live: bool = False, provenance: bool = True, controls: Asked = Controls()) -> None:  # fmt: skip
     """Make an avatar say a text, with a local text-to-speech voice.
 
     Args:
         text: What to say, or - to read it from standard input.
         output: Video to write (.mp4, .mov or .mkv).
         voice: joe (Piper), af_bella, af_heart, am_michael, am_puck, bf_alice, bf_emma, bf_isabella, bm_fable, bm_george, bm_lewis (Kokoro, English), ef_dora, em_alex (Spanish), ff_siwis (French), if_sara, im_nicola (Italian), pf_dora, pm_alex (Portuguese), or the .onnx file of a Piper voice.
+        speed: How many times as fast as the voice speaks, 0.5 to 2.
         words: Write when each word is said as WebVTT subtitles, where the voice tells it (Piper does).
         avatar: As in speak, and so is all that follows.
         seed: Of the noise and the blinks.
@@ -90,7 +91,7 @@ def say(text: Positional[str], output: Out, voice: str = "joe", words: Path | No
     from talkers.voice import load_voice, subtitles
 
     teller = load_voice(voice)
-    said = teller.say(sys.stdin.read() if text == "-" else text)
+    said = teller.say(sys.stdin.read() if text == "-" else text, speed)
     if words is not None and not said.words:
         raise UsageError("this voice does not tell when it says the words of this text", todo="Leave out --words, or use joe and write numbers as words")
     with tempfile.TemporaryDirectory() as folder:
