@@ -2,7 +2,8 @@
 
     python benchmarks/ablations.py CORPUS -o FOLDER [--avatar default] [--frames 600000] [--clips 8] [--only NAME ...]
 
-CORPUS is the prepared corpus that the avatar was trained on. Every variant is trained from nothing on the same number of
+CORPUS is the prepared corpus that the avatar was trained on. "As it is" is the default recipe with two synthetic voices, whatever
+the avatar's own motion model was trained with. Every variant is trained from nothing on the same number of
 frames and speaks the same held-out clips, with the measured pose (and the clip's look) and with the predicted one. The mouth
 is not enlarged (amplitude 1). Interrupted, it goes on where it was.
 """
@@ -32,6 +33,7 @@ from talkers.training.motion_stage import train_motion
 from talkers.training.progress import quiet
 from talkers.training.sampler_stage import train_sampler
 
+PLAIN = ["motion_training.lips_weight=0", "motion_training.sync_weight=0", 'motion_training.synthetic=["am_michael","af_heart"]']
 VARIANTS: dict[str, list[str]] = {
     "as it is": [],
     "no pose adaptor": ["motion.pose_adaptor=false"],
@@ -101,7 +103,7 @@ def main() -> None:
     latents = frame_latents(plain.codec.float(), FrameStore(corpus), corpus.names, quiet)
     names, table = held_out(corpus.names)[: options.clips], {}
     for kind in options.only:
-        recipe = with_settings(base.recipe, VARIANTS[kind])
+        recipe = with_settings(base.recipe, PLAIN + VARIANTS[kind])
         motion = dataclasses.replace(recipe.motion_training, frames=options.frames)
         recipe = dataclasses.replace(recipe, motion_training=motion, sampler_training=dataclasses.replace(recipe.sampler_training, frames=options.frames))
         avatar = trained(kind, recipe, base, corpus, latents, options.output / kind.replace(" ", "-"))

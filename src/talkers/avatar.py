@@ -34,6 +34,7 @@ from talkers.watermark import marked
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
 BATCH = 8
+LARGEST_SEED = 2**32  # seeds are smaller
 WIDEST = 65_536  # numbers that tell a speech feature
 LARGEST = 1e6  # of the numbers in avatar.json with which frames are made
 HEAD_SHAPES = {**dict.fromkeys(("mean", "std", "low", "high"), (len(HEAD),)), "follows": (3, 3)}  # of what avatar.json says of the head
@@ -201,23 +202,33 @@ class Avatar:
         rate = self.frame_rate if frame_rate is None else Fraction(frame_rate).limit_denominator(1001)
         if not 1 <= rate <= 240:
             raise UsageError(f"{float(rate):g} frames a second were asked for", todo="Use 1 to 240")
-        if seed < 0:
-            raise UsageError(f"the seed {seed} was given", todo="Use 0 or more")
         if size is not None and (size % 2 or not 32 <= size <= 4096):
             raise UsageError(f"a side of {size} pixels was asked for", todo="Use an even number from 32 to 4096")
-        follow = self.live(seed=seed, steps=steps, controls=controls) if live else None
-        asked = follow.asked if follow is not None else self.asked(seed, controls)
-        return Talk(self, speech, seed, self.recipe.steps if steps is None else steps, asked, rate, size or self.size, follow, provenance)
+        return Talk(self, speech, seed, self._passes(steps), self.asked(seed, controls, rate), rate, size or self.size, live, provenance)
 
-    def asked(self, seed: int, controls: Controls | None) -> Asked:
+    def _passes(self, steps: int | None) -> int:
+        """Network passes a frame: those asked for, or the recipe's."""
+        if steps is not None and not 1 <= steps <= 1000:
+            raise UsageError(f"{steps} network passes a frame were asked for", todo="Use 1 to 1000")
+        return self.recipe.steps if steps is None else steps
+
+    def asked(self, seed: int, controls: Controls | None, frame_rate: Fraction | None = None) -> Asked:
         """What controls ask of this avatar.
 
+        Args:
+            frame_rate: of the video in which frames of a pose file are counted (default: the avatar's).
+
         Raises:
-            TalkersError: a pose file or a style clip that cannot be used, or a motion model that it has not.
+            UsageError: a seed out of range. TalkersError: a pose file or a style clip that cannot be used, or a motion model
+            that it has not.
         """
+        if not 0 <= seed < LARGEST_SEED:
+            raise UsageError(f"the seed {seed} was given", todo=f"Use 0 to {LARGEST_SEED - 1}")
         about = {k: torch.tensor(self.about["head"][k]) for k in HEAD_SHAPES}
         controls, mover = controls or Controls(), self.mover(controls.motion if controls else "regressor")
         poses = poses_of(controls.pose) if Path(controls.pose).suffix.lower() in VIDEO_SUFFIXES else controls.curves()
+        if poses is not None and "frame" in poses:
+            poses = {"time": poses["frame"] / float(frame_rate or self.frame_rate), **{k: v for k, v in poses.items() if k != "frame"}}
         manner = Manner(self.articulation(controls.motion, controls.amplitude), controls.expression, controls.gaze)
         if controls.motion == "sampler":
             controls = replace(controls, pose_scale=min(2.0, controls.pose_scale * float(self.about.get("sampler_pose") or 1.0)))
@@ -238,7 +249,7 @@ class Avatar:
         Raises:
             ArtefactError: this avatar has no listener. UsageError: a value out of range.
         """
-        return Live(self, seed, self.recipe.steps if steps is None else steps, self.asked(seed, controls), provenance=provenance)
+        return Live(self, seed, self._passes(steps), self.asked(seed, controls), provenance=provenance)
 
     def stream(self, blocks: Iterable[NDArray[np.float32]], *, seed: int = 0, steps: int | None = None, controls: Controls | None = None,
                provenance: bool = True) -> Iterator[Frame]:  # fmt: skip
@@ -257,11 +268,11 @@ class Avatar:
 
     @torch.inference_mode()
     def encode(self, frames: NDArray[np.uint8]) -> Tensor:
-        """Frames uint8 [N, size, size, 3] -> latents [N, L]."""
+        """Frames uint8 [N, size, size, 3] -> latents [N, L], on the CPU, where motion is made."""
 
         def told(part: Tensor) -> Tensor:
             pictures = from_frames(part).to(self.device, next(self.codec.encoder.parameters()).dtype)
-            return self.codec.encode(pictures.contiguous(memory_format=torch.channels_last)).float()
+            return self.codec.encode(pictures.contiguous(memory_format=torch.channels_last)).float().cpu()
 
         return self._in_parts(told, torch.from_numpy(frames))
 

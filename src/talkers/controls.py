@@ -52,6 +52,8 @@ class Controls:
 
     def __post_init__(self) -> None:
         """Raises UsageError: a value out of range."""
+        for name in ("pose", "style"):  # paths are welcome too
+            object.__setattr__(self, name, os.fspath(getattr(self, name)))
         if not 0 <= self.pose_scale <= 2:
             raise UsageError(f"a pose scale of {self.pose_scale} was asked for", todo="Use 0 to 2")
         if len(self.pose_offset) != 3 or not all(abs(a) <= 90 for a in self.pose_offset):
@@ -131,6 +133,8 @@ def read_pose_file(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64
         rows = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(text.splitlines()))
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             raise UsageError("this pose file holds no rows", where=path, todo="Give a CSV with a header line, or a JSON list of objects")
+        if None in rows[0]:
+            raise ValueError("row 1 has more values than the header has columns")
         columns = set(rows[0])
         if len(columns & {"time", "frame"}) != 1 or not columns & set(ANGLES) or not columns <= {"time", "frame", *ANGLES}:
             raise UsageError(f"this pose file has the columns {', '.join(sorted(map(str, columns)))}", where=path, todo=NEEDED)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkers.errors import MediaError, UsageError
+from talkers.live import Live
 from talkers.media import AUDIO_RATE, VideoWriter, audio_blocks, frame_count, probe
 from talkers.media.encode import atomic
 from talkers.motion import HeadCurve, latent_stream
@@ -27,7 +28,6 @@ from talkers.speech import FEATURE_RATE, LEVEL_RATE, feature_stream, loudness_of
 
 if TYPE_CHECKING:
     from talkers.avatar import Asked, Avatar
-    from talkers.live import Live
 
 LARGEST_BATCH = 8  # frames decoded together; the first batches are smaller, for a fast first frame
 SOUND_RATE = 48_000  # Hz of the sound in written videos
@@ -41,7 +41,7 @@ class Talk:
     """
 
     def __init__(self, avatar: Avatar, speech: str | os.PathLike[str] | NDArray[np.float32], seed: int, steps: int, asked: Asked,
-                 frame_rate: Fraction, size: int, live: Live | None = None, provenance: bool = True):  # fmt: skip
+                 frame_rate: Fraction, size: int, live: bool = False, provenance: bool = True):  # fmt: skip
         self.avatar, self.seed, self.steps, self.asked, self.frame_rate, self.size, self.live = avatar, seed, steps, asked, frame_rate, size, live
         self.provenance = provenance
         self._samples: NDArray[np.float32] | None = None
@@ -54,8 +54,8 @@ class Talk:
             self._samples = speech.astype(np.float32)
         else:
             self._path = Path(speech)
-        if not 1 <= steps <= 1000:
-            raise UsageError(f"{steps} network passes a frame were asked for", todo="Use 1 to 1000")
+        if live:
+            self._listening()  # says now if it cannot
         levels = self._levels  # reads the sound once: what cannot be read is said now
         self.gain = speech_gain(levels)
         self._moving = moving_share(speech_activity(levels), LEVEL_RATE)
@@ -80,8 +80,8 @@ class Talk:
     def latents(self) -> Iterator[Tensor]:
         """Latents of the video's frames, in blocks [n, L]."""
         avatar, rate, asked = self.avatar, float(self.avatar.frame_rate), self.asked
-        if self.live is not None:
-            stream = self._followed(self.live)
+        if self.live:
+            stream = self._followed(self._listening())
             return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
         features = feature_stream(avatar.speech_encoder, self._blocks(), self.gain)
         count = frame_count(self.seconds, avatar.frame_rate) + (self.frame_rate != avatar.frame_rate)
@@ -97,6 +97,10 @@ class Talk:
             share = np.interp(times, (np.arange(len(self._moving)) + 0.5) / LEVEL_RATE, self._moving)
             yield space.articulate(latents, asked.manner, head=asked.head.obeyed(done, head), moving=torch.from_numpy(share).float()[:, None])
             done += len(latents)
+
+    def _listening(self) -> Live:
+        """One that has heard nothing yet."""
+        return Live(self.avatar, self.seed, self.steps, self.asked)
 
     def _followed(self, live: Live) -> Iterator[Tensor]:
         for block in self._blocks():

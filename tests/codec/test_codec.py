@@ -216,9 +216,11 @@ def test_a_graph_shows_what_is_shown_without_one() -> None:
     codec = _unlike_zero().cuda()
     graphed, noise = GraphedDecoder(codec.decode), shared_noise(codec.size, 0).cuda()
     with torch.inference_mode():
-        for latents in torch.randn(4, 3, codec.latent_width, device="cuda"):
+        for count in (3, 1, 3, 1, 3, 1, 3):
+            latents = torch.randn(count, codec.latent_width, device="cuda")
             assert (graphed(latents, noise, 2) - codec.decode(latents, noise, 2)).abs().max() < 1 / 255
     assert graphed.usable
+    assert len(graphed._recorded) == 2
 
 
 def test_where_no_graph_can_be_recorded_pictures_are_made_without(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,18 +228,24 @@ def test_where_no_graph_can_be_recorded_pictures_are_made_without(caplog: pytest
     graphed, noise, latents = GraphedDecoder(codec.decode), shared_noise(codec.size, 0), torch.randn(3, codec.latent_width)
     with torch.inference_mode():
         plain = codec.decode(latents, noise, 1)
-        monkeypatch.setattr(GraphedDecoder, "_record", lambda self, *given: (_Replay(), *given[:2], torch.zeros_like(plain)))
+        # a graph that holds nothing shows what was made while it was recorded
+        monkeypatch.setattr(GraphedDecoder, "_record", lambda self, *given: (_Replay(), *given[:2], codec.decode(*given)))
         assert torch.equal(graphed(latents, noise, 1), plain)
-        assert not graphed.usable  # what was replayed is another picture
-
-        def refused(self: GraphedDecoder, *given: object) -> None:
-            raise RuntimeError("operation not permitted when stream is capturing")
-
-        monkeypatch.setattr(GraphedDecoder, "_record", refused)
-        graphed = GraphedDecoder(codec.decode)
+        assert graphed.usable  # none is recorded for what comes once
         for _ in range(2):
             assert torch.equal(graphed(latents, noise, 1), plain)
         assert not graphed.usable
+
+        for message in ("operation not permitted when stream is capturing", "CUDA out of memory"):
+
+            def refused(self: GraphedDecoder, *given: object, said: str = message) -> None:
+                raise RuntimeError(said)
+
+            monkeypatch.setattr(GraphedDecoder, "_record", refused)
+            graphed = GraphedDecoder(codec.decode)
+            for _ in range(3):
+                assert torch.equal(graphed(latents, noise, 1), plain)
+            assert not graphed.usable
     assert "without CUDA graphs" in caplog.text
 
 

@@ -19,6 +19,7 @@ from talkers.experts.load import sounds_of
 from talkers.experts.models import POINTS
 from talkers.face.regions import region_boxes, region_figures
 from talkers.recipes import Recipe, tiny
+from talkers.training import train as train_module
 from talkers.training.articulation import agree
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import region_weights, train_codec
@@ -204,26 +205,40 @@ def test_budgets_and_learning_rates() -> None:
     assert learning_rate(1.0, 1.0, 0.0, False) == 1.0
 
 
-def test_a_budget_is_the_whole_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
+def test_a_budget_is_the_whole_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    now, spent = [1000.0], dict[str, float]()
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(train_module, "spent_on", lambda folder: {stage: {"seconds": seconds} for stage, seconds in spent.items()})
     clock = Clock(tmp_path, 1000.0, ["codec", "motion"])
+    now[0] += 100  # speech is heard
     codec = clock("codec")
     assert codec is not None
-    assert 500 < codec < 900
-    now[0] += codec + 100  # what was prepared on the way takes from what is left
+    assert 500 < codec < 800
+    now[0] += codec + 50  # what is prepared between takes from what is left
     motion = clock("motion")
     assert motion is not None
-    assert motion < 900 - codec
-    assert 900 - codec - motion > 0.1 * (900 - codec)  # left for measuring
-    now[0] += 10_000
-    assert (clock("codec"), clock("motion")) == (codec, motion)
-    later = Clock(tmp_path, 1000.0, ["codec", "motion"])  # one that goes on
+    assert 0.5 * (850 - codec) < motion < 0.9 * (850 - codec)  # some is left for measuring
+    assert not caplog.text
+    spent |= {"codec": codec, "motion": 0.5 * motion}
+    now[0] = 10.0  # another day
+    later = Clock(tmp_path, 1000.0, ["codec", "motion"])
     assert (later("codec"), later("motion")) == (codec, motion)
-    (tmp_path / "budget.json").write_text('{"codec": "long"}')
+    longer = Clock(tmp_path, 3000.0, ["codec", "motion"])
+    assert longer("codec") == codec  # finished
+    assert (longer("motion") or 0) > motion + 1500
+    (tmp_path / "budget.json").write_text('{"budget": 1000.0, "codec": "long"}')
     with pytest.raises(ArtefactError, match="damaged"):
-        later("codec")
+        Clock(tmp_path, 1000.0, ["codec", "motion"])
+    (tmp_path / "budget.json").unlink()  # as it says
+    spent |= {"codec": 300.0, "motion": 0.0}
+    anew = Clock(tmp_path, 1000.0, ["codec", "motion"])("codec")
+    assert anew is not None
+    assert 300 + 500 < anew + 100 < 1000  # what was spent is not taken for all of it
     assert Clock(tmp_path, None, ["codec"])("codec") is None
+    (tmp_path / "budget.json").unlink()
+    spent.clear()
+    assert Clock(tmp_path, 20.0, ["codec", "motion"])("codec") == pytest.approx(20 * 0.6 / 0.78, abs=0.1)
+    assert "hardly learn" in caplog.text
 
 
 def test_a_tracker_that_sees_something_else_is_not_trusted() -> None:

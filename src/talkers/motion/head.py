@@ -20,11 +20,11 @@ class HeadCurve:
 
     def __init__(self, controls: Controls, poses: Curves | None, seed: int, frame_rate: float, mean: Tensor, std: Tensor, low: Tensor, high: Tensor,
                  follows: Tensor):  # fmt: skip
-        """poses: over time or over frames, if any are asked for. mean, std, low, high [7] are the corpus's: its footage ranges
+        """poses: over time in seconds, if any are asked for. mean, std, low, high [7] are the corpus's: its footage ranges
         from low to high. follows [3, 3]: by how much position and scale change with each angle, since a head that turns also moves.
         """
         self.controls, self.rate = controls, frame_rate
-        self.keys = None if poses is None else {"time": poses["time"] if "time" in poses else poses["frame"] / frame_rate, **poses}
+        self.keys = poses
         self.mean, self.std, self.low, self.high, self.follows = mean, std, low, high, follows
         self.clamped = False
         self._every = 60 / controls.blinks if controls.blinks else math.inf

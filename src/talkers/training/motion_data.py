@@ -101,14 +101,15 @@ def speech_features(corpus: Corpus, recipe: Recipe, report: Report) -> dict[str,
 @torch.inference_mode()
 def frame_latents(codec: DiffusionAutoencoder, store: FrameStore, names: Sequence[str], report: Report, batch: int = 32) -> dict[str, Tensor]:
     """Latents of every frame of the named clips: {name: float32 [T, L]}."""
-    codec.eval()
-    device = codec.levels.device
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    codec.eval().to(device)
     latents: dict[str, Tensor] = {}
     for done, name in enumerate(names):
         start = store.start[name]
         frames = torch.from_numpy(np.array(store.frames[start : start + store.corpus.clip(name).frames]))
         latents[name] = torch.cat([codec.encode(from_frames(part.to(device))).cpu() for part in torch.split(frames, batch)])
         report("encoding frames", done + 1, len(names))
+    codec.cpu()
     return latents
 
 

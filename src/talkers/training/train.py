@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import time
@@ -44,8 +45,10 @@ from talkers.training.run import latest_checkpoint
 from talkers.training.sampler_stage import train_sampler
 
 BLINK = HEAD.index("blink")
-SHARES = {"codec": 0.56, "motion": 0.16, "sampler": 0.1, "listener": 0.13, "measuring": 0.05}
-"""Of a time budget, for each stage with what it prepares (frames unpacked, speech heard), and for what comes after them."""
+log = logging.getLogger(__name__)
+SHARES = {"codec": 0.6, "motion": 0.14, "sampler": 0.1, "listener": 0.12, "measuring": 0.04}
+"""Of a time budget, once speech is heard: for each stage (with the latents that motion is learnt from), and for what comes after them."""
+LEAST = 30.0  # seconds of training below which a stage hardly learns
 
 
 def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None, resume: bool) -> tuple[Path, float | None]:
@@ -70,6 +73,8 @@ def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None
             )
         for left in unfinished(out):
             left.unlink(missing_ok=True)
+        if budget and budget != before:
+            write_json(begun, {**known, "budget": budget})
         return state, budget or before
     held = (p for p in out.rglob("*") if p.is_file() and not p.match(UNFINISHED))  # one killed at its very beginning holds nothing
     if out.is_file() or next(held, None) is not None:
@@ -84,29 +89,52 @@ def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None
 
 class Clock:
     """Divides a budget of time among the stages of a training: each is given its share of what is left when it begins, so
-    that what was prepared before it counts too. What a stage was given is kept beside its checkpoints."""
+    that what was prepared before it counts too. What a stage was given is kept beside the checkpoints, and holds when the
+    training goes on, unless with another budget: then stages that are not finished are given anew."""
 
     def __init__(self, folder: Path, budget: float | None, stages: Sequence[str]):
         """stages: those that will be trained, in the order of SHARES."""
         self.path, self.budget = folder / "budget.json", budget
         self.shares = {stage: share for stage, share in SHARES.items() if stage in stages or stage == "measuring"}
-        self.begun = time.monotonic() - (sum(stage["seconds"] for stage in spent_on(folder).values()) if budget else 0)
+        self.spent = {stage: float(told["seconds"]) for stage, told in spent_on(folder).items()} if budget else {}
+        given = self._given()
+        if given and given["budget"] != budget:
+            finished = {s: v for s, v in given.items() if s != "budget" and self.spent.get(s, 0.0) >= v["seconds"]}
+            given = {"budget": budget, **finished}
+        before = [v["from"] + self.spent.get(s, 0.0) for s, v in given.items() if s != "budget"]
+        self.begun = time.monotonic() - max([sum(self.spent.values()), *before])
+        self.kept = given or {"budget": budget}
+
+    def _given(self) -> dict[str, Any]:
+        """What is kept: the budget, and for each stage that has begun, from which second on it was given how many."""
+        if not self.path.exists():
+            return {}
+        given = read_json(self.path)
+        numbers = [given.get("budget"), *(v.get(k) if isinstance(v, dict) else None for s, v in given.items() if s != "budget" for k in ("from", "seconds"))]
+        if not all(isinstance(n, (int, float)) and 0 <= n < math.inf for n in numbers):
+            raise ArtefactError("this file is damaged", where=self.path, todo="Remove it: the time that is left will be divided anew")
+        return given
 
     def __call__(self, stage: str) -> float | None:
         """Seconds of training for a stage that begins now."""
         if self.budget is None:
             return None
-        while stage not in (given := read_json(self.path) if self.path.exists() else {}):
+        while stage not in self.kept:
             if os.environ.get("LOCAL_RANK", "0") != "0":  # all processes go by what the first one says
                 time.sleep(0.2)
+                known = self._given()
+                self.kept = known if known.get("budget") == self.budget else self.kept
                 continue
             stages = list(self.shares)
             rest = sum(self.shares[s] for s in stages[stages.index(stage) :])
-            left = self.budget - (time.monotonic() - self.begun)
-            write_json(self.path, {**given, stage: round(max(1.0, left * self.shares[stage] / rest), 1)})
-        if not isinstance(seconds := given[stage], float) or not 0 < seconds < math.inf:
-            raise ArtefactError("this file is damaged", where=self.path, why=f"{stage} was given {seconds!r:.40} seconds", todo="Remove it")
-        return seconds
+            now = time.monotonic() - self.begun
+            seconds = max(1.0, (self.budget - now) * self.shares[stage] / rest)
+            if seconds < LEAST:
+                log.warning("the budget leaves %.0f s for training the %s, which will hardly learn; --resume with a larger one goes on", seconds, stage)
+            before = self.spent.get(stage, 0.0)
+            self.kept[stage] = {"from": round(max(0.0, now - before), 1), "seconds": round(before + seconds, 1)}
+            write_json(self.path, self.kept)
+        return float(self.kept[stage]["seconds"])
 
 
 def check_fit(recipe: Recipe, corpus: Corpus) -> None:
@@ -143,13 +171,17 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     folder, budget = start_folder(out, recipe, corpus, budget, resume or not first)
     asked = {"codec": 1, "motion": 1, "sampler": recipe.sampler_training.frames, "listener": recipe.listener_training.frames}
     clock = Clock(folder, budget, [stage for stage, frames in asked.items() if frames])
+    speech_features(corpus, recipe, report)  # before all else: what it costs is known when the codec is given its time
+    if asked["listener"]:
+        heard_sounds(corpus, recipe, report)
     codec = train_codec(corpus, recipe, folder, clock("codec"), report, trainer_options, start)
     clips = [*training_clips(corpus, recipe.minutes), *held_out(corpus.names)]
     data = MotionData.collect(corpus, clips, FrameStore(corpus, report), codec, recipe, report)
-    sounds = heard_sounds(corpus, recipe, report) if asked["listener"] else None
     motion = train_motion(corpus, recipe, data, folder, clock("motion"), report, trainer_options, start)
     sampler = train_sampler(corpus, recipe, data, folder, clock("sampler"), report, trainer_options, start) if asked["sampler"] else None
-    listener = train_listener(corpus, recipe, sounds, motion, folder, clock("listener"), report, trainer_options, start) if sounds else None
+    listener = None
+    if asked["listener"]:
+        listener = train_listener(corpus, recipe, heard_sounds(corpus, recipe, report), motion, folder, clock("listener"), report, trainer_options, start)
     terms = {"consent": consent or corpus.about.get("consent"), "licence": licence or corpus.about.get("licence")}
     return save_avatar(out, recipe, corpus, codec, Movers(motion, sampler, listener), command, start, terms, report) if first else None
 
