@@ -2,9 +2,11 @@
 
     python benchmarks/quality.py CORPUS [--avatar default] [--clips 2] [--frames 25] [--steps 1 2 4 10 20 100] [-o quality.json]
 
-CORPUS is the prepared corpus that the avatar was trained on; only its held-out clips are scored. Noises: `shared`, one
+CORPUS is the prepared corpus that the avatar was trained on; only its held-out clips are scored, from where the person begins to
+speak. Noises: `shared`, one
 x_T for all frames (the paper's); `per_frame`, a new one for each; `encoded`, each frame's own by DDIM inversion (DAE,
-section 3.2); `none`, zeros. `appearance` is the appearance model's picture alone, without any pass. `nearest` shows the training frame whose latent is nearest: what any generator must beat.
+section 3.2); `none`, zeros. `appearance` is the appearance model's picture alone, without any pass. `nearest` shows,
+of every third training frame, the one whose latent is nearest: what any generator must beat.
 """
 
 from __future__ import annotations
@@ -53,12 +55,19 @@ def figures(made: Frames, real: Frames, marks: NDArray[np.float32]) -> dict[str,
     return region_figures(made, real, region_boxes(marks, real.shape[1])) | {"flicker_ratio": flicker(made, still) / max(flicker(real, still), 1e-6)}
 
 
+def first_spoken(corpus: Corpus, name: str, count: int) -> int:
+    """The first frame of a clip with speech in it, or an earlier one after which there are `count`."""
+    spoken = np.asarray(corpus.column("speech", name), bool)
+    return max(0, min(int(spoken.argmax()), len(spoken) - count))
+
+
 def score(
     avatar: Avatar, store: FrameStore, index: tuple[NDArray[np.int64], torch.Tensor], name: str, count: int, steps: list[int]
 ) -> dict[str, dict[str, float]]:
-    """Figures of everything that is made of the first `count` frames of a clip."""
-    real = store.corpus.frames(name)[:count]
-    marks = np.nan_to_num(store.corpus.column("landmarks", name))[: len(real)]
+    """Figures of everything that is made of `count` frames of a clip, from the first with speech on."""
+    begin = first_spoken(store.corpus, name, count)
+    real = store.corpus.frames(name)[begin : begin + count]
+    marks = np.nan_to_num(store.corpus.column("landmarks", name))[begin : begin + count]
     latents, size = avatar.encode(real), (3, avatar.size, avatar.size)
     per_frame = torch.randn(len(real), *size, generator=torch.Generator().manual_seed(0))
     scored: dict[str, dict[str, float]] = {}

@@ -5,7 +5,7 @@
 `reference` is the method of the paper (noise predicted at all levels alike, DDIM sampling, latents entering as channel scales
 only, plain loss) on a network of the compact recipe's size, with cells of 4 pixels in place of 8: noise in the 192 numbers of a larger
 cell does not pass through 64 channels, and a network that cannot tell it stays at 5 dB; `compact` is the default recipe. Both are trained from nothing on the
-same frames of CORPUS (256 px) and reconstruct the first frames of held-out clips with 1, 4, 20 and 100 passes. The paper's own
+same frames of CORPUS (256 px) and reconstruct the first spoken frames of held-out clips with 1, 4, 20 and 100 passes. The paper's own
 network is thirty times as large: `benchmarks/speed.py` times it; days of a GPU would be needed to train it. Interrupted, the
 training goes on where it was.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from quality import first_spoken
 from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
 from talkers.codec.appearance import AppearanceConfig
 from talkers.corpus import Corpus
@@ -50,12 +51,13 @@ def scores(codec: DiffusionAutoencoder, corpus: Corpus, names: list[str], count:
     for steps in STEPS:
         found, spent = [], 0.0
         for name in names:
-            real = corpus.frames(name)[:count]
+            first = first_spoken(corpus, name, count)
+            real = corpus.frames(name)[first : first + count]
             latents = codec.encode(from_frames(torch.from_numpy(real)))
             begin = time.perf_counter()
             made = to_frames(codec.decode(latents, shared_noise(codec.size, 0), steps)).numpy()
             spent += time.perf_counter() - begin
-            found.append(region_figures(made, real, region_boxes(corpus.column("landmarks", name)[:count], corpus.size)))
+            found.append(region_figures(made, real, region_boxes(corpus.column("landmarks", name)[first : first + count], corpus.size)))
         means = {key: round(float(np.mean([f[key] for f in found])), 3) for key in found[0]}
         rows[f"{steps} passes"] = means | {"ms_a_frame": round(1000 * spent / (count * len(names)), 1)}
     return rows

@@ -151,14 +151,35 @@ def test_size_and_steps_are_chosen(tiny_avatar: Avatar) -> None:
     assert next(iter(tiny_avatar.speak(sound, size=96))).shape == (96, 96, 3)
     one, four = (next(iter(tiny_avatar.speak(sound, steps=n))).astype(int) for n in (1, 4))
     assert 0 < np.abs(one - four).mean() < 12
-    for wrong in ({"steps": 0}, {"size": 33}, {"frame_rate": 0}, {"frame_rate": 1000}, {"seed": -1}):
+    for wrong in ({"steps": 0}, {"size": 33}, {"frame_rate": 0}, {"frame_rate": 1000}, {"seed": -1}, {"seed": 2**64}):
         with pytest.raises(UsageError):
             tiny_avatar.speak(sound, **wrong)  # type: ignore[arg-type]
+    for wrong in ({"steps": 1001}, {"seed": -1}, {"seed": 2**64}):
+        with pytest.raises(UsageError):
+            tiny_avatar.live(**wrong)  # type: ignore[arg-type]
+    for motion in ("regressor", "sampler"):
+        assert len(list(tiny_avatar.speak(sound, seed=2**32 - 1, controls=Controls(motion=motion)))) == 7  # type: ignore[arg-type]
     for samples in (np.zeros(0, np.float32), np.full(100, np.nan, np.float32), np.zeros((10, 2), np.float32)):
         with pytest.raises(UsageError):
             tiny_avatar.speak(samples)
     with pytest.raises(MediaError, match="no such file"):
         tiny_avatar.speak("nothing.wav")
+
+
+def test_frames_of_poses_are_those_of_the_video(tiny_avatar: Avatar, tmp_path: Path) -> None:
+    (tmp_path / "frames.csv").write_text("frame,yaw\n0,0\n50,2\n")
+    for rate in (None, 50):
+        head = tiny_avatar.speak(np.zeros(32_000, np.float32), frame_rate=rate, controls=Controls(tmp_path / "frames.csv")).head  # type: ignore[arg-type]
+        assert head(0, 26)[25, 0] == pytest.approx(1 if rate is None else 2)
+
+
+def test_how_far_the_mouth_opens_goes_between_what_was_measured(tiny_avatar: Avatar) -> None:
+    about = tiny_avatar.about
+    known = Avatar(tiny_avatar.folder, about | {"articulation": [0.25, 1.1, 2.0], "sampler_articulation": 1.2}, tiny_avatar.recipe,
+                   tiny_avatar.codec, tiny_avatar.motion, tiny_avatar.sampler, None, tiny_avatar.device)  # fmt: skip
+    assert [known.articulation("regressor", a) for a in (0.5, 0.75, 1.0, 1.5)] == pytest.approx([0.25, 0.675, 1.1, 2.0])
+    assert [known.articulation("sampler", a) for a in (0.5, 1.0, 1.5)] == pytest.approx([0.6, 1.2, 1.8])  # one number: as it was measured at 1
+    assert known.asked(0, Controls(amplitude=0.5)).manner.amplitude == pytest.approx(0.25)
 
 
 def test_the_head_goes_where_it_is_told(tiny_avatar: Avatar, tmp_path: Path) -> None:

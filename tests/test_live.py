@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -92,16 +93,26 @@ def test_a_stream_gives_the_frames_of_the_whole_file(tiny_avatar: Avatar) -> Non
         assert np.abs(streamed - whole).max() <= 1
 
 
-def test_frames_come_soon_after_their_sound(tiny_avatar: Avatar) -> None:
+def test_a_live_talk_is_the_same_when_it_is_asked_again(tiny_avatar: Avatar) -> None:
+    sound = speaker.voice(speaker.perform(40, 8).opening, 40)
+    talk = tiny_avatar.speak(sound, live=True)
+    next(iter(talk))
+    one, two = (np.stack(list(talk)) for _ in range(2))
+    assert len(one) == 40
+    assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize(("motion", "soon"), [("regressor", 0.4), ("sampler", 0.7)])
+def test_frames_come_soon_after_their_sound(tiny_avatar: Avatar, motion: Literal["regressor", "sampler"], soon: float) -> None:
     sound = speaker.voice(speaker.perform(60, 9).opening, 60)
-    live, given = tiny_avatar.live(), 0
+    live, given = tiny_avatar.live(controls=Controls(motion=motion)), 0
     for k, block in enumerate(cut(sound, (320,))):
         heard = (k + 1) * 320 / 16_000
         given += sum(1 for _ in live.push(block))
         assert given >= int((heard - live.delay) * 25)
     assert given < 60
     assert given + sum(1 for _ in live.finish()) == 60
-    assert live.delay < 0.4
+    assert live.delay < soon
 
 
 def test_the_mouth_follows_a_stream(tiny_avatar: Avatar) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from talkers.errors import ArtefactError, UsageError
 from talkers.media import AUDIO_RATE, frame_count
 from talkers.motion import Look
-from talkers.motion.live import AHEAD, HOP, LiveMotion
+from talkers.motion.live import AHEAD, HOP, SAMPLED_HOP, LiveMotion
 from talkers.speech import FEATURE_RATE, TARGET_DB, Hearing, LiveActivity
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class Live:
         self._measured = head is not None
         self._space = avatar.mover(asked.head.controls.motion)
         self._activity, self._hearing = LiveActivity(AUDIO_RATE, TARGET_DB), Hearing(avatar.listener)
-        self._motion = LiveMotion(asked.mover, FEATURE_RATE, float(avatar.frame_rate), head or asked.head, None if head else asked.head.adjusted, seed)
+        adjust, hop = None if head else asked.head.adjusted, SAMPLED_HOP if asked.head.controls.motion == "sampler" else HOP
+        self._motion = LiveMotion(asked.mover, FEATURE_RATE, float(avatar.frame_rate), head or asked.head, adjust, seed, hop)
         self._samples = 0
         self._given = 0
 
@@ -47,7 +48,7 @@ class Live:
     def delay(self) -> float:
         """Seconds of sound after a frame's middle that are heard before the frame is settled, at most."""
         ahead = self._hearing.listener.config.ahead / FEATURE_RATE
-        return (AHEAD + HOP - 0.5) / float(self.avatar.frame_rate) + ahead + 0.0125
+        return (AHEAD + self._motion.hop - 0.5) / float(self.avatar.frame_rate) + ahead + 0.0125
 
     def latents(self, samples: NDArray[np.float32]) -> Tensor:
         """Sound, float32 [n] at 16 kHz -> the latents that are settled by it [m, L]."""

@@ -39,9 +39,7 @@ class Style(NamedTuple):
 def _frames(avatar: Avatar, path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     from talkers.face.source import cropped_clip
 
-    count, frames = cropped_clip(path, avatar.frame_rate, avatar.size)
-    wanted = min(count, int(LONGEST * avatar.frame_rate))
-    return np.stack([frame for frame, _ in zip(frames, range(wanted), strict=False)])
+    return np.stack(list(cropped_clip(path, avatar.frame_rate, avatar.size, most=int(LONGEST * avatar.frame_rate))[1]))
 
 
 def poses_of(video: str | os.PathLike[str]) -> Curves:
@@ -76,7 +74,7 @@ def style_of(avatar: Avatar, path: str | os.PathLike[str], kind: str) -> Style:
             why=f"the avatar's codec keeps it at {reached:.0f} dB, its own footage at {usual:.0f} dB",
             todo="Use a clip of the same person, place and camera as the footage",
         )
-    samples = read_audio(path)[: int(len(frames) / avatar.frame_rate * AUDIO_RATE)]
+    samples = read_audio(path, seconds=len(frames) / float(avatar.frame_rate))
     levels = loudness(samples, AUDIO_RATE, float(avatar.frame_rate), len(frames))
     spoken = torch.from_numpy(speech_activity(levels))
     if int(spoken.sum()) < LEAST:

@@ -295,8 +295,6 @@ def test_pose_files_are_followed_and_limited_to_the_footage(tmp_path: Path) -> N
     assert values[:, 1].isnan().all()
     (tmp_path / "pose.json").write_text('[{"time": 0, "pitch": 1, "roll": 2}, {"time": 1, "pitch": 3, "roll": 2}]')
     assert curve(Controls(str(tmp_path / "pose.json")))(0, 26)[25, 1] == pytest.approx(3)
-    (tmp_path / "frames.csv").write_text("frame,roll\n0,0\n50,2\n")
-    assert curve(Controls(str(tmp_path / "frames.csv")))(0, 26)[25, 2] == pytest.approx(1)
 
 
 def test_what_is_odd_about_poses_is_said(tmp_path: Path) -> None:
@@ -323,6 +321,7 @@ def test_what_is_odd_about_poses_is_said(tmp_path: Path) -> None:
     [
         ("time,yaw\n0,1\n1\n", "row 2 has other columns"),
         ("time,yaw\n0,1\n1,2,3\n", "row 2 has other columns"),
+        ("time,yaw\n0,1,2\n", "row 1 has more values"),
         ('[{"time": 0, "yaw": 1}, {"time": 1, "pitch": 1}]', "row 2 has other columns"),
         ("time,frame,yaw\n0,0,1\n", "has the columns"),
         ("frame,yaw\n3,1\n2,1\n", "frame does not rise"),

@@ -59,7 +59,7 @@ class GraphedDecoder:
 
     def _replayed(self, shape: Shape, latents: Tensor, x_T: Tensor) -> Tensor:
         graph, *given, pictures = self._recorded[shape]
-        with torch.cuda.device_of(latents):
+        with torch.cuda.device_of(latents):  # type: ignore[no-untyped-call]
             for place, value in zip(given, (latents, x_T), strict=True):
                 place.copy_(value)
             graph.replay()
@@ -71,7 +71,7 @@ class GraphedDecoder:
         Raises:
             RuntimeError: something in it cannot be recorded.
         """
-        with torch.cuda.device_of(latents):
+        with torch.cuda.device_of(latents):  # type: ignore[no-untyped-call]
             beside = torch.cuda.Stream(latents.device)  # type: ignore[no-untyped-call]
             beside.wait_stream(torch.cuda.current_stream(latents.device))
             with torch.cuda.stream(beside):

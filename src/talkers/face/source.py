@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,12 @@ from talkers.media import decode_frames
 
 
 def cropped_clip(
-    path: str | os.PathLike[str], rate: Fraction, size: int, progress: Callable[[int], None] = lambda done: None
+    path: str | os.PathLike[str], rate: Fraction, size: int, progress: Callable[[int], None] = lambda done: None, most: int | None = None
 ) -> tuple[int, Iterator[NDArray[np.uint8]]]:
     """Frames of a clip, cut to head and shoulders.
 
     The file is read twice: once for the face (every fifth frame), once for the frames. A clip that already has the
-    right size is taken as it is, without looking for a face.
+    right size is taken as it is, without looking for a face. Of a longer clip the first `most` frames are taken.
 
     Returns:
         how many frames there are, and an iterator over them, uint8 [size, size, 3].
@@ -30,10 +31,10 @@ def cropped_clip(
         FaceError: no face is seen. MediaError: see `decode_frames`.
     """
     count, boxes, height, width = 0, [], 0, 0
-    frames = decode_frames(path, rate)
+    frames = islice(decode_frames(path, rate), most)
     first = next(frames)
     if first.shape[:2] == (size, size):
-        return 1 + sum(1 for _ in frames), decode_frames(path, rate)
+        return 1 + sum(1 for _ in frames), islice(decode_frames(path, rate), most)
     with FaceTracker(1) as tracker:
         height, width = first.shape[:2]
         reading = tracker.track(first)
@@ -45,4 +46,4 @@ def cropped_clip(
     if not boxes:
         raise FaceError("no face is seen in this clip", where=path, todo="Use a clip of the avatar's person from the front")
     crop = choose_crop(np.stack(boxes), width, height, size)
-    return count + 1, (crop.cut(frame) for frame in decode_frames(path, rate))
+    return count + 1, (crop.cut(frame) for frame in islice(decode_frames(path, rate), most))

@@ -124,9 +124,16 @@ def _with_padding(path: str | os.PathLike[str], channels: int) -> Iterator[float
                     yield native, np.repeat(samples, 2, 0)[:2].T if len(samples) == 1 else samples[:2].T
 
 
-def read_audio(path: str | os.PathLike[str], rate: int = AUDIO_RATE) -> Samples:
-    """The whole sound of a file: float32 [n] mono at `rate` Hz. Raises MediaError like `audio_blocks`."""
-    return np.concatenate(list(audio_blocks(path, rate)))
+def read_audio(path: str | os.PathLike[str], rate: int = AUDIO_RATE, seconds: float = math.inf) -> Samples:
+    """The sound of a file, or its first seconds: float32 [n] mono at `rate` Hz. Raises MediaError like `audio_blocks`."""
+    read, count = [], 0
+    for block in audio_blocks(path, rate):
+        read.append(block)
+        count += len(block)
+        if count >= seconds * rate:
+            break
+    joined = np.concatenate(read)
+    return joined if math.isinf(seconds) else joined[: int(seconds * rate)]
 
 
 def audio_duration(path: str | os.PathLike[str]) -> float:

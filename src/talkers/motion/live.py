@@ -11,7 +11,7 @@ from talkers.motion.model import at_frames
 from talkers.motion.space import HEAD, Adjust, MotionModel
 
 WINDOW = 48  # frames heard at once
-HOP = 1  # frames that are settled together
+HOP, SAMPLED_HOP = 1, 8  # frames that are settled together: by the regressor, and by the sampler, which costs so much more
 AHEAD = 4  # frames of speech after them that are heard before they are settled
 TRUST = 0.7  # in the newest window, which heard most, against the one before: takes the trembling out of the seams
 
@@ -24,12 +24,13 @@ class LiveMotion:
         head: first frame, count -> [count, 7] head values (NaN: predicted).
         adjust: predicted head values [..., 7] -> the ones to take.
         seed: of what is sampled.
+        hop: frames that are settled together.
     """
 
     def __init__(self, model: MotionModel, feature_rate: float, frame_rate: float, head: Callable[[int, int], Tensor],
-                 adjust: Adjust | None = None, seed: int = 0):  # fmt: skip
+                 adjust: Adjust | None = None, seed: int = 0, hop: int = HOP):  # fmt: skip
         self.model, self.feature_rate, self.frame_rate, self.head = model, feature_rate, frame_rate, head
-        self.adjust, self.seed = adjust, seed
+        self.adjust, self.seed, self.hop = adjust, seed, hop
         self._state: Tensor | None = None  # of the last window's frames, which began at `_begun`
         self._begun = 0
         self.per_frame = feature_rate / frame_rate
@@ -42,9 +43,9 @@ class LiveMotion:
     def push(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features [n, F] -> the latents that are settled by them [m, L], and their head values [m, 7]."""
         self._held = features if self._held is None else torch.cat([self._held, features])
-        settled = []
-        while (self.done + HOP + AHEAD) * self.per_frame <= self._first + len(self._held):
-            begin, end = max(0, self.done + HOP + AHEAD - WINDOW), self.done + HOP + AHEAD
+        settled, hop = [], self.hop
+        while (self.done + hop + AHEAD) * self.per_frame <= self._first + len(self._held):
+            begin, end = max(0, self.done + hop + AHEAD - WINDOW), self.done + hop + AHEAD
             first = round(begin * self.per_frame)
             self._held, self._first = self._held[first - self._first :], first
             rows = at_frames(self._held, self.feature_rate, self.frame_rate, 0, end - begin)
@@ -55,8 +56,8 @@ class LiveMotion:
             latents = torch.cat([motion.latents[0], torch.where(asked.isnan(), motion.head[0], asked)], -1)[self.done - begin :].float()
             if self._opinion is not None:
                 latents[: len(self._opinion)] = torch.lerp(self._opinion, latents[: len(self._opinion)], TRUST)
-            settled.append(latents[:HOP])
-            self._opinion = latents[HOP:]
-            self.done += HOP
+            settled.append(latents[:hop])
+            self._opinion = latents[hop:]
+            self.done += hop
         rows = torch.cat(settled) if settled else torch.zeros(0, len(HEAD))
         return rows[:, : -len(HEAD)], rows[:, -len(HEAD) :]
