@@ -89,7 +89,7 @@ def prepare(footage: Positional[tuple[Path, ...]], output: Out, size: int = 256,
 @app.command
 def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: Settings = (), budget: str | None = None, resume: bool = False, start: Path | None = None,
           consent: str | None = None, licence: str | None = None, devices: str = "auto", strategy: str = "auto", precision: str = "auto") -> None:  # fmt: skip
-    """Train an avatar from a corpus: the codec, then the motion model, then the listener.
+    """Train an avatar from a corpus: the codec, the two motion models (a regressor and a sampler), the listener.
 
     Args:
         corpus: Folder made by `talkers prepare`.

@@ -1,4 +1,4 @@
-"""Stage 3: distil the speech encoder into the avatar's own listener, so that it can follow a stream."""
+"""Stage 4: distil the speech encoder into the avatar's own listener, so that it can follow a stream."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class ListenerModule(StageModule):
 
 def train_listener(corpus: Corpus, recipe: Recipe, sounds: Sounds, motion: Speech2Latent, folder: Path, budget: float | None = None, report: Report = quiet,
                    trainer_options: dict[str, Any] | None = None, start: Path | None = None) -> Listener:  # fmt: skip
-    """Run stage 3 to its end, or go on with it; `sounds` from `heard_sounds`, other arguments as in `train_codec`."""
+    """Run stage 4 to its end, or go on with it; `sounds` from `heard_sounds`, other arguments as in `train_codec`."""
     settings = recipe.listener_training
     test = held_out(corpus.names)
     names = training_clips(corpus, recipe.minutes)
