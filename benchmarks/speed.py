@@ -54,7 +54,8 @@ def main() -> None:
         got = measure_speed("default", seconds)
         report[f"speak_{seconds:g}s"] = rounded(got) | {"times_the_baseline": round(got["fps"] * slow)}
     report["sampler_60s"] = rounded(measure_speed("default", 60, "sampler"))
-    report["stream_30s"] = {k: round(v, 2 if k == "load" else 0) for k, v in measure_stream("default", 30).items()}
+    for motion in ("regressor", "sampler"):
+        report[f"stream_30s_{motion}"] = {k: round(v, 2 if k == "load" else 0) for k, v in measure_stream("default", 30, motion).items()}
     text = json.dumps(report, indent=1)
     print(text)
     if options.output:

@@ -55,8 +55,9 @@ import talkers
 from talkers.media import read_audio
 samples = read_audio(sys.argv[2])
 avatar = talkers.Avatar.load(sys.argv[1])
-list(avatar.stream([samples[:16000]]))  # warm
-live, now, busy, frame, late = avatar.live(), 0.0, 0.0, 0, []
+controls = talkers.Controls(motion=sys.argv[4])
+list(avatar.stream([samples[:16000]], controls=controls))  # warm
+live, now, busy, frame, late = avatar.live(controls=controls), 0.0, 0.0, 0, []
 rate, step = float(avatar.frame_rate), int(sys.argv[3])
 for first in range(0, len(samples) - step + 1, step):
     now = max(now, (first + step) / 16000)  # when this block has been said, and the last one is dealt with
@@ -114,8 +115,9 @@ def measure_speed(avatar: str, seconds: float, motion: str = "regressor") -> dic
     }
 
 
-def measure_stream(avatar: str, seconds: float, block: float = 0.02) -> dict[str, float]:
-    """Follow the demo's sentence as if it were being said, in blocks of so many seconds, in a fresh process.
+def measure_stream(avatar: str, seconds: float, motion: str = "regressor", block: float = 0.02) -> dict[str, float]:
+    """Follow the demo's sentence as if it were being said, in blocks of so many seconds, in a fresh process, by the
+    motion model of that kind.
 
     Returns:
         latency_ms, latency_p95_ms, latency_max_ms: from the middle of a frame's sound to the frame itself, the
@@ -124,4 +126,4 @@ def measure_stream(avatar: str, seconds: float, block: float = 0.02) -> dict[str
     """
     with tempfile.TemporaryDirectory() as folder:
         speech = demo_speech(Path(folder) / "speech.wav", seconds)
-        return _measured(STREAM, avatar, str(speech), str(int(block * 16_000)))
+        return _measured(STREAM, avatar, str(speech), str(int(block * 16_000)), motion)
