@@ -52,13 +52,15 @@ def speed(measured: dict[str, Any]) -> None:
             print(f"| {name.replace('_', ' ')} | {row['fps']:.0f} | {row['real_time_factor']:.2f} | {row['peak_mb']:.0f} MB | {row['motion_share']:.0%} |")
     slow = measured["dae_talker_20_steps_fps"]
     print(f"| *the paper's U-Net at 20 steps, decoding alone* | *{slow:.3f}* | *{25 / slow:.0f}* | | |")
-    print(", ".join(f"{k} {v:g}" for k, v in measured["stream_30s"].items()))
+    for name, row in measured.items():
+        if name.startswith("stream"):
+            print(f"{name.replace('_', ' ')}: " + ", ".join(f"{k} {v:g}" for k, v in row.items()))
 
 
 def main() -> None:
     for path in sys.argv[1:]:
         told = json.loads(Path(path).read_text("utf-8"))
-        speed(told) if "stream_30s" in told else quality(told)
+        speed(told) if "dae_talker_20_steps_fps" in told else quality(told)
 
 
 def quality(metrics: dict[str, Any]) -> None:
