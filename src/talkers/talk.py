@@ -23,6 +23,7 @@ from talkers.live import Live
 from talkers.media import AUDIO_RATE, VideoWriter, audio_blocks, frame_count, probe
 from talkers.media.encode import atomic
 from talkers.motion import HeadCurve, latent_stream
+from talkers.motion.stream import HOP, SAMPLED_HOP
 from talkers.provenance import SIGNED, Signer
 from talkers.speech import FEATURE_RATE, LEVEL_RATE, feature_stream, loudness_of, moving_share, speech_activity, speech_gain
 
@@ -85,7 +86,8 @@ class Talk:
             return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
         features = feature_stream(avatar.speech_encoder, self._blocks(), self.gain)
         count = frame_count(self.seconds, avatar.frame_rate) + (self.frame_rate != avatar.frame_rate)
-        stream = self._acted(latent_stream(asked.mover, features, FEATURE_RATE, rate, count, asked.head, asked.head.adjusted, self.seed))
+        hop = SAMPLED_HOP if asked.head.controls.motion == "sampler" else HOP
+        stream = self._acted(latent_stream(asked.mover, features, FEATURE_RATE, rate, count, asked.head, asked.head.adjusted, self.seed, hop))
         return stream if self.frame_rate == avatar.frame_rate else resample(stream, rate, float(self.frame_rate), self.frame_count)
 
     def _acted(self, blocks: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:

@@ -188,12 +188,12 @@ class Echo:
 
 
 @pytest.mark.parametrize("frames", [1, 10, 75, 100, 101, 130, 475, 1000])
-@pytest.mark.parametrize("rate", [25.0, 24.0, 30.0])
-def test_streams_have_no_seams_and_keep_time(frames: int, rate: float) -> None:
+@pytest.mark.parametrize(("rate", "hop"), [(25.0, 50), (25.0, 75), (24.0, 75), (24.0, 50), (30.0, 50)])
+def test_streams_have_no_seams_and_keep_time(frames: int, rate: float, hop: int) -> None:
     count = int(frames / rate * 50) + 1
     ramp = (torch.arange(count, dtype=torch.float32) + 0.5)[:, None] / 50  # each feature says its time in seconds
     blocks = [ramp[i : i + 100] for i in range(0, count, 100)]
-    out = torch.cat([latents for latents, _ in latent_stream(Echo(), blocks, 50, rate, frames)])[:, 0]
+    out = torch.cat([latents for latents, _ in latent_stream(Echo(), blocks, 50, rate, frames, hop=hop)])[:, 0]
     wanted = (torch.arange(frames) + 0.5) / rate
     assert len(out) == frames
     middle = slice(1, max(1, frames - 2))

@@ -11,6 +11,7 @@ from talkers.motion.model import at_frames
 from talkers.motion.space import HEAD, Adjust, MotionModel
 
 WINDOW, HOP, BLEND = 100, 50, 8  # frames heard at once, moved by, and over which neighbouring windows are blended
+SAMPLED_HOP = 75  # for the sampler, which goes on from what is settled and costs so much more
 
 
 @torch.inference_mode()
@@ -23,6 +24,7 @@ def latent_stream(
     head: Callable[[int, int], Tensor] | None = None,
     adjust: Adjust | None = None,
     seed: int = 0,
+    hop: int = HOP,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Latents of `frames` frames from features that come in blocks.
 
@@ -32,6 +34,7 @@ def latent_stream(
         head: first frame, count -> [count, 7] head poses (NaN: predicted), or None for predicted ones.
         adjust: predicted head poses [..., 7] -> the ones to take.
         seed: of what is sampled.
+        hop: frames by which the window moves.
 
     Yields:
         latents [n, L] and head poses used [n, 7].
@@ -56,7 +59,7 @@ def latent_stream(
         count = min(WINDOW, frames - start)
         window = at_frames(held, feature_rate, frame_rate, 0, count)
         asked = head(start, count) if head is not None else torch.full((count, len(HEAD)), float("nan"))
-        known = state[:, HOP : HOP + done - start] if state is not None else None
+        known = state[:, hop : hop + done - start] if state is not None else None
         motion = model(window[None], asked[None], adjust=adjust, known=known, first=start, seed=seed)
         state = motion.state
         joined = torch.cat([motion.latents[0], torch.where(asked.isnan(), motion.head[0], asked)], -1).float()
@@ -66,11 +69,11 @@ def latent_stream(
             ramp = ((torch.arange(n) + 1) / (n + 1))[:, None]
             joined = torch.cat([torch.lerp(tail[:n], joined[:n], ramp), joined[n:]])
         last = start + count >= frames
-        given = len(joined) if last else start + WINDOW - (WINDOW - HOP) // 2 - done
+        given = len(joined) if last else start + WINDOW - (WINDOW - hop) // 2 - done
         out, tail = joined[:given], joined[given:]
         done += len(out)
         width = out.shape[1] - len(HEAD)
         yield out[:, :width], out[:, width:]
-        step = round((start + HOP) * per_frame) - round(start * per_frame)
+        step = round((start + hop) * per_frame) - round(start * per_frame)
         held = held[min(step, len(held) - 1) :]
-        start += HOP
+        start += hop
