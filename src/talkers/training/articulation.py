@@ -24,7 +24,7 @@ from talkers.face import FaceTracker, mouth_opening
 from talkers.training.motion_data import head_values, speech_features
 from talkers.training.progress import Report
 
-AMPLITUDES = (0.0, 0.5, 1.0, 1.25, 1.5, 2.0, 3.0)
+AMPLITUDES = (0.25, 0.5, 1.0, 1.25, 1.5, 2.0, 3.0)
 AGREEMENT = 0.9  # least correlation of what the tracker sees with what the corpus recorded, and least ratio of their spreads
 
 
