@@ -237,7 +237,7 @@ def test_a_budget_is_the_whole_commands(tmp_path: Path, monkeypatch: pytest.Monk
     assert Clock(tmp_path, None, ["codec"])("codec") is None
     (tmp_path / "budget.json").unlink()
     spent.clear()
-    assert Clock(tmp_path, 20.0, ["codec", "motion"])("codec") == pytest.approx(20 * 0.6 / 0.78, abs=0.1)
+    assert Clock(tmp_path, 20.0, ["codec", "motion"])("codec") == pytest.approx(20 * 0.55 / 0.73, abs=0.1)
     assert "hardly learn" in caplog.text
 
 

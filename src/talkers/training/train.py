@@ -46,7 +46,7 @@ from talkers.training.sampler_stage import train_sampler
 
 BLINK = HEAD.index("blink")
 log = logging.getLogger(__name__)
-SHARES = {"codec": 0.6, "motion": 0.14, "sampler": 0.1, "listener": 0.12, "measuring": 0.04}
+SHARES = {"codec": 0.55, "motion": 0.14, "sampler": 0.14, "listener": 0.13, "measuring": 0.04}
 """Of a time budget, once speech is heard: for each stage (with the latents that motion is learnt from), and for what comes after them."""
 LEAST = 30.0  # seconds of training below which a stage hardly learns
 
