@@ -59,7 +59,7 @@ def test_a_voice_speaks_as_fast_as_it_is_told(name: str) -> None:
     slow, plain, fast = (len(voice.say("Place blue at f two now.", speed).samples) for speed in (0.7, 1.0, 1.4))
     assert 1.2 < slow / plain < 1.65
     assert 0.6 < fast / plain < 0.85
-    for wrong in (0.4, 2.5, float("nan")):
+    for wrong in (0.0, 0.4, 2.5, float("nan")):
         with pytest.raises(UsageError, match="speed"):
             voice.say("Hello.", wrong)
 

@@ -92,8 +92,9 @@ class PiperVoice:
 
     def say(self, text: str, speed: float = 1.0) -> Said:
         """See `Voice`."""
+        text = _checked(text, speed)
         manner = self._manner(length_scale=self._engine.config.length_scale / speed)
-        chunks = list(self._engine.synthesize(_checked(text, speed), manner, include_alignments=True))
+        chunks = list(self._engine.synthesize(text, manner, include_alignments=True))
         parts = [chunk.audio_float_array.astype(np.float32) for chunk in chunks]
         spoken: list[tuple[float, float]] = []
         begun = 0
