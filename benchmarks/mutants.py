@@ -5,7 +5,7 @@
 Seeds are small clips in eleven kinds (H.264, 10-bit, HEVC, VP9, MPEG-1, MJPEG, variable rate, rotated, no sound, no picture, one
 frame) and the files named; each mutant is one of them cut short, with bits flipped, with a stretch of another one in it, or with a stretch
 zeroed. Every mutant is probed, and its picture and sound are decoded, as every verb would. It must end in frames and samples or in
-a `TalkersError`, all within 10 s (one that takes longer is tried again: `stalls`), or this ends with 1; the table counts these, other exceptions, and how often the decoding process
+a `TalkersError`, all within 10 s, or this ends with 1; the table counts these, other exceptions, and how often the decoding process
 died or was held up, and names the seeds that could not be encoded here.
 """
 
@@ -131,7 +131,6 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the mutants that ended badly")
     options = parser.parse_args()
     random, found, bad, slowest = np.random.default_rng(options.seed), Counter[str](), [], 0.0
-    stalls: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
         made, missing = seeds(Path(folder))
         contents = [path.read_bytes() for path in [*made, *options.files]]
@@ -141,11 +140,6 @@ def main() -> None:
             begin = time.perf_counter()
             told = list(ends(path))
             spent = time.perf_counter() - begin
-            if spent > LIMIT:  # the machine's stall or the mutant's? That one is slow again
-                stalls.append({"number": k, "end": told, "seconds": round(spent, 2)})
-                begin = time.perf_counter()
-                told = list(ends(path))
-                spent = time.perf_counter() - begin
             slowest = max(slowest, spent)
             found.update(told)
             if spent > LIMIT or any(not end.startswith(("read", "told")) for end in told):
@@ -161,7 +155,6 @@ def main() -> None:
         "not_encoded": missing,
         "ends": dict(found),
         "slowest": round(slowest, 2),
-        "stalls": stalls,
         "bad": bad[:50],
     }
     print(json.dumps(report, indent=1))

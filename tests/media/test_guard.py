@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from talkers.errors import MediaError
 from talkers.media import VideoWriter, audio_duration, decode_frames, guard, probe, read_audio, write_flac
 
 CRASH = Path(__file__).with_name("ends-the-decoder.mp4")  # its sound ends the process that decodes it with FFmpeg 8.0
+STALL = Path(__file__).with_name("holds-the-decoder.mp4")  # threads with a picture each wait for each other in it, on a busy machine
 
 
 @pytest.fixture
@@ -62,6 +64,14 @@ def test_a_file_that_holds_the_decoder_up_is_given_up(tmp_path: Path, monkeypatc
         audio_duration(path)
     monkeypatch.undo()
     assert audio_duration(path) == 900
+
+
+def test_a_damaged_file_does_not_hold_busy_decoders_up() -> None:
+    def read(_: int) -> int:
+        return sum(len(list(decode_frames(STALL))) for _ in range(60))
+
+    with ThreadPoolExecutor(4) as readers:
+        assert len(set(readers.map(read, range(4)))) == 1
 
 
 def test_several_readings_at_once_and_readings_that_are_left(clip: Path, tmp_path: Path) -> None:

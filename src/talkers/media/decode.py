@@ -14,7 +14,6 @@ from talkers.media.guard import ask
 from talkers.media.probe import LONGEST_GAP, decoded_of, open_media, stream_start
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
-FRAME_THREADS = 1920 * 1200  # pixels: each thread that decodes a picture of its own holds it, too much of larger ones
 
 
 def _timed_frames(path: str | os.PathLike[str], warn: Callable[[str], None]) -> Iterator[tuple[float, Frame, float]]:
@@ -23,7 +22,7 @@ def _timed_frames(path: str | os.PathLike[str], warn: Callable[[str], None]) -> 
         if not container.streams.video:
             raise MediaError("there is no picture in this file", where=path, todo="Give a video file")
         stream = container.streams.video[0]
-        stream.thread_type = "AUTO" if stream.width * stream.height <= FRAME_THREADS else "SLICE"
+        stream.thread_type = "SLICE"  # threads with a picture each wait for each other for ever in some damaged files
         start = stream_start(container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         step = min(float(1 / rate) if rate else 0.04, LONGEST_GAP)
