@@ -7,7 +7,7 @@ only, plain loss) on a network of the compact recipe's size, with cells of 4 pix
 cell does not pass through 64 channels, and a network that cannot tell it stays at 5 dB; `compact` is the default recipe. Both are trained from nothing on the
 same frames of CORPUS (256 px) and reconstruct the first spoken frames of held-out clips with 1, 4, 20 and 100 passes. The paper's own
 network is thirty times as large: `benchmarks/speed.py` times it; days of a GPU would be needed to train it. Interrupted, the
-training goes on where it was.
+training goes on where it was; `benchmarks/quality.py --reference FOLDER` sets what it has made beside a finished avatar.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from quality import first_spoken
 from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
 from talkers.codec.appearance import AppearanceConfig
 from talkers.corpus import Corpus
@@ -43,10 +42,20 @@ def reference(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, name="reference", codec=codec, codec_training=CodecTraining(**kept))
 
 
+def first_spoken(corpus: Corpus, name: str, count: int) -> int:
+    """The first frame of a clip with speech in it, or an earlier one after which there are `count`."""
+    spoken = np.asarray(corpus.column("speech", name), bool)
+    return max(0, min(int(spoken.argmax()), len(spoken) - count))
+
+
+def trained(corpus: Corpus, recipe: Recipe, folder: Path) -> DiffusionAutoencoder:
+    """The recipe's codec, trained from nothing, or taken from the folder as far as it has been trained."""
+    return train_codec(corpus, recipe, folder / recipe.name).float().eval()
+
+
 @torch.inference_mode()
 def scores(codec: DiffusionAutoencoder, corpus: Corpus, names: list[str], count: int) -> dict[str, dict[str, float]]:
     """Figures and milliseconds a frame by network passes, means over clips."""
-    codec.eval()
     rows: dict[str, dict[str, float]] = {}
     for steps in STEPS:
         found, spent = [], 0.0
@@ -77,11 +86,11 @@ def main() -> None:
     report: dict[str, object] = {"machine": machine(), "frames": options.frames, "clips": held_out(corpus.names)[: options.clips]}
     for recipe in (reference(base), base):
         begin = time.monotonic()
-        codec = train_codec(corpus, recipe, options.output / recipe.name)
+        codec = trained(corpus, recipe, options.output)
         report[recipe.name] = {
             "parameters": sum(p.numel() for p in codec.parameters()),
             "training_seconds": round(time.monotonic() - begin),
-            **scores(codec.float(), corpus, held_out(corpus.names)[: options.clips], options.count),
+            **scores(codec, corpus, held_out(corpus.names)[: options.clips], options.count),
         }
         print(json.dumps({recipe.name: report[recipe.name]}, indent=1), flush=True)
     (options.output / "reference.json").write_text(json.dumps(report, indent=1) + "\n")
