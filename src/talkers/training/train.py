@@ -46,8 +46,9 @@ from talkers.training.sampler_stage import train_sampler
 
 BLINK = HEAD.index("blink")
 log = logging.getLogger(__name__)
-SHARES = {"codec": 0.55, "motion": 0.14, "sampler": 0.14, "listener": 0.13, "measuring": 0.04}
-"""Of a time budget, once speech is heard: for each stage (with the latents that motion is learnt from), and for what comes after them."""
+SHARES = {"codec": 0.57, "motion": 0.15, "sampler": 0.15, "listener": 0.13}
+"""Of a time budget, once speech is heard and what measuring will take is put aside: for each stage (with the latents that motion is learnt from)."""
+MEASURING = 180.0  # seconds that calibrating and measuring a finished avatar takes; of short budgets a tenth
 LEAST = 30.0  # seconds of training below which a stage hardly learns
 
 
@@ -90,17 +91,19 @@ def start_folder(out: Path, recipe: Recipe, corpus: Corpus, budget: float | None
 class Clock:
     """Divides a budget of time among the stages of a training: each is given its share of what is left when it begins, so
     that what was prepared before it counts too. What a stage was given is kept beside the checkpoints, and holds when the
-    training goes on, unless with another budget: then stages that are not finished are given anew."""
+    training goes on, unless with another budget: then stages that are not finished, or hardly learnt, are given anew, and all
+    of them if all are finished."""
 
     def __init__(self, folder: Path, budget: float | None, stages: Sequence[str]):
         """stages: those that will be trained, in the order of SHARES."""
         self.path, self.budget = folder / "budget.json", budget
-        self.shares = {stage: share for stage, share in SHARES.items() if stage in stages or stage == "measuring"}
+        self.shares = {stage: share for stage, share in SHARES.items() if stage in stages}
         self.spent = {stage: float(told["seconds"]) for stage, told in spent_on(folder).items()} if budget else {}
         given = self._given()
         if given and given["budget"] != budget:
-            finished = {s: v for s, v in given.items() if s != "budget" and self.spent.get(s, 0.0) >= v["seconds"]}
-            given = {"budget": budget, **finished}
+            stages_given = {s: v for s, v in given.items() if s != "budget"}
+            finished = {s: v for s, v in stages_given.items() if self.spent.get(s, 0.0) >= v["seconds"] >= LEAST}
+            given = {"budget": budget, **(finished if len(finished) < len(self.shares) else {})}
         before = [v["from"] + self.spent.get(s, 0.0) for s, v in given.items() if s != "budget"]
         self.begun = time.monotonic() - max([sum(self.spent.values()), *before])
         self.kept = given or {"budget": budget}
@@ -128,7 +131,8 @@ class Clock:
             stages = list(self.shares)
             rest = sum(self.shares[s] for s in stages[stages.index(stage) :])
             now = time.monotonic() - self.begun
-            seconds = max(1.0, (self.budget - now) * self.shares[stage] / rest)
+            left = self.budget - now - min(MEASURING, self.budget / 10)
+            seconds = max(1.0, left * self.shares[stage] / rest)
             if seconds < LEAST:
                 log.warning("the budget leaves %.0f s for training the %s, which will hardly learn; --resume with a larger one goes on", seconds, stage)
             before = self.spent.get(stage, 0.0)
