@@ -157,6 +157,8 @@ def test_size_and_steps_are_chosen(tiny_avatar: Avatar) -> None:
     for wrong in ({"steps": 1001}, {"seed": -1}, {"seed": 2**64}):
         with pytest.raises(UsageError):
             tiny_avatar.live(**wrong)  # type: ignore[arg-type]
+        with pytest.raises(UsageError):
+            tiny_avatar.reconstruct(iter([np.zeros((64, 64, 3), np.uint8)]), **wrong)  # type: ignore[arg-type]
     for motion in ("regressor", "sampler"):
         assert len(list(tiny_avatar.speak(sound, seed=2**32 - 1, controls=Controls(motion=motion)))) == 6  # type: ignore[arg-type]
     for samples in (np.zeros(0, np.float32), np.full(100, np.nan, np.float32), np.zeros((10, 2), np.float32)):

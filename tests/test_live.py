@@ -17,12 +17,14 @@ from talkers.cli import main
 from talkers.errors import ArtefactError, UsageError
 from talkers.media import probe
 from talkers.motion import HEAD
-from talkers.motion.live import AHEAD, HOP, LiveMotion
+from talkers.motion.live import AHEAD, HOP, SAMPLED_HOP, LiveMotion
 from talkers.speech import Hearing, Listener, ListenerConfig, features_of, load_speech_encoder
 from talkers.speech.config import SpeechConfig
 from talkers.speech.listener import sounds_of
 from talkers.speech.mel import log_mel_spectrogram
 from test_avatar import opening_of
+
+BOTH = pytest.mark.parametrize("motion", ["regressor", "sampler"])
 
 
 def cut(samples: np.ndarray, sizes: tuple[int, ...]) -> Iterator[np.ndarray]:
@@ -68,27 +70,31 @@ def test_a_feature_hears_no_further_ahead_than_it_says(listener: Listener) -> No
     assert not torch.allclose(one[row + 2], two[row + 2], atol=1e-3)
 
 
-def test_latents_do_not_depend_on_how_features_are_cut(tiny_avatar: Avatar) -> None:
+@BOTH
+def test_latents_do_not_depend_on_how_features_are_cut(tiny_avatar: Avatar, motion: Literal["regressor", "sampler"]) -> None:
     width = tiny_avatar.about["speech"]["width"]
     features = torch.randn(220, width, generator=torch.Generator().manual_seed(0))
 
     def head(first: int, count: int) -> torch.Tensor:
         return torch.full((count, len(HEAD)), float("nan"))
 
-    whole = LiveMotion(tiny_avatar.motion, 50, 25, head).push(features)
-    live = LiveMotion(tiny_avatar.motion, 50, 25, head)
+    hop = HOP if motion == "regressor" else SAMPLED_HOP
+    at_once, live = (LiveMotion(tiny_avatar.mover(motion), 50, 25, head, hop=hop) for _ in range(2))
+    whole = at_once.push(features)
     parts = [live.push(part) for part in torch.split(features, 3)]
     for rows, cut in zip(whole, zip(*parts, strict=True), strict=True):  # latents, head values
-        assert len(rows) == (110 - AHEAD) // HOP * HOP
+        assert len(rows) == (110 - AHEAD) // hop * hop
         assert torch.allclose(rows, torch.cat([c for c in cut if len(c)]), atol=1e-4)
 
 
-def test_a_stream_gives_the_frames_of_the_whole_file(tiny_avatar: Avatar) -> None:
+@BOTH
+def test_a_stream_gives_the_frames_of_the_whole_file(tiny_avatar: Avatar, motion: Literal["regressor", "sampler"]) -> None:
     sound = speaker.voice(speaker.perform(90, 8).opening, 90)[:-100]
-    whole = np.stack(list(tiny_avatar.speak(sound, live=True))).astype(int)
+    controls = Controls(motion=motion)
+    whole = np.stack(list(tiny_avatar.speak(sound, controls=controls, live=True))).astype(int)
     assert len(whole) == 90
     for sizes in ((160,), (5000, 333)):
-        streamed = np.stack(list(tiny_avatar.stream(cut(sound, sizes)))).astype(int)
+        streamed = np.stack(list(tiny_avatar.stream(cut(sound, sizes), controls=controls))).astype(int)
         assert streamed.shape == whole.shape
         assert np.abs(streamed - whole).max() <= 1
 
@@ -102,8 +108,8 @@ def test_a_live_talk_is_the_same_when_it_is_asked_again(tiny_avatar: Avatar) -> 
     assert np.array_equal(one, two)
 
 
-@pytest.mark.parametrize(("motion", "soon"), [("regressor", 0.4), ("sampler", 0.7)])
-def test_frames_come_soon_after_their_sound(tiny_avatar: Avatar, motion: Literal["regressor", "sampler"], soon: float) -> None:
+@BOTH
+def test_frames_come_soon_after_their_sound(tiny_avatar: Avatar, motion: Literal["regressor", "sampler"]) -> None:
     sound = speaker.voice(speaker.perform(60, 9).opening, 60)
     live, given = tiny_avatar.live(controls=Controls(motion=motion)), 0
     for k, block in enumerate(cut(sound, (320,))):
@@ -112,7 +118,7 @@ def test_frames_come_soon_after_their_sound(tiny_avatar: Avatar, motion: Literal
         assert given >= int((heard - live.delay) * 25)
     assert given < 60
     assert given + sum(1 for _ in live.finish()) == 60
-    assert live.delay < soon
+    assert live.delay < 0.4
 
 
 def test_the_mouth_follows_a_stream(tiny_avatar: Avatar) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, lru_cache, partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -222,8 +223,7 @@ class Avatar:
             UsageError: a seed out of range. TalkersError: a pose file or a style clip that cannot be used, or a motion model
             that it has not.
         """
-        if not 0 <= seed < LARGEST_SEED:
-            raise UsageError(f"the seed {seed} was given", todo=f"Use 0 to {LARGEST_SEED - 1}")
+        check_seed(seed)
         about = {k: torch.tensor(self.about["head"][k]) for k in HEAD_SHAPES}
         controls, mover = controls or Controls(), self.mover(controls.motion if controls else "regressor")
         poses = poses_of(controls.pose) if Path(controls.pose).suffix.lower() in VIDEO_SUFFIXES else controls.curves()
@@ -328,15 +328,21 @@ class Avatar:
         return worn._replace(shift=latents.mean(0) - self.latents(features, head, look=worn, kind=kind).mean(0))
 
     def reconstruct(self, frames: Iterator[Frame], seed: int = 0, steps: int | None = None, batch: int = BATCH, mark: bool = False) -> Iterator[Frame]:
-        """Frames -> latents -> frames: what the codec alone keeps of a video, a batch at a time; with the mark if asked for."""
-        held: list[Frame] = []
-        for frame in frames:
-            held.append(frame)
-            if len(held) == batch:
-                yield from self.decode(self.encode(np.stack(held)), seed, steps, mark)
-                held = []
-        if held:
-            yield from self.decode(self.encode(np.stack(held)), seed, steps, mark)
+        """Frames -> latents -> frames: what the codec alone keeps of a video, a batch at a time; with the mark if asked for.
+
+        Raises:
+            UsageError: a seed or a number of passes out of range.
+        """
+        check_seed(seed)
+        passes, source = self._passes(steps), iter(frames)
+        parts = iter(lambda: list(islice(source, batch)), [])
+        return (frame for part in parts for frame in self.decode(self.encode(np.stack(part)), seed, passes, mark))
+
+
+def check_seed(seed: int) -> None:
+    """Raises UsageError: a seed out of range."""
+    if not 0 <= seed < LARGEST_SEED:
+        raise UsageError(f"the seed {seed} was given", todo=f"Use 0 to {LARGEST_SEED - 1}")
 
 
 @lru_cache(maxsize=2)

@@ -53,7 +53,11 @@ class Controls:
     def __post_init__(self) -> None:
         """Raises UsageError: a value out of range."""
         for name in ("pose", "style"):  # paths are welcome too
-            object.__setattr__(self, name, os.fspath(getattr(self, name)))
+            given = getattr(self, name)
+            path = os.fspath(given) if isinstance(given, os.PathLike) else given
+            if not isinstance(path, str):
+                raise UsageError(f"a {name} of {given!r} was asked for", todo="Give a str or a path")
+            object.__setattr__(self, name, path)
         if not 0 <= self.pose_scale <= 2:
             raise UsageError(f"a pose scale of {self.pose_scale} was asked for", todo="Use 0 to 2")
         if len(self.pose_offset) != 3 or not all(abs(a) <= 90 for a in self.pose_offset):

@@ -486,6 +486,15 @@ def test_wrong_pose_files_are_refused(tmp_path: Path, content: str) -> None:
 def test_wrong_controls_are_refused() -> None:
     with pytest.raises(UsageError, match="no such pose file"):
         curve(Controls("nodding"))
-    for values in ({"blinks": 600}, {"blink_times": (-1.0,)}, {"pose_scale": 9}, {"pose_offset": (200.0, 0, 0)}, {"amplitude": 0.1}, {"motion": "dice"}):
+    for values in (
+        {"blinks": 600},
+        {"blink_times": (-1.0,)},
+        {"pose_scale": 9},
+        {"pose_offset": (200.0, 0, 0)},
+        {"amplitude": 0.1},
+        {"motion": "dice"},
+        {"style": None},
+        {"pose": 5},
+    ):
         with pytest.raises(UsageError, match="asked for"):
             Controls(**values)  # type: ignore[arg-type]
