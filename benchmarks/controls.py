@@ -1,6 +1,6 @@
 """Does an avatar do what its controls ask? Everything is measured on the frames that it makes.
 
-    python benchmarks/controls.py CORPUS [--avatar default] [--motion regressor] [--live] [--clips 4] [-o controls.json]
+    python benchmarks/controls.py CORPUS [--avatar default] [--motion regressor] [--live] [--clips 4] [--parts poses ...] [-o controls.json]
 
 CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is spoken with one control
 changed at a time. Poses: the mean absolute difference between asked and tracked angles in degrees, for poses inside the
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from talkers.speech import loudness, speech_activity
 from talkers.training.frames import held_out
 from talkers.training.voices import generator, wordless
 
+PARTS = ("silence", "noise", "poses", "amplitude", "expression", "gaze", "blinks")
 BROWS = [k for k, name in enumerate(BLENDSHAPES) if name.startswith("brow")]
 EYES = ((468, 33, 133, 159, 145), (473, 362, 263, 386, 374))  # iris, corners from the person's right to left, lids
 
@@ -56,6 +58,7 @@ def main() -> None:
     parser.add_argument("--avatar", default="default")
     parser.add_argument("--motion", default="regressor", choices=("regressor", "sampler"))
     parser.add_argument("--clips", type=int, default=4)
+    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--live", action="store_true", help="hear with the avatar's own listener")
     options = parser.parse_args()
@@ -84,41 +87,42 @@ def main() -> None:
     real = [(watch(corpus.frames(n)).angles, np.stack([corpus.column(a, n) for a in ANGLES], 1)) for n in held_out(corpus.names)[:8]]
     seen, known = (np.concatenate(rows) for rows in zip(*real, strict=True))
     scale = [np.polyfit(known[:, k], seen[:, k], 1) for k in range(len(ANGLES))]  # what the tracker says of an angle in these crops
-    plain = made()
+    plain, parts = made(), options.parts
     table: dict[str, dict[str, float]] = {"predicted": {"lip_wer": errors(plain)}}
-    silent = made(held_out(corpus.names))
-    quiet = np.array([silent_frames(s)[1:].sum() for _, s, _ in silent])
-    shares = np.array([silence_motion(w.opening, s) for w, s, _ in silent])
-    table["silence"] = {"moving": float(np.nansum(quiet * shares) / quiet[np.isfinite(shares)].sum()), "frames": float(quiet.sum())}
 
     def opening_of(sound: NDArray[np.float32]) -> NDArray[np.float32]:
         return watch(np.stack(list(avatar.speak(sound, controls=Controls(motion=options.motion), live=options.live)))).opening
 
-    table["digital silence"] = {"moving": float((np.abs(np.diff(opening_of(np.zeros(5 * AUDIO_RATE, np.float32)))) > MOVING).mean())}
-    seen_unsaid = [opening_of(wordless(3 * AUDIO_RATE, generator("benchmark", k))) for k in range(12)]
-    table["music and noise"] = {
-        "opening": float(np.mean([o.std() for o in seen_unsaid])) / spread(plain),
-        "moving": float(np.mean([(np.abs(np.diff(o)) > MOVING).mean() for o in seen_unsaid])),
-        "moving_in_speech": float(np.mean([(np.abs(np.diff(w.opening))[s[1:]] > MOVING).mean() for w, s, _ in plain])),
-    }
-    for share in (0.15, 0.85):
-        for k, angle in enumerate(ANGLES):
-            value = head["low"][k] + share * (head["high"][k] - head["low"][k])
-            asked = {a: head["mean"][i] for i, a in enumerate(ANGLES)} | {angle: value}
-            shown = made(pose=",".join(f"{a}={v:.3f}" for a, v in asked.items()))
-            wanted = np.array([np.polyval(line, v) for line, v in zip(scale, asked.values(), strict=True)])
-            off = np.concatenate([np.abs(w.angles - wanted) for w, _, _ in shown])
-            table[f"{angle}={value:.1f}"] = {"pose_error": float(off.mean()), f"{angle}_error": float(off[:, k].mean()), "lip_wer": errors(shown)}
-            print(json.dumps({f"{angle}={value:.1f}": table[f"{angle}={value:.1f}"]}), flush=True)
-    for amplitude in (0.5, 1.5):
+    if "silence" in parts:
+        silent = made(held_out(corpus.names))
+        quiet = np.array([silent_frames(s)[1:].sum() for _, s, _ in silent])
+        shares = np.array([silence_motion(w.opening, s) for w, s, _ in silent])
+        table["silence"] = {"moving": float(np.nansum(quiet * shares) / quiet[np.isfinite(shares)].sum()), "frames": float(quiet.sum())}
+        table["digital silence"] = {"moving": float((np.abs(np.diff(opening_of(np.zeros(5 * AUDIO_RATE, np.float32)))) > MOVING).mean())}
+    if "noise" in parts:
+        seen_unsaid = [opening_of(wordless(3 * AUDIO_RATE, generator("benchmark", k))) for k in range(12)]
+        table["music and noise"] = {
+            "opening": float(np.mean([o.std() for o in seen_unsaid])) / spread(plain),
+            "moving": float(np.mean([(np.abs(np.diff(o)) > MOVING).mean() for o in seen_unsaid])),
+            "moving_in_speech": float(np.mean([(np.abs(np.diff(w.opening))[s[1:]] > MOVING).mean() for w, s, _ in plain])),
+        }
+    for share, (k, angle) in product((0.15, 0.85) if "poses" in parts else (), enumerate(ANGLES)):
+        value = head["low"][k] + share * (head["high"][k] - head["low"][k])
+        asked = {a: head["mean"][i] for i, a in enumerate(ANGLES)} | {angle: value}
+        shown = made(pose=",".join(f"{a}={v:.3f}" for a, v in asked.items()))
+        wanted = np.array([np.polyval(line, v) for line, v in zip(scale, asked.values(), strict=True)])
+        off = np.concatenate([np.abs(w.angles - wanted) for w, _, _ in shown])
+        table[f"{angle}={value:.1f}"] = {"pose_error": float(off.mean()), f"{angle}_error": float(off[:, k].mean()), "lip_wer": errors(shown)}
+        print(json.dumps({f"{angle}={value:.1f}": table[f"{angle}={value:.1f}"]}), flush=True)
+    for amplitude in (0.5, 1.5) if "amplitude" in parts else ():
         table[f"amplitude={amplitude}"] = {"opening": spread(made(amplitude=amplitude)) / spread(plain)}
-    for expression in (0.0, 2.0):
+    for expression in (0.0, 2.0) if "expression" in parts else ():
         table[f"expression={expression}"] = {"brows": brows(made(expression=expression)) / brows(plain)}
     still = np.concatenate([gaze_of(w.landmarks)[w.blink < 0.3] for w, _, _ in plain]).mean(0)
-    for way in ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)):
+    for way in ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)) if "gaze" in parts else ():
         looked = np.concatenate([gaze_of(w.landmarks)[w.blink < 0.3] for w, _, _ in made(gaze=way)]).mean(0) - still
         table[f"gaze={way[0]:g},{way[1]:g}"] = {"left": float(looked[0]), "up": float(looked[1])}
-    for times in ((), (1.0, 2.0)):
+    for times in ((), (1.0, 2.0)) if "blinks" in parts else ():
         shown = made(blinks=0.0, blink_times=times)
         table[f"blink_times={times}"] = {"seen_a_clip": float(np.mean([blinks_of(w.blink)[0] for w, _, _ in shown]))}
     for name, row in table.items():
