@@ -11,7 +11,7 @@ from talkers.motion.model import at_frames
 from talkers.motion.space import HEAD, Adjust, MotionModel
 
 WINDOW = 48  # frames heard at once
-HOP, SAMPLED_HOP = 1, 4  # frames that are settled together: by the regressor, and by the sampler, which costs so much more
+HOP, SAMPLED_HOP = 1, 2  # frames that are settled together: by the regressor, and by the sampler, which costs more
 AHEAD = 4  # frames of speech after them that are heard before they are settled
 TRUST = 0.7  # in the newest window, which heard most, against the one before: takes the trembling out of the seams
 
