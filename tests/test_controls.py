@@ -87,9 +87,9 @@ def test_predicted_heads_are_scaled_and_turned(made: Made, motion: str) -> None:
 
 @BOTH
 def test_the_mouth_opens_as_far_as_it_is_told(made: Made, motion: str) -> None:
-    takes = range(3) if motion == "sampler" else range(1)  # a single one of so few seconds may lie far off
+    takes = range(5) if motion == "sampler" else range(1)  # a single one of so few seconds may lie far off
     less, plain, more = (sum(made(1.6, motion=motion, amplitude=a, seed=seed).opening.std() for seed in takes) for a in (0.5, 1.0, 1.5))
-    assert 0.35 < less / plain < 0.75
+    assert 0.4 < less / plain < 0.75
     assert 1.15 < more / plain < 1.7
 
 
