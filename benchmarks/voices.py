@@ -27,7 +27,7 @@ from talkers import Avatar, Controls
 from talkers.corpus import Corpus
 from talkers.evaluation.watched import watch
 from talkers.experts import load_expert
-from talkers.experts.words import SLOTS, sentence_of_name, word_error_rate
+from talkers.experts.words import SLOTS, sentence_of_name, word_error_rate, written
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE, audio_blocks, write_png
 from talkers.montage import montage
@@ -117,7 +117,7 @@ def sounds(corpus: Corpus, folders: list[Path], clips: int, parts: list[str], vo
     sentences += drawn(more, {s for s in map(sentence_of_name, corpus.names) if s is not None})
     for voice in voices if "synthetic" in parts else []:
         for sentence in sentences:
-            yield voice, framed(synthetic(voice, " ".join(sentence).replace(" a ", " ay "), lasting)), sentence
+            yield voice, framed(synthetic(voice, written(sentence), lasting)), sentence
     for language, (voice, texts) in LANGUAGES.items() if "languages" in parts else []:
         for text in texts:
             yield language, synthetic(voice, text), None

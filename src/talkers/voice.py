@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -111,6 +112,14 @@ class PiperVoice:
         return Said(_joined(parts), words)
 
 
+@lru_cache(maxsize=1)
+def _kokoro(model: Path) -> Any:
+    """Kokoro's network, one for all of its voices."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+
+
 class KokoroVoice:
     """One of Kokoro's voices; see KOKORO_VOICES. Does not tell when words are said."""
 
@@ -118,14 +127,13 @@ class KokoroVoice:
 
     def __init__(self, name: str):
         try:
-            import onnxruntime
             from piper.phonemize_espeak import EspeakPhonemizer
         except ImportError as error:
             raise MissingComponent("saying text needs the package piper-tts", todo="Install it: `pip install 'talkers[say]'`") from error
         self._phonemizer, self._language = EspeakPhonemizer(), LANGUAGES[name[0]]
         self._codes: dict[str, int] = json.loads(fetch("kokoro-phonemes").read_text("utf-8"))["vocab"]
         self._styles = np.fromfile(fetch(f"kokoro-{name}"), "<f4").reshape(-1, 1, 256)  # by the number of phonemes
-        self._engine: Any = onnxruntime.InferenceSession(str(fetch("kokoro")), providers=["CPUExecutionProvider"])
+        self._engine = _kokoro(fetch("kokoro"))
 
     def say(self, text: str, speed: float = 1.0) -> Said:
         """See `Voice`."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from talkers import Avatar, Controls
+from talkers.corpus import Corpus
 from talkers.errors import MissingComponent
 from talkers.evaluation.watched import watch
+from talkers.experts.words import written
 from talkers.media import AUDIO_RATE, read_audio
+from talkers.recipes import tiny, with_settings
+from talkers.training.listener_stage import heard_sounds
+from talkers.training.motion_data import renditions, speech_features
+from talkers.training.progress import quiet
 from talkers.training.voices import Alteration, altered, at_positions, coloured, generator, matched, music, paced, shaped, wordless
+from talkers.voice import Said
 
 
 def vowels(seconds: float, pitch: float = 120.0, formant: float = 700.0) -> np.ndarray:
@@ -137,3 +148,51 @@ def test_other_voices_and_rooms_move_the_bundled_avatar_alike(bundled: Avatar, h
     count = min(len(plain), len(other))
     assert np.corrcoef(plain[:count], other[:count])[0, 1] > 0.75
     assert 0.6 < other.std() / plain.std() < 1.5
+
+
+def test_others_say_what_is_said_in_a_clip(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every clip is said by six of eight voices, others for each clip; the listener hears the first of them."""
+    shutil.copytree(corpus.folder, tmp_path / "corpus", ignore=shutil.ignore_patterns(".cache"))
+    about = json.loads((tmp_path / "corpus" / "corpus.json").read_text())
+    about["clips"] = [clip | {"transcript": f"number {k}"} for k, clip in enumerate(about["clips"])]
+    (tmp_path / "corpus" / "corpus.json").write_text(json.dumps(about))
+    told, said = Corpus(tmp_path / "corpus"), list[tuple[str, str]]()
+
+    class Teller:
+        rate = 24_000
+
+        def __init__(self, name: str):
+            self.name = name
+
+        def say(self, text: str, speed: float = 1.0) -> Said:
+            said.append((text, self.name))
+            return Said(np.random.default_rng(0).standard_normal(24_000).astype(np.float32))
+
+    voices = [f"voice {k}" for k in range(8)]
+    recipe = with_settings(tiny(), [f"motion_training.synthetic={json.dumps(voices)}"])
+    for module in ("motion_data", "listener_stage"):
+        monkeypatch.setattr(f"talkers.training.{module}.load_voice", Teller)
+    features = speech_features(told, recipe, quiet)
+    tellers = {clip.transcript: [name for text, name in said if text == clip.transcript] for clip in told.clips}
+    assert len(said) == 6 * len(told.clips)
+    assert all(len(set(names)) == 6 for names in tellers.values())
+    assert len({frozenset(names) for names in tellers.values()}) > 1
+    assert {name for _, name in said} == set(voices)
+    assert all(len(features[clip.name]) == len(renditions(recipe)) == 4 + 3 + 6 for clip in told.clips)
+    assert len(renditions(with_settings(recipe, ['motion_training.synthetic=["one"]']))) == 4 + 3 + 1
+    said.clear()
+    heard_sounds(told, recipe, quiet)
+    assert said == [(clip.transcript, tellers[clip.transcript][0]) for clip in told.clips]
+
+
+def test_letters_are_said_as_letters() -> None:
+    """An engine takes "a" for the article, and Americans call the last letter something else than GRID's speakers."""
+    assert written(("lay", "red", "at", "a", "two", "now")) == "lay red at eigh two now"
+    assert written(("lay", "red", "at", "z", "two", "now")) == "lay red at zed two now"
+    try:
+        from piper.phonemize_espeak import EspeakPhonemizer
+    except ImportError:
+        pytest.skip("saying text needs piper-tts")
+    said = ["".join(map("".join, EspeakPhonemizer().phonemize("en-us", written(("at", letter, "two"))))) for letter in "az"]
+    assert "ˈeɪ" in said[0]
+    assert "zˈɛd" in said[1]

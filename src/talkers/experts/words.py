@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ SLOTS: tuple[tuple[str, ...], ...] = (
     ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     ("again", "now", "please", "soon"),
 )
+SPELT = {"a": "eigh", "z": "zed"}  # letters that engines take for a word, or say otherwise than GRID's speakers
 SILENCE = 0
 WORDS = ("", *(word for slot in SLOTS for word in slot))
 """Every word, silence first: the classes of the lip reader."""
@@ -25,6 +27,11 @@ CHANCE_WER = 1 - sum(1 / len(slot) for slot in SLOTS) / len(SLOTS)
 """Word error rate of guessing."""
 UNITS_A_SECOND = 25_000  # of the times in GRID's .align files
 LONGEST = 24 * 3600 * UNITS_A_SECOND  # a day
+
+
+def written(sentence: Sequence[str]) -> str:
+    """A sentence as a text-to-speech engine says it GRID's way: the letters a and z are neither an article nor American."""
+    return " ".join(SPELT.get(word, word) for word in sentence)
 
 
 def sentence_of_name(name: str) -> tuple[str, ...] | None:

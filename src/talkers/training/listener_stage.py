@@ -23,7 +23,7 @@ from talkers.speech import FEATURE_RATE, Listener, features_of, load_speech_enco
 from talkers.speech.listener import STEP, sounds_of
 from talkers.speech.mel import N_FFT
 from talkers.training.frames import PositionSampler, held_out, training_clips
-from talkers.training.motion_data import gated, sentence_of
+from talkers.training.motion_data import gated, sentence_of, tellers_of
 from talkers.training.progress import Pace, Report, quiet
 from talkers.training.run import StageModule, begin_where_it_fits, fit
 from talkers.training.voices import Alteration, altered, generator, wordless
@@ -38,7 +38,7 @@ def heard_sounds(corpus: Corpus, recipe: Recipe, report: Report) -> Sounds:
     """Every clip as it was recorded, with digital silence between its words, with something wordless in its place, and said by
     others (one of them a synthetic voice if the motion model heard such): {name/rendition: ...}; cached."""
     config, said_by = recipe.speech, recipe.motion_training.synthetic
-    key = sha256(f"{config} {corpus.digest()} {sorted(OFTEN)} {VOICES} {said_by} 2".encode()).hexdigest()[:16]
+    key = sha256(f"{config} {corpus.digest()} {sorted(OFTEN)} {VOICES} {said_by} 3".encode()).hexdigest()[:16]
     path = corpus.folder / ".cache" / f"heard-{key}.safetensors"
     if not path.exists():
         encoder, rate, held = load_speech_encoder(config), float(corpus.rate), {}
@@ -50,7 +50,7 @@ def heard_sounds(corpus: Corpus, recipe: Recipe, report: Report) -> Sounds:
             for k in range(VOICES):
                 random = generator(clip.name, 101 + k)
                 if k == 0 and tellers and sentence is not None:
-                    teller = tellers[int(random.integers(len(tellers)))]
+                    teller = tellers[tellers_of(clip, len(tellers))[0]]
                     sounds[f"voice {k + 1}"] = soxr.resample(teller.say(sentence).samples, teller.rate, AUDIO_RATE)
                 else:
                     sounds[f"voice {k + 1}"] = altered(samples, Alteration.drawn(random), random)

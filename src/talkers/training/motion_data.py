@@ -18,7 +18,7 @@ from talkers.codec import DiffusionAutoencoder, from_frames
 from talkers.corpus import Corpus
 from talkers.corpus.store import ClipRecord, fill_gaps
 from talkers.experts.load import sounds_of
-from talkers.experts.words import sentence_of_name
+from talkers.experts.words import sentence_of_name, written
 from talkers.media import AUDIO_RATE
 from talkers.media.encode import atomic
 from talkers.motion.model import at_frames
@@ -30,7 +30,7 @@ from talkers.training.voices import Alteration, altered, at_positions, generator
 from talkers.voice import load_voice
 
 VOICES = 3  # times that a clip is said by somebody else
-SYNTHETIC = 3  # times that it is said by a synthetic voice, if there are any
+SYNTHETIC = 6  # synthetic voices by which it is said, if there are as many
 UNSAID = ("silent", "wordless")
 
 
@@ -38,8 +38,7 @@ def renditions(recipe: Recipe) -> tuple[str, ...]:
     """How the motion model hears a clip: as it was recorded, with digital silence between the words, not at all, something
     that is not speech in its place, and said by others elsewhere."""
     others = [f"voice {k + 1}" for k in range(VOICES)]
-    if recipe.motion_training.synthetic:
-        others += [f"voice {VOICES + k + 1}, synthetic" for k in range(SYNTHETIC)]
+    others += [f"voice {VOICES + k + 1}, synthetic" for k in range(min(SYNTHETIC, len(recipe.motion_training.synthetic)))]
     return ("recorded", "gated", *UNSAID, *others)
 
 
@@ -50,19 +49,24 @@ def gated(samples: NDArray[np.float32], speech: NDArray[np.bool_], frame_rate: f
 
 
 def sentence_of(clip: ClipRecord) -> str | None:
-    """What is said in a clip: its transcript, or what its name spells in GRID's way."""
+    """What others are to say of a clip: its transcript, or what its name spells in GRID's way."""
     spelt = sentence_of_name(clip.name)
-    return clip.transcript or (" ".join(spelt) if spelt else None)
+    return clip.transcript or (written(spelt) if spelt else None)
+
+
+def tellers_of(clip: ClipRecord, voices: int) -> list[int]:
+    """Which of so many synthetic voices say a clip."""
+    return [int(k) for k in generator(clip.name, 1 + VOICES).permutation(voices)[:SYNTHETIC]]
 
 
 def speech_features(corpus: Corpus, recipe: Recipe, report: Report) -> dict[str, Tensor]:
     """Features of every clip in all renditions, two a frame: {name: float16 [R, 2 T, F]}; cached beside the corpus.
 
-    A synthetic voice says a clip's transcript; its features are brought into the clip's own time. A clip without a
-    transcript is said by one more altered voice.
+    Synthetic voices, drawn for each clip, say its transcript; their features are brought into the clip's own time. A clip
+    without a transcript is said by as many more altered voices.
     """
     config, said_by = recipe.speech, recipe.motion_training.synthetic
-    key = sha256(f"{config} {corpus.digest()} {renditions(recipe)} {said_by} 3".encode()).hexdigest()[:16]
+    key = sha256(f"{config} {corpus.digest()} {renditions(recipe)} {said_by} 4".encode()).hexdigest()[:16]
     path = corpus.folder / ".cache" / f"speech-{key}.safetensors"
     if path.exists():
         return load_file(path)
@@ -82,10 +86,11 @@ def speech_features(corpus: Corpus, recipe: Recipe, report: Report) -> dict[str,
         told = [own, heard(gated(samples, corpus.column("speech", clip.name), rate))]
         rows = [*(at_frames(f, FEATURE_RATE, rate, 0, count) for f in told), nothing[count]]
         rows.append(at_frames(heard(wordless(len(samples), generator(clip.name, 0))), FEATURE_RATE, rate, 0, count))
-        for k in range(VOICES + (SYNTHETIC if tellers else 0)):
+        drawn = tellers_of(clip, len(tellers))
+        for k in range(VOICES + len(drawn)):
             random = generator(clip.name, 1 + k)
             if k >= VOICES and sentence is not None:
-                teller = tellers[int(random.integers(len(tellers)))]
+                teller = tellers[drawn[k - VOICES]]
                 spoken = heard(np.asarray(soxr.resample(teller.say(sentence).samples, teller.rate, AUDIO_RATE), np.float32))
                 rows.append(at_frames(at_positions(spoken, matched(own, spoken)), FEATURE_RATE, rate, 0, count))
             else:
