@@ -30,7 +30,7 @@ from talkers.training.voices import Alteration, altered, at_positions, generator
 from talkers.voice import load_voice
 
 VOICES = 3  # times that a clip is said by somebody else
-SYNTHETIC = 6  # synthetic voices by which it is said, if there are as many
+SYNTHETIC = 4  # synthetic voices by which it is said, if there are as many
 UNSAID = ("silent", "wordless")
 
 
