@@ -62,6 +62,7 @@ class MotionTraining:
     velocity_weight: float = 0.5  # of the error of frame-to-frame differences of the latents
     quiet_share: float = 0.45  # how often windows are heard with digital silence between words, or nothing or no speech, relative
     voices_share: float = 1.0  # how often they are heard in other voices, rooms and noise
+    rhythms_share: float = 0.5  # of windows that pass in another rhythm, sound and face together
     synthetic: tuple[str, ...] = ()  # voices of `talkers say` that speak the clips' transcripts, some of the others
     readout_weight: float = 1.0  # of the error of the face's shape as a linear reading of the latents tells it
     lips_weight: float = 0.0  # of what the lip reader that sees points reads off the made lips, beside the real ones
@@ -83,6 +84,7 @@ class SamplerTraining:
     ema: float = 0.998
     quiet_share: float = 0.45  # as in MotionTraining
     voices_share: float = 1.0
+    rhythms_share: float = 0.5
     unheard_share: float = 0.15  # of windows of which nothing is heard, for guidance
     turned_share: float = 0.25  # of windows whose end comes first, as a reference clip does
     readout_weight: float = 0.5  # of the error of the face's shape where the flow ends

@@ -26,7 +26,7 @@ from talkers.recipes import Recipe
 from talkers.speech import FEATURE_RATE, features_of, load_speech_encoder, loudness, speech_gain
 from talkers.training.frames import FrameStore, face_shape
 from talkers.training.progress import Report
-from talkers.training.voices import Alteration, altered, at_positions, generator, matched, wordless
+from talkers.training.voices import Alteration, altered, at_positions, generator, matched, rhythm, wordless
 from talkers.voice import load_voice
 
 VOICES = 3  # times that a clip is said by somebody else
@@ -177,11 +177,13 @@ def fit_readout(latents: Tensor, shapes: Tensor, ridge: float = 1e-2) -> Tensor:
 class WindowDataset(Dataset[dict[str, Tensor]]):
     """Windows of clips, padded to one length: every clip at every start, in the renditions asked for.
 
-    Where nothing is said the mouth rests: `resting` latents take the place of the measured ones.
+    Where nothing is said the mouth rests: `resting` latents take the place of the measured ones. A share of the windows
+    passes in another rhythm, sound and face together; a window does so each time or never.
     """
 
-    def __init__(self, data: MotionData, names: Sequence[str], window: int, kinds: Sequence[str] = ("recorded",), resting: dict[str, Tensor] | None = None):
-        self.data, self.window, self.resting = data, window, resting or data.latents
+    def __init__(self, data: MotionData, names: Sequence[str], window: int, kinds: Sequence[str] = ("recorded",),
+                 resting: dict[str, Tensor] | None = None, rhythms: float = 0.0):  # fmt: skip
+        self.data, self.window, self.resting, self.rhythms = data, window, resting or data.latents, rhythms
         self.rows = [(n, s, data.renditions.index(kind)) for kind in kinds for n in names for s in range(max(1, len(data.latents[n]) - window + 1))]
 
     def __len__(self) -> int:
@@ -189,20 +191,28 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         name, start, rendition = self.rows[index]
-        data, end = self.data, start + self.window
+        data, last = self.data, len(self.data.latents[name]) - 1
         latents = self.resting if data.renditions[rendition] in UNSAID else data.latents
+        at = start + np.arange(self.window, dtype=np.float64)  # of every frame, in the clip
+        random = np.random.default_rng(index)
+        if random.random() < self.rhythms:
+            passing = np.cumsum(rhythm(self.window, random))
+            at = passing - passing[0] + max(0.0, float(random.uniform(0, max(1e-6, last - passing[-1] + passing[0]))))
+        exists = torch.from_numpy(at <= last)
 
-        def cut(rows: Tensor, a: int, b: int) -> Tensor:
-            part = rows[a:b].float()
-            return torch.cat([part, torch.zeros(b - a - len(part), *part.shape[1:])])
+        def cut(rows: Tensor, each: int = 1) -> Tensor:
+            """Rows of the window, of which there are so many a frame."""
+            within = (np.arange(each) + 0.5) / each
+            positions = ((at[:, None] + within) * each - 0.5).reshape(-1).clip(0, len(rows) - 1)
+            first, end = int(positions[0]), int(positions[-1]) + 2
+            part = at_positions(rows[first:end].float(), torch.from_numpy((positions - first).astype(np.float32)))
+            return part * exists.repeat_interleave(each).reshape(-1, *[1] * (rows.ndim - 1))
 
-        mask = torch.zeros(self.window, dtype=torch.bool)
-        mask[: len(data.latents[name]) - start] = True
         return {
-            "features": cut(data.features[name][rendition], 2 * start, 2 * end),
-            "latents": cut(latents[name], start, end),
-            "head": cut(data.heads[name], start, end),
-            "exists": mask,
-            "usable": cut(data.usable[name], start, end) > 0,
-            "silent": cut(data.silent[name], start, end) > 0,
-        } | ({"sounds": cut(data.sounds[name], 4 * start, 4 * end)} if data.sounds else {})
+            "features": cut(data.features[name][rendition], 2),
+            "latents": cut(latents[name]),
+            "head": cut(data.heads[name]),
+            "exists": exists,
+            "usable": cut(data.usable[name]) > 0.99,
+            "silent": cut(data.silent[name]) > 0.5,
+        } | ({"sounds": cut(data.sounds[name], 4)} if data.sounds else {})

@@ -140,7 +140,7 @@ def train_mover(
     pace = Pace(settings.frames, budget)
     module = module_of(model, pace, fit_readout(latents, shapes))
     resting = {n: torch.where(data.silent[n][:, None], data.latents[n], model.articulate(data.latents[n], Manner(amplitude=0.0))) for n in names}
-    windows = WindowDataset(data, names, settings.window, data.renditions, resting)
+    windows = WindowDataset(data, names, settings.window, data.renditions, resting, settings.rhythms_share)
     indices = np.arange(len(windows))
     voices = sum(kind.startswith("voice") for kind in data.renditions)
     share = {"recorded": 1.0, **dict.fromkeys(("gated", *UNSAID), settings.quiet_share / 3)}
