@@ -75,7 +75,7 @@ class MotionTraining:
 class SamplerTraining:
     """How the motion sampler is trained."""
 
-    frames: int = 3_000_000  # frames seen in all; 0: there is no sampler
+    frames: int = 3_000_000  # frames seen in all; 0: that of the avatar that is begun with is kept, if it has the same codec
     batch: int = 16  # windows a step and process
     window: int = 64  # frames of a training window
     learning_rate: float = 5e-4
@@ -96,7 +96,7 @@ class SamplerTraining:
 class ListenerTraining:
     """How the listener is distilled from the speech encoder."""
 
-    frames: int = 6_000_000  # frames heard in all; 0: there is no listener
+    frames: int = 6_000_000  # frames heard in all; 0: that of the avatar that is begun with is kept, if it hears the same
     batch: int = 8  # windows a step and process
     window: int = 64  # frames of a training window
     learning_rate: float = 1e-3

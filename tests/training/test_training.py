@@ -276,6 +276,39 @@ def test_silence_is_heard_in_training(corpus: Corpus) -> None:
     assert all(torch.equal(windows[k]["features"], features[k].float()) for k in range(len(kinds)))
 
 
+def test_sound_and_face_pass_in_one_rhythm() -> None:
+    """In another rhythm, everything of a window tells the same moment of the clip; nothing comes of what is past its end."""
+    count, window = 75, 40
+    time = torch.arange(count).float()
+    fine = [((torch.arange(n * count) + 0.5) / n - 0.5)[:, None] for n in (2, 4)]  # rows of which there are 2 and 4 a frame
+    usable, silent = time != 30, time >= 50
+    data = MotionData(
+        ("recorded",), {"a": fine[0][None]}, {"a": time[:, None]}, {"a": time[:, None]}, {"a": time[:, None]}, {"a": usable}, {"a": silent}, {"a": fine[1]}
+    )
+    plain, windows = WindowDataset(data, ["a"], window), WindowDataset(data, ["a"], window, rhythms=1.0)
+    paces = []
+    for k in range(len(windows)):
+        row = windows[k]
+        assert all(torch.equal(row[key], again) for key, again in windows[k].items())
+        at = row["latents"][:, 0]
+        at = at[row["exists"]]
+        assert len(at) > window // 2
+        assert bool((row["latents"][~row["exists"]] == 0).all())
+        passed = at.diff()
+        assert 0.29 < float(passed.min()) < float(passed.max()) < 1.61
+        paces.append(float(passed.mean()))
+        for key, each in (("head", 1), ("features", 2), ("sounds", 4)):
+            told = row[key].reshape(window, each, -1).mean(1)[row["exists"], 0]
+            assert float((told - at)[1:-1].abs().max()) < 1e-3, key  # but for the clip's first and last rows
+        assert torch.equal(row["silent"][row["exists"]], at >= 49.5 + 1e-4) or bool((at - 49.5).abs().min() < 1e-3)
+        assert not row["usable"][row["exists"]][(at - 30).abs() < 0.9].any()
+        assert torch.equal(plain[k]["latents"][:, 0], time[k : k + window])
+    assert min(paces) < 0.7
+    assert max(paces) > 1.1
+    some = WindowDataset(data, ["a"], window, rhythms=0.5)
+    assert 0.2 < np.mean([torch.equal(some[k]["latents"], plain[k]["latents"]) for k in range(len(some))]) < 0.8
+
+
 def test_training_may_begin_with_another_avatar(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path) -> None:
     """One step at no learning rate from a finished avatar gives its models again."""
     recipe = tiny()
@@ -304,7 +337,7 @@ def test_training_may_begin_with_another_avatar(tiny_avatar: Avatar, corpus: Cor
             assert not [k for k in others if not k.startswith(("head_", "look_"))], part  # axes of the look may turn
 
 
-def test_a_codec_may_be_kept(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path) -> None:
+def test_what_sees_no_frames_is_kept(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path) -> None:
     recipe = tiny()
     kept = dataclasses.replace(
         recipe,
@@ -315,8 +348,16 @@ def test_a_codec_may_be_kept(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path
     )
     made = train(corpus, tmp_path / "kept", kept, start=tiny_avatar.folder)
     assert made is not None
-    assert (made.folder / "codec.safetensors").read_bytes() == (tiny_avatar.folder / "codec.safetensors").read_bytes()
+    for part in ("codec", "sampler", "listener"):
+        assert (made.folder / f"{part}.safetensors").read_bytes() == (tiny_avatar.folder / f"{part}.safetensors").read_bytes()
+    assert made.sampler is not None
+    assert made.about["sampler_pose"] > 0
     assert (made.folder / "motion.safetensors").read_bytes() != (tiny_avatar.folder / "motion.safetensors").read_bytes()
+    other = dataclasses.replace(kept, codec_training=dataclasses.replace(recipe.codec_training, frames=16))
+    changed = train(corpus, tmp_path / "changed", other, start=tiny_avatar.folder)  # a sampler knows the latents of one codec
+    assert changed is not None
+    assert changed.sampler is None
+    assert changed.listener is not None
     with pytest.raises(UsageError, match="0 frames"):
         train(corpus, tmp_path / "none", kept)
     damaged = tmp_path / "damaged"

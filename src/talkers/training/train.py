@@ -182,12 +182,28 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     clips = [*training_clips(corpus, recipe.minutes), *held_out(corpus.names)]
     data = MotionData.collect(corpus, clips, FrameStore(corpus, report), codec, recipe, report)
     motion = train_motion(corpus, recipe, data, folder, clock("motion"), report, trainer_options, start)
-    sampler = train_sampler(corpus, recipe, data, folder, clock("sampler"), report, trainer_options, start) if asked["sampler"] else None
-    listener = None
+    sampler, listener = kept(start, recipe)
+    if asked["sampler"]:
+        sampler = train_sampler(corpus, recipe, data, folder, clock("sampler"), report, trainer_options, start)
     if asked["listener"]:
         listener = train_listener(corpus, recipe, heard_sounds(corpus, recipe, report), motion, folder, clock("listener"), report, trainer_options, start)
     terms = {"consent": consent or corpus.about.get("consent"), "licence": licence or corpus.about.get("licence")}
     return save_avatar(out, recipe, corpus, codec, Movers(motion, sampler, listener), command, start, terms, report) if first else None
+
+
+def kept(start: Path | None, recipe: Recipe) -> tuple[FlowMotion | None, Listener | None]:
+    """What is taken as it is, where it shall see 0 frames, of a finished avatar that a training begins with: its sampler, if
+    the codec is kept too, and its listener, if the speech encoder is the same.
+
+    Raises:
+        ArtefactError: that avatar is damaged.
+    """
+    if start is None or ((start / "training").is_dir() and not (start / "avatar.json").exists()):
+        return None, None
+    other = Avatar.load(start, "cpu")
+    speech, codec, sampler, listener = (getattr(other.recipe, part) == getattr(recipe, part) for part in ("speech", "codec", "sampler", "listener"))
+    kept_codec = codec and not recipe.codec_training.frames
+    return other.sampler if speech and sampler and kept_codec else None, other.listener if speech and listener else None
 
 
 def spent_on(folder: Path) -> dict[str, Any]:
