@@ -9,6 +9,8 @@ after as in GRID (with --own-pace each in the time that the person's own sentenc
 pace), and as many more of GRID's grammar, drawn at random, as --drawn says (twenty clips tell word errors to 4 points); last four sentences in each of five languages (--pictures keeps frames of them to look at). Everything is spoken as a user gets it
 (predicted pose), and read by the lip reader that sees pixels and the one that sees points. Articulation is the standard deviation of the mouth's opening in frames with speech, relative to what
 the person's own voice gives; sync confidence is how much more alike mouth and sound are at the judges' offset than at others.
+What the judges can read at all of somebody else's rhythm is told by real_lips: the held-out clip itself, its frames moved in time
+to where the other voice says the same (dynamic time warping of the speech features), read as what is made is read.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 
 from talkers import Avatar, Controls
 from talkers.corpus import Corpus
+from talkers.evaluation.variants import features_at_frames
 from talkers.evaluation.watched import watch
 from talkers.experts import load_expert
 from talkers.experts.words import SLOTS, sentence_of_name, word_error_rate, written
@@ -33,6 +36,7 @@ from talkers.media import AUDIO_RATE, audio_blocks, write_png
 from talkers.montage import montage
 from talkers.speech import loudness, speech_activity
 from talkers.training.frames import held_out
+from talkers.training.voices import matched
 from talkers.voice import load_voice
 
 Heard = tuple[str, NDArray[np.float32], tuple[str, ...] | None]  # voice, float32 [n] at 16 kHz, the six words
@@ -104,6 +108,15 @@ def drawn(count: int, known: set[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return found
 
 
+def in_rhythm(avatar: Avatar, corpus: Corpus, name: str, samples: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A clip's real frames where another recording of its words has them: [T, H, W, 3]."""
+    real = np.array(corpus.frames(name))
+    count = len(samples) * corpus.rate.numerator // (AUDIO_RATE * corpus.rate.denominator)
+    theirs, own = (features_at_frames(avatar, sound, frames) for sound, frames in ((samples, count), (corpus.audio(name), len(real))))
+    at = (matched(theirs, own).reshape(count, 2).mean(1) - 0.5) / 2
+    return real[at.round().long().clamp(0, len(real) - 1).numpy()]
+
+
 def sounds(corpus: Corpus, folders: list[Path], clips: int, parts: list[str], voices: Sequence[str], more: int, own_pace: bool) -> Iterator[Heard]:
     """Everything that is said to the avatar."""
     names = held_out(corpus.names)[:clips]
@@ -123,6 +136,12 @@ def sounds(corpus: Corpus, folders: list[Path], clips: int, parts: list[str], vo
             yield language, synthetic(voice, text), None
 
 
+def figure(values: Sequence[float]) -> float | None:
+    """The mean of those that there are."""
+    known = [v for v in values if v == v]
+    return round(float(np.mean(known)), 3) if known else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
@@ -140,20 +159,21 @@ def main() -> None:
     options = parser.parse_args()
     if missing := [str(folder) for folder in options.folders if not folder.is_dir()]:
         parser.error(f"there is no folder {', '.join(missing)}")
-    avatar, controls = Avatar.load(options.avatar), Controls(motion=options.motion)
+    avatar, corpus, controls = Avatar.load(options.avatar), Corpus(options.corpus), Controls(motion=options.motion)
     readers = {n: load_expert(f"lips-{n}") for n in ("pixels", "points")}
+    clip_of = {sentence_of_name(name): name for name in held_out(corpus.names)}
     judges = {n: load_expert(f"sync-{n}") for n in ("pixels", "points")}
     rows: dict[str, list[dict[str, float]]] = {}
-    for voice, samples, sentence in sounds(
-        Corpus(options.corpus), options.folders, options.clips, options.parts, options.voices, options.drawn, options.own_pace
-    ):
+    for voice, samples, sentence in sounds(corpus, options.folders, options.clips, options.parts, options.voices, options.drawn, options.own_pace):
         frames = np.stack(list(avatar.speak(samples, controls=controls, live=options.live)))
         seen = watch(frames)
         speech = speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames)))
         row = {"opening": float(seen.opening[speech].std())}
+        real = watch(in_rhythm(avatar, corpus, clip_of[sentence], samples)) if sentence in clip_of else None
         for name, reader in readers.items():
             if sentence is not None:
                 row[f"lip_wer_{name}"] = word_error_rate(sentence, reader.read(seen.mouths))
+                row[f"real_lips_wer_{name}"] = word_error_rate(sentence, reader.read(real.mouths)) if real is not None else float("nan")
         for name, judge in judges.items():
             offset, row[f"sync_confidence_{name}"] = judge.sync(seen.mouths, samples, speech)[:2]
             row[f"in_sync_{name}"] = float(abs(offset) <= 1)
@@ -165,7 +185,7 @@ def main() -> None:
     table = {}
     for voice, found in rows.items():
         table[voice] = {"clips": len(found), "articulation": round(float(np.mean([r["opening"] for r in found]) / own), 2)}
-        table[voice] |= {k: round(float(np.mean([r[k] for r in found])), 3) for k in found[0] if k != "opening"}
+        table[voice] |= {k: figure([r[k] for r in found]) for k in found[0] if k != "opening"}
         if "lip_wer_pixels" in found[0]:
             errors = [(r["lip_wer_pixels"] + r["lip_wer_points"]) / 2 for r in found]
             table[voice]["lip_wer_standard_error"] = round(float(np.std(errors) / max(1, len(errors) - 1) ** 0.5), 3)
