@@ -29,7 +29,7 @@ class FlowConfig:
     dropout: float = 0.1
     shapes: int = 64  # principal components of the latents that are sampled
     steps: int = 8  # of the flow, network passes (two each with guidance)
-    guidance: float = 1.2  # how much more than the data's own weight speech has; 1: its own
+    guidance: float = 1.7  # how much more than the data's own weight speech has; 1: its own
 
 
 def smoothed(white: Tensor) -> Tensor:
