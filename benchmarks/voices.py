@@ -10,7 +10,8 @@ pace), and as many more of GRID's grammar, drawn at random, as --drawn says (twe
 (predicted pose), and read by the lip reader that sees pixels and the one that sees points. Articulation is the standard deviation of the mouth's opening in frames with speech, relative to what
 the person's own voice gives; sync confidence is how much more alike mouth and sound are at the judges' offset than at others.
 What the judges can read at all of somebody else's rhythm is told by real_lips: the held-out clip itself, its frames moved in time
-to where the other voice says the same (dynamic time warping of the speech features), read as what is made is read.
+to where the other voice says the same (dynamic time warping of the speech features), read as what is made is read;
+opening_correlation is between its mouth's opening and that of the mouth that was made.
 """
 
 from __future__ import annotations
@@ -170,6 +171,7 @@ def main() -> None:
         speech = speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames)))
         row = {"opening": float(seen.opening[speech].std())}
         real = watch(in_rhythm(avatar, corpus, clip_of[sentence], samples)) if sentence in clip_of else None
+        row["opening_correlation"] = float("nan") if real is None else float(np.corrcoef(seen.opening[: len(real.opening)], real.opening)[0, 1])
         for name, reader in readers.items():
             if sentence is not None:
                 row[f"lip_wer_{name}"] = word_error_rate(sentence, reader.read(seen.mouths))
