@@ -2,8 +2,8 @@
 
     python benchmarks/ablations.py CORPUS -o FOLDER [--avatar default] [--frames 600000] [--clips 8] [--only NAME ...]
 
-CORPUS is the prepared corpus that the avatar was trained on. "As it is" is the default recipe with two synthetic voices, whatever
-the avatar's own motion model was trained with. Every variant is trained from nothing on the same number of
+CORPUS is the prepared corpus that the avatar was trained on. "As it is" is the default recipe with two synthetic voices, all
+in the person's own rhythm, whatever the avatar's own motion model was trained with. Every variant is trained from nothing on the same number of
 frames and speaks the same held-out clips, with the measured pose (and the clip's look) and with the predicted one. The mouth
 is not enlarged (amplitude 1). Interrupted, it goes on where it was.
 """
@@ -33,13 +33,20 @@ from talkers.training.motion_stage import train_motion
 from talkers.training.progress import quiet
 from talkers.training.sampler_stage import train_sampler
 
-PLAIN = ["motion_training.lips_weight=0", "motion_training.sync_weight=0", 'motion_training.synthetic=["am_michael","af_heart"]']
+PLAIN = [
+    "motion_training.lips_weight=0",
+    "motion_training.sync_weight=0",
+    "motion_training.rhythms_share=0",
+    "sampler_training.rhythms_share=0",
+    'motion_training.synthetic=["am_michael","af_heart"]',
+]
 VARIANTS: dict[str, list[str]] = {
     "as it is": [],
     "no pose adaptor": ["motion.pose_adaptor=false"],
     "log-mel": ["speech.encoder=log-mel", "speech.layers=[]", "motion_training.synthetic=[]"],
     "6 minutes": ["minutes=6"],
     "no other voices": ["motion_training.voices_share=0"],
+    "other rhythms": ["motion_training.rhythms_share=0.5"],
     "lip reader as loss": ["motion_training.lips_weight=0.3"],
     "sync expert as loss": ["motion_training.sync_weight=0.3"],
     "sampler": [],
