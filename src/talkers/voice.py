@@ -128,12 +128,13 @@ class KokoroVoice:
     def __init__(self, name: str):
         try:
             from piper.phonemize_espeak import EspeakPhonemizer
+
+            self._engine = _kokoro(fetch("kokoro"))
         except ImportError as error:
             raise MissingComponent("saying text needs the package piper-tts", todo="Install it: `pip install 'talkers[say]'`") from error
         self._phonemizer, self._language = EspeakPhonemizer(), LANGUAGES[name[0]]
         self._codes: dict[str, int] = json.loads(fetch("kokoro-phonemes").read_text("utf-8"))["vocab"]
         self._styles = np.fromfile(fetch(f"kokoro-{name}"), "<f4").reshape(-1, 1, 256)  # by the number of phonemes
-        self._engine = _kokoro(fetch("kokoro"))
 
     def say(self, text: str, speed: float = 1.0) -> Said:
         """See `Voice`."""

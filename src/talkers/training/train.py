@@ -171,6 +171,7 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
         the avatar, as it was saved (None in the helping processes of a training on several devices).
     """
     check_fit(recipe, corpus)
+    sampler, listener = kept(start, recipe)
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # the other processes of a training on several devices join it
     folder, budget = start_folder(out, recipe, corpus, budget, resume or not first)
     asked = {"codec": 1, "motion": 1, "sampler": recipe.sampler_training.frames, "listener": recipe.listener_training.frames}
@@ -182,7 +183,6 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     clips = [*training_clips(corpus, recipe.minutes), *held_out(corpus.names)]
     data = MotionData.collect(corpus, clips, FrameStore(corpus, report), codec, recipe, report)
     motion = train_motion(corpus, recipe, data, folder, clock("motion"), report, trainer_options, start)
-    sampler, listener = kept(start, recipe)
     if asked["sampler"]:
         sampler = train_sampler(corpus, recipe, data, folder, clock("sampler"), report, trainer_options, start)
     if asked["listener"]:
@@ -198,7 +198,8 @@ def kept(start: Path | None, recipe: Recipe) -> tuple[FlowMotion | None, Listene
     Raises:
         ArtefactError: that avatar is damaged.
     """
-    if start is None or ((start / "training").is_dir() and not (start / "avatar.json").exists()):
+    taught = recipe.sampler_training.frames and recipe.listener_training.frames
+    if start is None or taught or ((start / "training").is_dir() and not (start / "avatar.json").exists()):
         return None, None
     other = Avatar.load(start, "cpu")
     speech, codec, sampler, listener = (getattr(other.recipe, part) == getattr(recipe, part) for part in ("speech", "codec", "sampler", "listener"))
