@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, lru_cache, partial
 from hashlib import sha256
@@ -224,22 +223,20 @@ class Avatar:
             that it has not.
         """
         check_seed(seed)
-        about = {k: torch.tensor(self.about["head"][k]) for k in HEAD_SHAPES}
+        about: dict[str, Any] = {k: torch.tensor(self.about["head"][k]) for k in HEAD_SHAPES}
         controls, mover = controls or Controls(), self.mover(controls.motion if controls else "regressor")
         poses = poses_of(controls.pose) if Path(controls.pose).suffix.lower() in VIDEO_SUFFIXES else controls.curves()
         if poses is not None and "frame" in poses:
             poses = {"time": poses["frame"] / float(frame_rate or self.frame_rate), **{k: v for k, v in poses.items() if k != "frame"}}
         manner = Manner(self.articulation(controls.motion, controls.amplitude), controls.expression, controls.gaze)
-        if controls.motion == "sampler":
-            controls = replace(controls, pose_scale=min(2.0, controls.pose_scale * float(self.about.get("sampler_pose") or 1.0)))
+        scale = float(self.about.get("sampler_pose") or 1.0) if controls.motion == "sampler" else 1.0
+        curve = partial(HeadCurve, controls, poses, seed, float(self.frame_rate), **about)
         if not controls.style:
-            return Asked(HeadCurve(controls, poses, seed, float(self.frame_rate), **about), manner, mover)
+            return Asked(curve(scale=scale), manner, mover)
         style = style_of(self, controls.style, controls.motion)
-        (a, b, c), (d, e, f) = controls.pose_offset, style.pose_offset
-        controls = replace(controls, pose_scale=min(2.0, controls.pose_scale * style.pose_scale), pose_offset=(a + d, b + e, c + f))
         manner = Manner(manner.amplitude * style.manner.amplitude, manner.expression * style.manner.expression, manner.gaze)
         speaks: MotionModel = partial(mover, context=style.context) if style.context is not None else mover
-        return Asked(HeadCurve(controls, poses, seed, float(self.frame_rate), **about), manner, speaks)
+        return Asked(curve(scale=scale * style.pose_scale, offset=style.pose_offset), manner, speaks)
 
     def live(self, *, seed: int = 0, steps: int | None = None, controls: Controls | None = None, provenance: bool = True) -> Live:
         """Follow speech that is still going on: push sound, get the frames that are settled.

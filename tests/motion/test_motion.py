@@ -297,6 +297,17 @@ def test_pose_files_are_followed_and_limited_to_the_footage(tmp_path: Path) -> N
     assert curve(Controls(str(tmp_path / "pose.json")))(0, 26)[25, 1] == pytest.approx(3)
 
 
+def test_what_nobody_asked_for_is_not_said() -> None:
+    """Heads that an avatar or a style moves are kept within the footage like any other, without a word."""
+    styled = HeadCurve(Controls(), None, 0, 25.0, **STATISTICS, scale=1.5, offset=(2.0, 0.0, 0.0))
+    far = STATISTICS["high"].expand(5, 7)
+    assert torch.equal(styled.adjusted(far)[:, :3], far[:, :3])
+    assert torch.equal(styled.obeyed(0, far), far)
+    mean = STATISTICS["mean"].expand(5, 7)
+    assert styled.adjusted(mean)[:, 0].tolist() == pytest.approx([float(mean[0, 0]) + 2] * 5)
+    assert not styled.remarks(4)
+
+
 def test_what_is_odd_about_poses_is_said(tmp_path: Path) -> None:
     def said(text: str, seconds: float, **more: float) -> str:
         (tmp_path / "pose.csv").write_text(text)

@@ -19,13 +19,16 @@ class HeadCurve:
     """Head values for any run of frames, the same however the frames are asked for."""
 
     def __init__(self, controls: Controls, poses: Curves | None, seed: int, frame_rate: float, mean: Tensor, std: Tensor, low: Tensor, high: Tensor,
-                 follows: Tensor):  # fmt: skip
+                 follows: Tensor, scale: float = 1.0, offset: tuple[float, ...] = (0.0, 0.0, 0.0)):  # fmt: skip
         """poses: over time in seconds, if any are asked for. mean, std, low, high [7] are the corpus's: its footage ranges
         from low to high. follows [3, 3]: by how much position and scale change with each angle, since a head that turns also moves.
+        scale, offset: what the avatar, or a style, makes of predicted poses besides what the controls ask for; offset in degrees.
         """
         self.controls, self.rate = controls, frame_rate
         self.keys = poses
         self.mean, self.std, self.low, self.high, self.follows = mean, std, low, high, follows
+        self.scale = min(2.0, controls.pose_scale * scale)
+        self.offset = tuple(a + b for a, b in zip(controls.pose_offset, offset, strict=True))
         self.clamped = False
         self._every = 60 / controls.blinks if controls.blinks else math.inf
         self._seed = seed
@@ -33,8 +36,8 @@ class HeadCurve:
     def adjusted(self, predicted: Tensor) -> Tensor:
         """Predicted head values [..., 7], scaled and offset as asked, within what the footage covers."""
         poses = torch.arange(len(HEAD)) < len(ANGLES)
-        wanted = self.mean + (predicted - self.mean) * torch.where(poses, self.controls.pose_scale, 1.0)
-        wanted = wanted + torch.tensor([*self.controls.pose_offset, *[0.0] * (len(HEAD) - len(ANGLES))])
+        wanted = self.mean + (predicted - self.mean) * torch.where(poses, self.scale, 1.0)
+        wanted = wanted + torch.tensor([*self.offset, *[0.0] * (len(HEAD) - len(ANGLES))])
         turned = (wanted - predicted)[..., : len(ANGLES)]
         wanted[..., PLACE] += turned @ self.follows
         within = torch.maximum(torch.minimum(wanted, self.high), self.low)
@@ -57,7 +60,7 @@ class HeadCurve:
     def obeyed(self, first: int, used: Tensor) -> Tensor:
         """Which of the head values used in frames from `first` on must be seen in the frames, [n, 7]: those that were asked
         for; NaN where the model is left to itself, and so to the pose that goes with what it wears."""
-        if self.controls.pose_scale != 1 or any(self.controls.pose_offset):
+        if self.scale != 1 or any(self.offset):
             return used
         return torch.where(self(first, len(used)).isnan(), torch.nan, used)
 
