@@ -310,5 +310,5 @@ def test_a_batch_that_memory_does_not_hold_is_halved(tiny_avatar: Avatar, monkey
 def test_sampled_heads_move_as_far_as_the_persons(tiny_avatar: Avatar) -> None:
     share = tiny_avatar.about["sampler_pose"]
     assert 0.5 <= share <= 1.5
-    assert tiny_avatar.asked(0, Controls(motion="sampler", pose_scale=0.5)).head.controls.pose_scale == pytest.approx(0.5 * share)
-    assert tiny_avatar.asked(0, Controls()).head.controls.pose_scale == 1.0
+    assert tiny_avatar.asked(0, Controls(motion="sampler", pose_scale=0.5)).head.scale == pytest.approx(0.5 * share)
+    assert tiny_avatar.asked(0, Controls()).head.scale == 1.0
