@@ -38,6 +38,8 @@ PLAIN = [
     "motion_training.sync_weight=0",
     "motion_training.rhythms_share=0",
     "sampler_training.rhythms_share=0",
+    "motion_training.wordless_share=0.15",
+    "sampler_training.wordless_share=0.15",
     'motion_training.synthetic=["am_michael","af_heart"]',
 ]
 VARIANTS: dict[str, list[str]] = {

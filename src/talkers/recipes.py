@@ -60,7 +60,8 @@ class MotionTraining:
     ema: float = 0.998
     pose_weight: float = 0.5  # of the pose predictor's loss, relative to that of the latents
     velocity_weight: float = 0.5  # of the error of frame-to-frame differences of the latents
-    quiet_share: float = 0.45  # how often windows are heard with digital silence between words, or nothing or no speech, relative
+    quiet_share: float = 0.3  # how often windows are heard with digital silence between words, or nothing, relative
+    wordless_share: float = 0.45  # and with music or noise in place of the speech
     voices_share: float = 1.0  # how often they are heard in other voices, rooms and noise
     rhythms_share: float = 0.5  # of windows that pass in another rhythm, sound and face together
     synthetic: tuple[str, ...] = ()  # voices of `talkers say` that speak the clips' transcripts, some of the others
@@ -82,7 +83,8 @@ class SamplerTraining:
     weight_decay: float = 0.01
     warmup: float = 0.03
     ema: float = 0.998
-    quiet_share: float = 0.45  # as in MotionTraining
+    quiet_share: float = 0.3  # as in MotionTraining
+    wordless_share: float = 0.45
     voices_share: float = 1.0
     rhythms_share: float = 0.5
     unheard_share: float = 0.15  # of windows of which nothing is heard, for guidance

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 
 import speaker
@@ -19,7 +20,7 @@ from talkers.experts.load import BUNDLED, shifted
 from talkers.experts.words import CHANCE_WER, SLOTS, WORDS, frame_labels, read_alignment, read_sentence, sentence_of_name, word_error_rate
 from talkers.media import decode_frames, read_audio
 from talkers.speech import loudness, speech_activity
-from talkers.training.expert_stage import ExpertTraining, train_expert
+from talkers.training.expert_stage import ExpertTraining, passing, stretch, train_expert, vary
 
 
 def test_file_names_spell_sentences() -> None:
@@ -66,6 +67,32 @@ def test_the_mouth_is_cut_out_wherever_the_head_is() -> None:
 
     assert np.abs(mouth(0, 0.5) - mouth(0.06, 0.5)).mean() < 3
     assert np.abs(mouth(0, 0.1) - mouth(0, 0.9)).mean() > 15
+
+
+def test_lip_readers_learn_from_other_rhythms_and_askew() -> None:
+    """Clips pass forwards at uneven speeds, lips and words together; lips seen askew move as one."""
+    torch.manual_seed(0)
+    steps = passing(200, 75, 1.0).diff(dim=1)
+    assert steps.min() >= 0.3 - 1e-4
+    assert steps.max() <= 1.6 + 1e-4
+    assert 0.6 < steps.mean() < 1.1
+    assert steps.std(1).median() > 0.1
+    plain = passing(200, 75, 0.0)
+    assert plain.diff(dim=1).std(1).max() < 1e-4
+    begun = passing(200, 75, 1.0)[:, 0]
+    assert begun.max() > 15  # of a clip that passes slowly, not always its first words
+    frames = torch.arange(75).expand(4, -1)
+    at = passing(4, 75, 1.0)
+    assert torch.equal(stretch(frames, at), at.round().long().clamp(0, 74))
+    points = torch.zeros(16, 3, 81)
+    points[:, 1, 0], points[:, 1, 2::2] = 0.5, 0.5  # the mouth opens by half the eyes' distance: every point goes down by as much
+    seen = vary(points)
+    moved = seen[:, 1] - seen[:, 0]
+    assert (moved[:, 0] - moved[:, 2::2].mean(1)).abs().max() < 0.02
+    assert moved[:, 1::2].mean(1).std() > 0.01  # and aside, in a head that is turned
+    patches = vary(torch.rand(4, 3, 48, 48) * 255)
+    assert patches.shape == (4, 3, 48, 48)
+    assert not torch.allclose(patches[0], patches[1], atol=10)
 
 
 def test_sound_is_shifted() -> None:

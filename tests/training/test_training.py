@@ -24,7 +24,7 @@ from talkers.training.articulation import agree
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import region_weights, train_codec
 from talkers.training.frames import FrameStore, PositionSampler, face_shape, held_out, training_clips
-from talkers.training.motion_data import MotionData, WindowDataset, fit_readout, gated, renditions, speech_features
+from talkers.training.motion_data import UNSAID, MotionData, WindowDataset, fit_readout, gated, renditions, speech_features
 from talkers.training.motion_stage import Experts
 from talkers.training.progress import Pace, learning_rate, parse_duration
 from talkers.training.progress import quiet as quiet_report
@@ -263,16 +263,17 @@ def test_silence_is_heard_in_training(corpus: Corpus) -> None:
     assert quiet[2 * 640 + 320] == 1
     assert np.all(quiet[6 * 640 : 9 * 640] == 0)
     kinds, features = renditions(tiny()), speech_features(corpus, tiny(), quiet_report)["clip1"]
-    assert kinds[:4] == ("recorded", "gated", "silent", "wordless")
+    assert kinds[:6] == ("recorded", "gated", "silent", "wordless 1", "wordless 2", "wordless 3")
     assert features.shape == (len(kinds), 2 * corpus.clip("clip1").frames, 160)
     assert features[2].float().std(0).max() < 0.05
-    assert all(features[k].float().std(0).max() > 0.2 for k in range(len(kinds)) if k != 2)
+    assert all(features[k].float().std(0).max() > 0.2 for k, kind in enumerate(kinds) if kind not in UNSAID)
+    assert all((features[k].float() - features[j].float()).abs().max() > 0.2 for k, j in ((3, 4), (4, 5), (5, 3), (2, 3)))  # sounds of their own
     names, frames = ["clip1"], corpus.clip("clip1").frames
     silent = ~torch.from_numpy(np.array(corpus.column("speech", "clip1"), bool))
     rows, usable = torch.zeros(frames, 4), torch.ones(frames, dtype=torch.bool)
     data = MotionData(kinds, {"clip1": features}, {"clip1": rows}, {"clip1": rows}, {"clip1": rows}, {"clip1": usable}, {"clip1": silent}, {})
     windows = WindowDataset(data, names, frames, kinds, {"clip1": rows + 1})
-    assert [float(windows[k]["latents"].mean()) for k in range(len(kinds))] == [float(kind in ("silent", "wordless")) for kind in kinds]
+    assert [float(windows[k]["latents"].mean()) for k in range(len(kinds))] == [float(kind in UNSAID) for kind in kinds]
     assert all(torch.equal(windows[k]["features"], features[k].float()) for k in range(len(kinds)))
 
 

@@ -29,6 +29,7 @@ from talkers.media.encode import atomic
 from talkers.training.frames import PositionSampler, held_out
 from talkers.training.progress import Pace, Report, quiet
 from talkers.training.run import StageModule, fit
+from talkers.training.voices import rhythm
 
 LETTERS = torch.tensor([word in SLOTS[3] for word in WORDS])
 NEIGHBOURS = 0.1  # share of a frame's match that the sounds one frame before and after get
@@ -46,6 +47,7 @@ class ExpertTraining:
     warmup: float = 0.05
     ema: float = 0.995
     letter_weight: float = 3.0  # of the frames in which a letter is said: short, and the hardest word
+    rhythms_share: float = 0.5  # of clips that a lip reader sees in another rhythm; the others pass up to 15 % faster or slower
     validate_every: int = 200_000
     save_every: int = 100_000
     seed: int = 0
@@ -114,20 +116,37 @@ class ClipDataset(Dataset[dict[str, Tensor]]):
 
 
 def vary(seen: Tensor) -> Tensor:
-    """Clips as another camera might have seen them: patches [B, T, 48, 48] or points [B, T, 81] -> the same shape."""
+    """Clips as another camera might have seen them, from elsewhere too: patches [B, T, 48, 48] or points [B, T, 81] -> the
+    same shape."""
     b = len(seen)
+    askew = torch.eye(2) + 0.05 * torch.randn(b, 2, 2)  # what a head that is turned a little does to a mouth, roughly
     if seen.ndim == 3:
-        return seen.float() * (0.9 + 0.2 * torch.rand(b, 1, 1)) + 0.002 * torch.randn(seen.shape)
-    angle, scale = 0.1 * torch.randn(b), 1 + 0.06 * torch.randn(b)
-    cos, sin, flip = scale * angle.cos(), scale * angle.sin(), 1 - 2.0 * torch.randint(0, 2, (b,))
-    theta = torch.stack([cos * flip, -sin, 0.06 * torch.randn(b), sin * flip, cos, 0.06 * torch.randn(b)], -1).reshape(b, 2, 3)
+        opening, lips = seen.float()[..., :1], seen.float()[..., 1:].unflatten(-1, (-1, 2))
+        turned = torch.einsum("btkc,bdc->btkd", lips, askew).flatten(2)
+        whole = torch.cat([opening * askew[:, None, 1:, 1], turned], -1)
+        return whole * (0.9 + 0.2 * torch.rand(b, 1, 1)) + 0.002 * torch.randn(seen.shape)
+    angle, scale, flip = 0.1 * torch.randn(b), 1 + 0.06 * torch.randn(b), 1 - 2.0 * torch.randint(0, 2, (b,))
+    cos, sin = angle.cos(), angle.sin()
+    turn = torch.stack([cos, -sin, sin, cos], -1).reshape(b, 2, 2) @ askew * scale[:, None, None]
+    turn[:, :, 0] *= flip[:, None]
+    theta = torch.cat([turn, 0.06 * torch.randn(b, 2, 1)], -1)
     moved = F.grid_sample(seen.float(), F.affine_grid(theta, [b, 1, *seen.shape[2:]], align_corners=False), padding_mode="border", align_corners=False)
     gamma = (0.3 * torch.randn(b, 1, 1, 1)).exp()
     return (moved / 255).clamp(1e-3).pow(gamma) * 255 + 6 * torch.rand(b, 1, 1, 1) * torch.randn(seen.shape)
 
 
+def passing(clips: int, frames: int, rhythms_share: float) -> Tensor:
+    """At which frames clips are seen when they are played at another speed, or in another rhythm: [clips, frames]."""
+    steps = (0.85 + 0.3 * torch.rand(clips, 1)).expand(-1, frames).clone()
+    for k in torch.rand(clips).lt(rhythms_share).nonzero().flatten():
+        steps[k] = torch.from_numpy(rhythm(frames, np.random.default_rng(int(torch.randint(2**31, ())))))
+    at = steps.cumsum(1) - steps
+    unseen = (frames - 1 - at[:, -1:]).clamp(min=0)  # of a clip that passes slowly: it begins at any of them
+    return at + torch.rand(clips, 1) * unseen + (torch.rand(clips, 1) - 0.5) * 8
+
+
 def stretch(rows: Tensor, positions: Tensor) -> Tensor:
-    """Clips played at another speed: rows [B, T, ...] at positions [B, T] (nearest frame)."""
+    """Clips as they pass at other frames: rows [B, T, ...] at positions [B, T] (nearest frame)."""
     index = positions.round().long().clamp(0, rows.shape[1] - 1)
     return torch.stack([r[i] for r, i in zip(rows, index, strict=True)])
 
@@ -140,9 +159,7 @@ class ExpertModule(StageModule):
         self.model, self.config = build(config), config
 
     def _read_loss(self, batch: dict[str, Tensor]) -> Tensor:
-        frames = batch["seen"].shape[1]
-        speed = 0.85 + 0.3 * torch.rand(len(batch["seen"]), 1)
-        positions = torch.arange(frames) * speed + (torch.rand(len(speed), 1) - 0.5) * 8
+        positions = passing(*batch["seen"].shape[:2], self.training_config.rhythms_share)
         told = self.model(vary(stretch(batch["seen"], positions)))
         labels = stretch(batch["labels"], positions)
         weights = 1 + (self.training_config.letter_weight - 1) * LETTERS[labels].float()

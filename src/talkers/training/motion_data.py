@@ -31,7 +31,8 @@ from talkers.voice import load_voice
 
 VOICES = 3  # times that a clip is said by somebody else
 SYNTHETIC = 4  # synthetic voices by which it is said, if there are as many
-UNSAID = ("silent", "wordless")
+WORDLESS = 3  # times that something that is not speech is heard in its place
+UNSAID = ("silent", *(f"wordless {k + 1}" for k in range(WORDLESS)))
 
 
 def renditions(recipe: Recipe) -> tuple[str, ...]:
@@ -66,7 +67,7 @@ def speech_features(corpus: Corpus, recipe: Recipe, report: Report) -> dict[str,
     without a transcript is said by as many more altered voices.
     """
     config, said_by = recipe.speech, recipe.motion_training.synthetic
-    key = sha256(f"{config} {corpus.digest()} {renditions(recipe)} {said_by} 4".encode()).hexdigest()[:16]
+    key = sha256(f"{config} {corpus.digest()} {renditions(recipe)} {said_by} 5".encode()).hexdigest()[:16]
     path = corpus.folder / ".cache" / f"speech-{key}.safetensors"
     if path.exists():
         return load_file(path)
@@ -85,7 +86,7 @@ def speech_features(corpus: Corpus, recipe: Recipe, report: Report) -> dict[str,
             nothing[count] = at_frames(heard(np.zeros_like(samples)), FEATURE_RATE, rate, 0, count)
         told = [own, heard(gated(samples, corpus.column("speech", clip.name), rate))]
         rows = [*(at_frames(f, FEATURE_RATE, rate, 0, count) for f in told), nothing[count]]
-        rows.append(at_frames(heard(wordless(len(samples), generator(clip.name, 0))), FEATURE_RATE, rate, 0, count))
+        rows += [at_frames(heard(wordless(len(samples), generator(clip.name, 20 + k))), FEATURE_RATE, rate, 0, count) for k in range(WORDLESS)]
         drawn = tellers_of(clip, len(tellers))
         for k in range(VOICES + len(drawn)):
             random = generator(clip.name, 1 + k)

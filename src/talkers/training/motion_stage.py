@@ -19,7 +19,7 @@ from talkers.motion import LatentSpace, Manner, Speech2Latent
 from talkers.motion.model import masked_mse, velocity
 from talkers.recipes import MotionTraining, Recipe, SamplerTraining
 from talkers.training.frames import PositionSampler, face_parts, held_out, training_clips
-from talkers.training.motion_data import UNSAID, MotionData, WindowDataset, fit_readout
+from talkers.training.motion_data import UNSAID, WORDLESS, MotionData, WindowDataset, fit_readout
 from talkers.training.progress import Pace, Report, quiet
 from talkers.training.run import StageModule, begin_where_it_fits, fit
 
@@ -143,7 +143,7 @@ def train_mover(
     windows = WindowDataset(data, names, settings.window, data.renditions, resting, settings.rhythms_share)
     indices = np.arange(len(windows))
     voices = sum(kind.startswith("voice") for kind in data.renditions)
-    share = {"recorded": 1.0, **dict.fromkeys(("gated", *UNSAID), settings.quiet_share / 3)}
+    share = {"recorded": 1.0, **dict.fromkeys(UNSAID, settings.wordless_share / WORDLESS), **dict.fromkeys(("gated", "silent"), settings.quiet_share / 2)}
     often = np.repeat([share.get(kind, settings.voices_share / voices) for kind in data.renditions], len(windows) // len(data.renditions))
 
     def loader() -> DataLoader[Any]:
