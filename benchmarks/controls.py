@@ -1,10 +1,11 @@
 """Does an avatar do what its controls ask? Everything is measured on the frames that it makes.
 
-    python benchmarks/controls.py CORPUS [--avatar default] [--motion regressor] [--live] [--clips 4] [--parts poses ...] [-o controls.json]
+    python benchmarks/controls.py CORPUS [--avatar default] [--motion regressor] [--live] [--clips 4] [--drawn 0] [--voice am_michael] [--parts poses ...] [-o controls.json]
 
 CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is spoken with one control
 changed at a time. Poses: the mean absolute difference between asked and tracked angles in degrees, for poses inside the
-footage's range, and the lip readers' word errors beside those with the predicted pose; what the tracker says of the
+footage's range, and the lip readers' word errors beside those with the predicted pose (for closer figures --drawn asks for so
+many sentences of GRID's grammar more, said by a synthetic voice); what the tracker says of the
 corpus's own frames, beside what was measured in the source video, is the scale (a tracker's angles depend on the crop). Amplitude: the standard deviation of
 the mouth's opening in frames with speech, relative to amplitude 1. Expression: likewise of the brows' blendshapes. Blinks:
 how many are seen of those asked for. Silence: the pauses of all held-out clips, and five seconds of digital silence. Music and noise: twelve sounds
@@ -27,13 +28,14 @@ from talkers.corpus import Corpus
 from talkers.evaluation.motion import MOVING, blinks_of, silence_motion, silent_frames
 from talkers.evaluation.watched import Watched, watch
 from talkers.experts import load_expert
-from talkers.experts.words import sentence_of_name, word_error_rate
+from talkers.experts.words import sentence_of_name, word_error_rate, written
 from talkers.face.landmarks import BLENDSHAPES
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE
 from talkers.speech import loudness, speech_activity
 from talkers.training.frames import held_out
 from talkers.training.voices import generator, wordless
+from voices import drawn, framed, synthetic
 
 PARTS = ("silence", "noise", "poses", "amplitude", "expression", "gaze", "blinks")
 BROWS = [k for k, name in enumerate(BLENDSHAPES) if name.startswith("brow")]
@@ -58,24 +60,30 @@ def main() -> None:
     parser.add_argument("--avatar", default="default")
     parser.add_argument("--motion", default="regressor", choices=("regressor", "sampler"))
     parser.add_argument("--clips", type=int, default=4)
+    parser.add_argument("--drawn", type=int, default=0, help="so many more sentences, drawn at random")
+    parser.add_argument("--voice", default="am_michael", help="the synthetic voice that says them")
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--live", action="store_true", help="hear with the avatar's own listener")
     options = parser.parse_args()
     avatar, corpus = Avatar.load(options.avatar), Corpus(options.corpus)
     names = held_out(corpus.names)[: options.clips]
+    sounds, said = {n: corpus.audio(n) for n in held_out(corpus.names)}, {n: sentence_of_name(n) or () for n in held_out(corpus.names)}
+    for sentence in drawn(options.drawn, {s for s in map(sentence_of_name, corpus.names) if s is not None}):
+        names.append(" ".join(sentence))
+        said[names[-1]], sounds[names[-1]] = sentence, framed(synthetic(options.voice, written(sentence)))
     readers = [load_expert("lips-pixels"), load_expert("lips-points")]
 
     def made(names: list[str] = names, **asked: object) -> list[tuple[Watched, NDArray[np.bool_], str]]:
         shown = []
         for name in names:
-            samples = corpus.audio(name)
+            samples = sounds[name]
             frames = np.stack(list(avatar.speak(samples, controls=Controls(motion=options.motion, **asked), live=options.live)))  # type: ignore[arg-type]
             shown.append((watch(frames), speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames))), name))
         return shown
 
     def errors(shown: list[tuple[Watched, NDArray[np.bool_], str]]) -> float:
-        return float(np.mean([word_error_rate(sentence_of_name(n) or (), reader.read(w.mouths)) for w, _, n in shown for reader in readers]))
+        return float(np.mean([word_error_rate(said[n], reader.read(w.mouths)) for w, _, n in shown for reader in readers]))
 
     def spread(shown: list[tuple[Watched, NDArray[np.bool_], str]]) -> float:
         return float(np.mean([w.opening[s].std() for w, s, _ in shown]))

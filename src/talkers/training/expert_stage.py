@@ -159,7 +159,7 @@ class ExpertModule(StageModule):
         self.model, self.config = build(config), config
 
     def _read_loss(self, batch: dict[str, Tensor]) -> Tensor:
-        positions = passing(*batch["seen"].shape[:2], self.training_config.rhythms_share)
+        positions = passing(len(batch["seen"]), batch["seen"].shape[1], self.training_config.rhythms_share)
         told = self.model(vary(stretch(batch["seen"], positions)))
         labels = stretch(batch["labels"], positions)
         weights = 1 + (self.training_config.letter_weight - 1) * LETTERS[labels].float()
