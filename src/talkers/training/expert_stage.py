@@ -121,7 +121,7 @@ def vary(seen: Tensor) -> Tensor:
     b = len(seen)
     askew = torch.eye(2) + 0.05 * torch.randn(b, 2, 2)  # what a head that is turned a little does to a mouth, roughly
     if seen.ndim == 3:
-        opening, lips = seen.float()[..., :1], seen.float()[..., 1:].unflatten(-1, (-1, 2))
+        opening, lips = seen.float()[..., :1], seen.float()[..., 1:].reshape(*seen.shape[:2], -1, 2)
         turned = torch.einsum("btkc,bdc->btkd", lips, askew).flatten(2)
         whole = torch.cat([opening * askew[:, None, 1:, 1], turned], -1)
         return whole * (0.9 + 0.2 * torch.rand(b, 1, 1)) + 0.002 * torch.randn(seen.shape)
