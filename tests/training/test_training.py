@@ -274,6 +274,7 @@ def test_silence_is_heard_in_training(corpus: Corpus) -> None:
     data = MotionData(kinds, {"clip1": features}, {"clip1": rows}, {"clip1": rows}, {"clip1": rows}, {"clip1": usable}, {"clip1": silent}, {})
     windows = WindowDataset(data, names, frames, kinds, {"clip1": rows + 1})
     assert [float(windows[k]["latents"].mean()) for k in range(len(kinds))] == [float(kind in UNSAID) for kind in kinds]
+    assert all(bool(windows[k]["silent"].all()) == (kind in UNSAID) for k, kind in enumerate(kinds))  # what is not heard is not said: no loss asks for it
     assert all(torch.equal(windows[k]["features"], features[k].float()) for k in range(len(kinds)))
 
 

@@ -178,7 +178,8 @@ def fit_readout(latents: Tensor, shapes: Tensor, ridge: float = 1e-2) -> Tensor:
 class WindowDataset(Dataset[dict[str, Tensor]]):
     """Windows of clips, padded to one length: every clip at every start, in the renditions asked for.
 
-    Where nothing is said the mouth rests: `resting` latents take the place of the measured ones. A share of the windows
+    Where nothing is said the mouth rests: `resting` latents take the place of the measured ones, and all of it is silent, so
+    that no expert looks for lips in step with sound that the model does not hear. A share of the windows
     passes in another rhythm, sound and face together; a window does so each time or never.
     """
 
@@ -193,7 +194,8 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         name, start, rendition = self.rows[index]
         data, last = self.data, len(self.data.latents[name]) - 1
-        latents = self.resting if data.renditions[rendition] in UNSAID else data.latents
+        unsaid = data.renditions[rendition] in UNSAID
+        latents = self.resting if unsaid else data.latents
         at = start + np.arange(self.window, dtype=np.float64)  # of every frame, in the clip
         random = np.random.default_rng(index)
         if random.random() < self.rhythms:
@@ -215,5 +217,5 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
             "head": cut(data.heads[name]),
             "exists": exists,
             "usable": cut(data.usable[name]) > 0.99,
-            "silent": cut(data.silent[name]) > 0.5,
+            "silent": (cut(data.silent[name]) > 0.5) | unsaid,
         } | ({"sounds": cut(data.sounds[name], 4)} if data.sounds else {})
