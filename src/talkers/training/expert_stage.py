@@ -54,9 +54,12 @@ class ExpertTraining:
 
 
 def training_of(config: ExpertConfig) -> ExpertTraining:
-    """How an expert is trained unless asked otherwise: contrasting pixels takes many steps, so each one sees less."""
+    """How an expert is trained unless asked otherwise: contrasting pixels takes many steps, so each one sees less; reading
+    points is cheap, and gains from seeing more."""
     if config.task == "sync" and config.sees == "pixels":
         return ExpertTraining(frames=800_000, batch=6, window=50, learning_rate=1e-3, validate_every=100_000, save_every=50_000)
+    if config.task == "lips":
+        return ExpertTraining(frames=1_600_000 if config.sees == "pixels" else 5_000_000)
     return ExpertTraining()
 
 
