@@ -407,6 +407,28 @@ def test_mouth_brows_and_gaze_move_alone() -> None:
     assert (model.articulate(latents, head=told) - latents)[:, 7:15].abs().mean() < 0.1
 
 
+def test_eyes_stay_on_the_camera_while_the_head_turns() -> None:
+    """In footage of a head that turns little within a take, its eyes always on the camera: a turn by which the eyes went with
+    the head was never seen, and is a long way from every frame of it."""
+    torch.manual_seed(0)
+    model = Speech2Latent(MotionConfig(width=16, heads=2), 8, 24)
+    takes = [torch.randn(1, 7) + 0.2 * torch.randn(300, 7) for _ in range(10)]
+    head, mouth = torch.cat(takes), torch.randn(3000, 6)
+    gaze = 0.03 * torch.randn(3000, 2) - head[:, :2]
+    latents = torch.cat([head, mouth, torch.randn(3000, 2), gaze, 0.1 * torch.randn(3000, 7)], 1)
+    model.set_statistics(latents, head)
+    model.set_face(latents, head, {"mouth": mouth, "brows": latents[:, 13:15], "gaze": gaze}, torch.ones(3000, dtype=torch.bool))
+    model.set_look([(latents[k : k + 300], head[k : k + 300]) for k in range(0, 3000, 300)])
+    model.look_axes.zero_()
+    turned = [torch.full((3000, 7), float("nan")) for _ in range(2)]
+    for yaw, told in zip((0.0, 1.0), turned, strict=True):
+        told[:, 0] = yaw
+    step = (model.articulate(latents, head=turned[1]) - model.articulate(latents, head=turned[0])).mean(0)
+    assert step[0] == pytest.approx(1, abs=0.25)
+    assert step[15] == pytest.approx(-1, abs=0.25)
+    assert step[7:15].abs().max() < 0.1
+
+
 def test_closed_eyes_are_learnt_from_blinks_alone() -> None:
     """In footage of a person whose eyes are half closed when the cheeks are raised, and closed now and then."""
     torch.manual_seed(0)

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 HEAD = ("yaw", "pitch", "roll", "x", "y", "scale", "blink")
 """What a user steers: three angles in degrees, position and scale as shares of the frame's side, blink 0..1."""
-BLINK = HEAD.index("blink")
+YAW, BLINK = HEAD.index("yaw"), HEAD.index("blink")
 WRITTEN = [k for k, name in enumerate(HEAD) if name != "scale"]  # into latents; a size within a take is the tracker's, not the head's
 BLINK_LASTS = 12  # frames, from open to open
+RIDGE = 1e-3  # of regressing latents on what a face does, relative to the mean variance of that,
+YAW_RIDGE = 0.3  # and of telling what looking aside does: within a take heads hardly do, and always with eyes that stay on the camera
 
 PARTS = {"mouth": 6, "brows": 2, "gaze": 2}  # of the face, and how many principal shapes each is told by
 MOUTH = PARTS["mouth"]
@@ -179,12 +181,14 @@ class LatentSpace(nn.Module):
         awake = [(x, torch.cat([h[:, :BLINK], h[:, BLINK + 1 :]], 1)) for x, h in awake if len(x)]
         within = [torch.cat([p[k] - p[k].mean(0) for p in awake]) for k in (0, 1)]
         gram = within[1].T @ within[1] / len(within[1])
-        ridge = 1e-3 * torch.eye(len(gram)) * gram.diagonal().mean()
-        moved = torch.linalg.solve(gram + ridge, within[1].T @ within[0] / len(within[1]))  # [6 + ..., L], each while the others stay
+        together, unit = within[1].T @ within[0] / len(within[1]), torch.eye(len(gram)) * gram.diagonal().mean()
+        moved, loosely = (torch.linalg.solve(gram + ridge * unit, together) for ridge in (RIDGE, YAW_RIDGE))  # [6 + ..., L], each while the others stay
         mouth, brows = moved[BLINK : BLINK + MOUTH], BLINK + MOUTH
-        turns = torch.cat([moved[:BLINK], closing[None]])[WRITTEN]
+        turns, aside = (torch.cat([steps[:BLINK], closing[None]])[WRITTEN] for steps in (moved, loosely))
+        read = self.head_read[:, WRITTEN]
         self.head_write.zero_()
-        self.head_write[WRITTEN] = torch.linalg.pinv(turns @ self.head_read[:, WRITTEN], rtol=1e-2) @ turns  # so that what is written is read
+        self.head_write[WRITTEN] = torch.linalg.pinv(turns @ read, rtol=1e-2) @ turns  # so that what is written is read
+        self.head_write[YAW] = (torch.linalg.pinv(aside @ read, rtol=1e-2) @ aside)[WRITTEN.index(YAW)]
         self.mouth_write.copy_(torch.linalg.pinv(mouth @ self.mouth_read, rtol=1e-2) @ mouth)
         self.brows_write.copy_(moved[brows : brows + PARTS["brows"]])
         turned, looked = within[1][:, :BLINK], within[1][:, -PARTS["gaze"] :]

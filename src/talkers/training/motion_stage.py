@@ -154,8 +154,14 @@ def train_mover(
     validate = DataLoader(WindowDataset(data, test, longest), batch_size=8) if test else None
     between = max(1, settings.save_every // module.frames_per_step), max(1, settings.validate_every // module.frames_per_step)
     fit(module, stage, folder, pace, loader, validate, between, settings.ema, report, trainer_options)
-    model.set_look([(data.latents[n][data.usable[n]], data.heads[n][data.usable[n]]) for n in names])
+    learn_look(model, corpus, recipe, data)
     return model
+
+
+def learn_look(model: LatentSpace, corpus: Corpus, recipe: Recipe, data: MotionData) -> None:
+    """Learn from the clips for training what turning and looks are in the latents; see `LatentSpace.set_look`."""
+    names = [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()]
+    model.set_look([(data.latents[n][data.usable[n]], data.heads[n][data.usable[n]]) for n in names])
 
 
 def train_motion(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path, budget: float | None = None, report: Report = quiet,

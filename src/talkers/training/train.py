@@ -39,7 +39,7 @@ from talkers.training.codec_stage import train_codec
 from talkers.training.frames import FrameStore, held_out, training_clips
 from talkers.training.listener_stage import heard_sounds, train_listener
 from talkers.training.motion_data import MotionData, head_values, speech_features
-from talkers.training.motion_stage import train_motion
+from talkers.training.motion_stage import learn_look, train_motion
 from talkers.training.progress import Report, quiet
 from talkers.training.run import latest_checkpoint
 from talkers.training.sampler_stage import train_sampler
@@ -185,6 +185,8 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
     motion = train_motion(corpus, recipe, data, folder, clock("motion"), report, trainer_options, start)
     if asked["sampler"]:
         sampler = train_sampler(corpus, recipe, data, folder, clock("sampler"), report, trainer_options, start)
+    elif sampler is not None:  # its network is kept; what is only measured on the footage is measured on this one
+        learn_look(sampler, corpus, recipe, data)
     if asked["listener"]:
         listener = train_listener(corpus, recipe, heard_sounds(corpus, recipe, report), motion, folder, clock("listener"), report, trainer_options, start)
     terms = {"consent": consent or corpus.about.get("consent"), "licence": licence or corpus.about.get("licence")}
