@@ -136,8 +136,8 @@ def test_music_and_noise_do_not_make_the_bundled_avatar_speak(bundled: Avatar, h
     said, still = opening(hello).std(), opening(np.zeros(2 * AUDIO_RATE, np.float32))
     assert still.std() < 0.05 * said
     moved = [opening(wordless(3 * AUDIO_RATE, generator("never heard", k))) for k in range(3)]
-    assert np.mean([o.std() for o in moved]) < 0.45 * said
-    assert np.mean([(np.abs(np.diff(o)) > 0.02).mean() for o in moved]) < 0.08
+    assert np.mean([o.std() for o in moved]) < 0.3 * said
+    assert np.mean([(np.abs(np.diff(o)) > 0.02).mean() for o in moved]) < 0.04
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_others_say_what_is_said_in_a_clip(corpus: Corpus, tmp_path: Path, monke
     assert all(len(set(names)) == 4 for names in tellers.values())
     assert len({frozenset(names) for names in tellers.values()}) > 1
     assert {name for _, name in said} == set(voices)
-    assert all(len(features[clip.name]) == len(renditions(recipe)) == 4 + 3 + 4 for clip in told.clips)
-    assert len(renditions(with_settings(recipe, ['motion_training.synthetic=["one"]']))) == 4 + 3 + 1
+    assert all(len(features[clip.name]) == len(renditions(recipe)) == 3 + 3 + 3 + 4 for clip in told.clips)
+    assert len(renditions(with_settings(recipe, ['motion_training.synthetic=["one"]']))) == 3 + 3 + 3 + 1
     said.clear()
     heard_sounds(told, recipe, quiet)
     assert said == [(clip.transcript, tellers[clip.transcript][0]) for clip in told.clips]
