@@ -130,7 +130,7 @@ def train_mover(
         ArtefactError: no clip can be trained on.
     """
     test = held_out(corpus.names)
-    names = [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()]
+    names = taught_by(corpus, recipe, data)
     if not names:
         raise ArtefactError("no clip of this corpus can be trained on", where=corpus.folder, todo="Prepare more footage")
     latents, heads, shapes = (data.joined(what, names) for what in (data.latents, data.heads, data.shapes))
@@ -158,10 +158,14 @@ def train_mover(
     return model
 
 
+def taught_by(corpus: Corpus, recipe: Recipe, data: MotionData) -> list[str]:
+    """The clips for training in which there is a face."""
+    return [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()]
+
+
 def learn_look(model: LatentSpace, corpus: Corpus, recipe: Recipe, data: MotionData) -> None:
     """Learn from the clips for training what turning and looks are in the latents; see `LatentSpace.set_look`."""
-    names = [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()]
-    model.set_look([(data.latents[n][data.usable[n]], data.heads[n][data.usable[n]]) for n in names])
+    model.set_look([(data.latents[n][data.usable[n]], data.heads[n][data.usable[n]]) for n in taught_by(corpus, recipe, data)])
 
 
 def train_motion(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path, budget: float | None = None, report: Report = quiet,
@@ -174,7 +178,7 @@ def train_motion(corpus: Corpus, recipe: Recipe, data: MotionData, folder: Path,
 
     def module_of(model: Speech2Latent, pace: Pace, readout: Tensor) -> MotionModule:
         asked = settings.lips_weight or settings.sync_weight
-        shapes = data.joined(data.shapes, [n for n in training_clips(corpus, recipe.minutes) if data.usable[n].any()])[:, :POINTS]
+        shapes = data.joined(data.shapes, taught_by(corpus, recipe, data))[:, :POINTS]
         experts = Experts(readout[:, :POINTS] * shapes.std(0).clamp(min=1e-4)) if asked else None
         return MotionModule(model, settings, pace, recipe.seed, readout, experts)
 

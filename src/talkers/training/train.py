@@ -194,8 +194,8 @@ def train(corpus: Corpus, out: Path, recipe: Recipe, budget: float | None = None
 
 
 def kept(start: Path | None, recipe: Recipe) -> tuple[FlowMotion | None, Listener | None]:
-    """What is taken as it is, where it shall see 0 frames, of a finished avatar that a training begins with: its sampler, if
-    the codec is kept too, and its listener, if the speech encoder is the same.
+    """What is not trained, where it shall see 0 frames, but taken from a finished avatar that a training begins with: its
+    sampler, if the codec is kept too, and its listener, if the speech encoder is the same.
 
     Raises:
         ArtefactError: that avatar is damaged.
