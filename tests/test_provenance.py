@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -16,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import c2pa
 import numpy as np
 import pytest
 from cryptography import x509
@@ -222,6 +224,21 @@ def test_a_damaged_manifest_is_no_missing_one(plain: Path, signed: Path, tmp_pat
     for other in (b"", b"no video", plain.read_bytes()[:-100], b"\x1aE\xdf\xa3" + bytes(100)):
         damaged.write_bytes(other)
         assert read_manifest(damaged).state == "none", other[:8]
+
+
+@pytest.mark.parametrize("verb", ["Builder.sign_file", "Reader.json"])
+def test_an_interrupt_within_c2pa_is_no_fault_of_the_file(verb: str, plain: Path, signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, name = verb.split(".")
+
+    def losing(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:  # as c2pa's callbacks do
+            raise c2pa.C2paError("the stream failed") from None
+
+    monkeypatch.setattr(getattr(c2pa, kind), name, losing)
+    with pytest.raises(KeyboardInterrupt):
+        _ = read_manifest(signed) if kind == "Reader" else Signer().sign(plain, tmp_path / "other.mp4", "0" * 64)
 
 
 def test_foreign_manifests_are_of_any_shape(plain: Path, tmp_path: Path) -> None:

@@ -7,6 +7,11 @@ Exit codes of the command line (also in docs/reference.md):
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 def shown(text: object) -> str:
     """Text as it may be printed: what is not printable (line breaks, other directions, bytes that are no characters) is
@@ -100,3 +105,23 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error of any library means that memory ran out."""
     told = str(error).lower()
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "not enough memory" in told or "out of memory" in told
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Ctrl-C and a request to end are answered when this block ends. For calls of libraries that lose an exception raised
+    within them (PyAV goes on as if nothing had happened, c2pa tells of a broken file); has no effect outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: handler for number in (signal.SIGINT, signal.SIGTERM) if (handler := signal.getsignal(number)) is not None}
+    for number in before:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

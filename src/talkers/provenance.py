@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock
 
 import talkers
-from talkers.errors import ArtefactError, MediaError, MissingComponent, ResourceError, reason
+from talkers.errors import ArtefactError, MediaError, MissingComponent, ResourceError, interrupts_held, reason
 
 SIGNED = frozenset({".mp4", ".m4v", ".mov"})  # which can hold a manifest
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -143,7 +143,7 @@ class Signer:
             "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}, {"label": AVATAR, "data": {"sha256": avatar}}],
         }
         try:
-            with self._c2pa.Context(self._c2pa.Settings.from_dict(SETTINGS)) as context:
+            with interrupts_held(), self._c2pa.Context(self._c2pa.Settings.from_dict(SETTINGS)) as context:
                 self._c2pa.Builder(manifest, context).sign_file(source, target, self._signer)
         except self._c2pa.C2paError as error:
             if isinstance(error, self._c2pa.C2paError.Io) or isinstance(error.__cause__, OSError):
@@ -187,7 +187,12 @@ def read_manifest(path: Path) -> Manifest:
         raise MissingComponent("reading manifests needs c2pa-python", todo="Install it: `pip install c2pa-python`") from error
     kind = "video/quicktime" if path.suffix.lower() == ".mov" else "video/mp4"
     try:
-        with path.open("rb") as stream, c2pa.Context(c2pa.Settings.from_dict(SETTINGS)) as context, c2pa.Reader(kind, stream, context=context) as reader:
+        with (
+            interrupts_held(),
+            path.open("rb") as stream,
+            c2pa.Context(c2pa.Settings.from_dict(SETTINGS)) as context,
+            c2pa.Reader(kind, stream, context=context) as reader,
+        ):
             state, said = str(reader.get_validation_state()).lower(), json.loads(reader.json())
     except OSError as error:
         raise MediaError("the file cannot be read", where=path, why=error.strerror, todo="Check the path") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from torch import Tensor
 from talkers.errors import MediaError, UsageError
 from talkers.live import Live
 from talkers.media import AUDIO_RATE, VideoWriter, audio_blocks, frame_count, probe
-from talkers.media.encode import atomic
+from talkers.media.encode import atomic, folder_beside
 from talkers.motion import HeadCurve, latent_stream
 from talkers.motion.stream import HOP, SAMPLED_HOP
 from talkers.provenance import SIGNED, Signer
@@ -179,7 +178,7 @@ def write_made(path: str | os.PathLike[str], frames: Iterable[NDArray[np.uint8]]
         unsigned = path
         if signer is not None:
             target = stack.enter_context(atomic(path))
-            unsigned = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=".talkers-"))) / f"unsigned{path.suffix}"
+            unsigned = stack.enter_context(folder_beside(path)) / f"unsigned{path.suffix}"
         with VideoWriter(unsigned, frame_rate, blocks, rate, channels, comment=comment) as writer:
             for done, frame in enumerate(frames):
                 writer.write(frame)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -168,6 +171,32 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
     with pytest.raises(ResourceError), VideoWriter(tmp_path / "file" / "c.mp4", Fraction(25)) as writer:
         writer.write(np.zeros((32, 32, 3), np.uint8))
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("place", ["__enter__", "_open", "mux", "close"])
+def test_an_interrupt_within_the_encoder_is_not_lost(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def losing(call: Callable[..., object]) -> Callable[..., object]:
+        def answer(*given: object, **named: object) -> object:
+            with suppress(KeyboardInterrupt):  # as PyAV does
+                signal.raise_signal(signal.SIGINT)
+            return call(*given, **named)
+
+        return answer
+
+    class Container:
+        def __init__(self, inner: object):
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> object:
+            found = getattr(self.inner, name)
+            return losing(found) if name in (place, {"_open": "add_stream"}.get(place)) else found
+
+    opens = av.open
+    monkeypatch.setattr(av, "open", lambda *given, **named: Container((losing(opens) if place == "__enter__" else opens)(*given, **named)))
+    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "a.mp4", Fraction(25)) as writer:
+        for _ in range(3):
+            writer.write(np.zeros((32, 32, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_is_there_survives_a_failed_write(tmp_path: Path) -> None:

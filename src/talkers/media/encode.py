@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError
 
-from talkers.errors import ResourceError, UsageError
+from talkers.errors import ResourceError, UsageError, interrupts_held
 
 
 def frame_count(duration: float, rate: Fraction) -> int:
@@ -56,8 +58,19 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         why = getattr(error, "strerror", None) or str(error)
         raise ResourceError("the file cannot be written", where=path, why=why, todo="Free some room or choose another folder") from error
     finally:
-        with suppress(OSError):
+        with interrupts_held(), suppress(OSError):  # a second Ctrl-C must not stop the tidying
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """A folder for what a file is made of, on its disk; it goes with all that is in it."""
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=".talkers-"))
+    try:
+        yield folder
+    finally:
+        with interrupts_held():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class VideoWriter:
@@ -86,6 +99,7 @@ class VideoWriter:
         self._audio_blocks = iter(audio) if audio is not None else None
         self._audio_rate, self._channels = audio_rate, channels
         self._audio_samples = self._frames = 0
+        self._container: Any = None
         self._video: Any = None
         self._sound: Any = None
 
@@ -93,10 +107,14 @@ class VideoWriter:
         self._atomic = atomic(self.path)
         temporary = self._atomic.__enter__()
         try:
-            self._container = av.open(str(temporary.absolute()), mode="w", options={"movflags": "+faststart"})
-            self._container.metadata["comment"] = self._comment
+            with interrupts_held():
+                self._container = av.open(str(temporary.absolute()), mode="w", options={"movflags": "+faststart"})
+                self._container.metadata["comment"] = self._comment
         except (OSError, av.error.FFmpegError) as error:
             self._atomic.__exit__(OSError, OSError(*error.args), None)
+            raise
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
             raise
         return self
 
@@ -113,12 +131,14 @@ class VideoWriter:
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Append one frame, uint8 [H, W, 3] RGB, even H and W."""
         if self._video is None:
-            self._open(*frame.shape[:2])
+            with interrupts_held():
+                self._open(*frame.shape[:2])
         self._pull_audio(float((self._frames + 1) / self.rate))
-        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-        picture.pts, picture.time_base = self._frames, 1 / self.rate
-        self._frames += 1
-        self._container.mux(self._video.encode(picture))
+        with interrupts_held():
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = self._frames, 1 / self.rate
+            self._frames += 1
+            self._container.mux(self._video.encode(picture))
 
     def _pull_audio(self, until: float) -> None:
         while self._audio_blocks is not None and self._audio_samples < until * self._audio_rate:
@@ -127,25 +147,35 @@ class VideoWriter:
                 self._audio_blocks = None
                 return
             packed = np.ascontiguousarray(block, np.float32).reshape(1, -1)  # interleaved, as "flt" wants it
-            sound = av.AudioFrame.from_ndarray(packed, format="flt", layout="mono" if self._channels == 1 else "stereo")
-            sound.sample_rate, sound.pts, sound.time_base = self._audio_rate, self._audio_samples, Fraction(1, self._audio_rate)
-            self._audio_samples += len(block)
-            self._container.mux(self._sound.encode(sound))
+            with interrupts_held():
+                sound = av.AudioFrame.from_ndarray(packed, format="flt", layout="mono" if self._channels == 1 else "stereo")
+                sound.sample_rate, sound.pts, sound.time_base = self._audio_rate, self._audio_samples, Fraction(1, self._audio_rate)
+                self._audio_samples += len(block)
+                self._container.mux(self._sound.encode(sound))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        late: BaseException | None = None
         try:
             if kind is None and self._video is not None:
                 self._pull_audio(float("inf"))
-                self._container.mux(self._video.encode(None))
-                if self._sound is not None:
-                    self._container.mux(self._sound.encode(None))
-            self._container.close()
-        except (OSError, av.error.FFmpegError) as late:
-            kind, error, trace = OSError, OSError(*late.args), late.__traceback__
-        if kind is None and self._video is None:
-            kind, error = OSError, OSError("no frame was written")
-        if not self._atomic.__exit__(kind, error, trace) and kind is OSError and error is not None:
-            raise error
+            with interrupts_held():
+                if kind is None and self._video is not None:
+                    self._container.mux(self._video.encode(None))
+                    if self._sound is not None:
+                        self._container.mux(self._sound.encode(None))
+                if self._container is not None:
+                    self._container.close()
+            if kind is None and self._video is None:
+                late = OSError("no frame was written")
+        except (OSError, av.error.FFmpegError) as raised:
+            late = OSError(*raised.args)
+        except BaseException as raised:
+            late = raised
+        if late is not None:
+            kind, error, trace = type(late), late, late.__traceback__
+        self._atomic.__exit__(kind, error, trace)
+        if late is not None:
+            raise late
 
 
 def write_flac(path: str | os.PathLike[str], samples: NDArray[np.float32], rate: int) -> None:
