@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 def shown(text: object) -> str:
@@ -109,19 +110,29 @@ def out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Ctrl-C and a request to end are answered when this block ends. For calls of libraries that lose an exception raised
-    within them (PyAV goes on as if nothing had happened, c2pa tells of a broken file); has no effect outside the main thread."""
+    """Ctrl-C and a request to end are answered when this block ends, if they raise at all. For tidying, and for calls of libraries that
+    lose an exception raised within them (PyAV goes on as if nothing had happened, c2pa tells of a broken file). Has no effect
+    outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     came: list[int] = []
-    before = {number: handler for number in (signal.SIGINT, signal.SIGTERM) if (handler := signal.getsignal(number)) is not None}
-    for number in before:
-        signal.signal(number, lambda number, frame: came.append(number))
+    held = True
+    before = {number: handler for number in (signal.SIGINT, signal.SIGTERM) if callable(handler := signal.getsignal(number))}
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held:
+            came.append(number)
+        else:  # a signal between these lines has kept this handler in its place
+            before[signal.Signals(number)](number, frame)
+
     try:
+        for number in before:
+            signal.signal(number, hold)
         yield
     finally:
+        held = False
         for number, handler in before.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        for missed in dict.fromkeys(came):
+            signal.raise_signal(missed)

@@ -84,11 +84,13 @@ def _make_identity(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             if len(missing := lacking(folder)) == len(IDENTITY):
-                for name, content, mode in zip(IDENTITY, _new_pair(), (0o600, 0o644), strict=True):
-                    temporary = folder / f".{os.getpid()}.{name}"
-                    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-                        file.write(content)
-                    temporary.replace(folder / name)
+                pair = _new_pair()
+                with interrupts_held():  # one without the other could sign nothing
+                    for name, content, mode in zip(IDENTITY, pair, (0o600, 0o644), strict=True):
+                        temporary = folder / f".{os.getpid()}.{name}"
+                        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+                            file.write(content)
+                        temporary.replace(folder / name)
                 return
     except OSError as error:
         todo = "Name a folder that can be written in TALKERS_IDENTITY"
@@ -188,8 +190,8 @@ def read_manifest(path: Path) -> Manifest:
     kind = "video/quicktime" if path.suffix.lower() == ".mov" else "video/mp4"
     try:
         with (
-            interrupts_held(),
             path.open("rb") as stream,
+            interrupts_held(),
             c2pa.Context(c2pa.Settings.from_dict(SETTINGS)) as context,
             c2pa.Reader(kind, stream, context=context) as reader,
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -19,6 +20,14 @@ def _child() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
+def _run(work: Callable[..., Any], *arguments: Any) -> Any:
+    """In a child: a request to end ends it when the task has tidied up; the pool would tell of a failed task and go on."""
+    try:
+        return work(*arguments)
+    except SystemExit:
+        os._exit(1)
+
+
 def parallel(work: Callable[..., Any], tasks: dict[Any, tuple[Any, ...]], jobs: int, done: Callable[[Any, Any], None]) -> None:
     """Run work(*arguments) for each task; `done(key, result or TalkersError)` as they finish.
 
@@ -32,21 +41,21 @@ def parallel(work: Callable[..., Any], tasks: dict[Any, tuple[Any, ...]], jobs: 
     left = dict(tasks)
     for isolated in (False, True):
         for group in [{key: arguments} for key, arguments in left.items()] if isolated else [dict(left)] if left else []:
-            with ProcessPoolExecutor(1 if isolated else min(jobs, len(group)), get_context("spawn"), _child) as pool:
-                futures: dict[Future[Any], Any] = {pool.submit(work, *arguments): key for key, arguments in group.items()}
-                try:
-                    for future in as_completed(futures):
-                        key, error = futures[future], future.exception()
-                        if isinstance(error, BrokenProcessPool) and not isolated:
-                            continue
-                        left.pop(key)
-                        if error is not None and not isinstance(error, TalkersError):
-                            why = "it crashes the decoder" if isinstance(error, BrokenProcessPool) else f"{type(error).__name__}: {error}"
-                            error = MediaError("this file could not be processed", where=key, why=why, todo="Convert it to mp4 and try again")
-                        done(key, error or future.result())
-                except BaseException:
-                    children = list((pool._processes or {}).values())
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    for child in children:
-                        child.terminate()
-                    raise
+            pool = ProcessPoolExecutor(1 if isolated else min(jobs, len(group)), get_context("spawn"), _child)
+            try:
+                futures: dict[Future[Any], Any] = {pool.submit(_run, work, *arguments): key for key, arguments in group.items()}
+                for future in as_completed(futures):
+                    key, error = futures[future], future.exception()
+                    if isinstance(error, BrokenProcessPool) and not isolated:
+                        continue
+                    left.pop(key)
+                    if error is not None and not isinstance(error, TalkersError):
+                        why = "it crashes the decoder" if isinstance(error, BrokenProcessPool) else f"{type(error).__name__}: {error}"
+                        error = MediaError("this file could not be processed", where=key, why=why, todo="Convert it to mp4 and try again")
+                    done(key, error or future.result())
+            except BaseException:
+                for child in list((pool._processes or {}).values()):
+                    child.terminate()
+                raise
+            finally:
+                pool.shutdown(cancel_futures=True)

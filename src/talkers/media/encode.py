@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -65,12 +64,13 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
     """A folder for what a file is made of, on its disk; it goes with all that is in it."""
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=".talkers-"))
+    with interrupts_held():
+        folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=".talkers-")
     try:
-        yield folder
+        yield Path(folder.name)
     finally:
         with interrupts_held():
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.cleanup()
 
 
 class VideoWriter:
@@ -156,21 +156,22 @@ class VideoWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         late: BaseException | None = None
         try:
-            if kind is None and self._video is not None:
-                self._pull_audio(float("inf"))
-            with interrupts_held():
+            try:
                 if kind is None and self._video is not None:
-                    self._container.mux(self._video.encode(None))
-                    if self._sound is not None:
-                        self._container.mux(self._sound.encode(None))
+                    self._pull_audio(float("inf"))
+                    with interrupts_held():
+                        self._container.mux(self._video.encode(None))
+                        if self._sound is not None:
+                            self._container.mux(self._sound.encode(None))
+            finally:
                 if self._container is not None:
-                    self._container.close()
+                    with interrupts_held():
+                        self._container.close()
             if kind is None and self._video is None:
                 late = OSError("no frame was written")
-        except (OSError, av.error.FFmpegError) as raised:
-            late = OSError(*raised.args)
         except BaseException as raised:
-            late = raised
+            if kind is None or not isinstance(raised, Exception):  # else what the block raised is the cause
+                late = OSError(*raised.args) if isinstance(raised, OSError | av.error.FFmpegError) else raised
         if late is not None:
             kind, error, trace = type(late), late, late.__traceback__
         self._atomic.__exit__(kind, error, trace)
