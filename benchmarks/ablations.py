@@ -26,6 +26,7 @@ from talkers.evaluation.watched import watch
 from talkers.experts.words import sentence_of_name
 from talkers.face.regions import region_boxes, region_figures
 from talkers.hardware import machine
+from talkers.media.encode import atomic
 from talkers.recipes import Recipe, with_settings
 from talkers.training.frames import FrameStore, held_out, training_clips
 from talkers.training.motion_data import MotionData, frame_latents, head_values
@@ -102,17 +103,18 @@ def main() -> None:
     plain = Avatar.load(options.avatar)  # in full precision, as training encodes
     latents = frame_latents(plain.codec.float(), FrameStore(corpus), corpus.names, quiet)
     names, path = held_out(corpus.names)[: options.clips], options.output / "ablations.json"
-    report = {"machine": machine(), "avatar": base.folder.name, "frames": options.frames, "clips": names}
+    asked = {"avatar": base.digest, "frames": options.frames, "clips": names}
     told = json.loads(path.read_text()) if path.exists() else {}
-    table = told["ablations"] if told.get("frames") == options.frames and told.get("clips") == names else {}
+    table = told["ablations"] if {k: told.get(k) for k in asked} == asked else {}
     for kind in (k for k in options.only if k not in table):
         recipe = with_settings(base.recipe, VARIANTS[kind])
         motion = dataclasses.replace(recipe.motion_training, frames=options.frames)
         recipe = dataclasses.replace(recipe, motion_training=motion, sampler_training=dataclasses.replace(recipe.sampler_training, frames=options.frames))
-        avatar = trained(kind, recipe, base, corpus, latents, options.output / kind.replace(" ", "-"))
+        avatar = trained(kind, recipe, base, corpus, latents, options.output / base.digest[:8] / kind.replace(" ", "-"))
         table[kind] = scores(avatar, corpus, names, kind)
         print(json.dumps({kind: table[kind]}), flush=True)
-        path.write_text(json.dumps(report | {"ablations": table}, indent=1) + "\n")
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps({"machine": machine()} | asked | {"ablations": table}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

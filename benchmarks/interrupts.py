@@ -1,4 +1,4 @@
-"""Is Ctrl-C answered at every moment of `talkers speak`, and is nothing left then?
+"""Is Ctrl-C answered whenever it comes while `talkers speak` works, and is nothing left then?
 
     python benchmarks/interrupts.py [--avatar default] [--tries 400] [--seed 0]
 
@@ -35,10 +35,17 @@ def tried(command: list[str], output: Path, delay: float | None) -> tuple[int, b
     what it should."""
     output.parent.mkdir()
     child = os.fork()
-    if child:
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        left = list(output.parent.iterdir())
-        return code, left in ([], [output]) if code in (130, AFTER) else not left
+    if not child:
+        try:
+            _in_the_fork(command, output, delay)
+        finally:  # whatever was raised: this process must not go on with what is its parent's
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    left = list(output.parent.iterdir())
+    return code, left in {130: ([], [output]), AFTER: ([output],), 0: ([output],)}.get(code, ([],))
+
+
+def _in_the_fork(command: list[str], output: Path, delay: float | None) -> None:
     came = threading.Event()
 
     def press() -> None:
@@ -55,7 +62,7 @@ def tried(command: list[str], output: Path, delay: float | None) -> tuple[int, b
         if delay is not None:
             timer.start()
         code = talkers_cli([*command, "-o", str(output)])
-        timer.cancel()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:  # before the command could answer, or after it was done
         code = 130
     os._exit(AFTER if code == 0 and not came.is_set() else code)
