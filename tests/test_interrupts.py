@@ -107,9 +107,10 @@ def test_many_processes_end_at_once(tmp_path: Path) -> None:
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("out/.*partial*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
+    begun = len(list(tmp_path.glob("out/begun*")))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.wait(120) == 130
-    assert len(list(tmp_path.glob("out/begun*"))) <= 4
+    assert len(list(tmp_path.glob("out/begun*"))) <= min(begun + 2, 59)
     assert not list(tmp_path.glob("out/.*"))
 
 

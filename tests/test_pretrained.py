@@ -57,8 +57,8 @@ def server() -> Iterator[Server]:
             self.send_header("Content-Length", str(len(content) - begin))
             self.end_headers()
             body = content[begin:][: about.cut]
+            about.sent += len(body)  # before the client can have it all and look
             self.wfile.write(body)
-            about.sent += len(body)
 
         def log_message(self, *_: object) -> None:
             pass
