@@ -36,7 +36,7 @@ class Controls:
     pose_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Degrees of yaw, pitch and roll added to the predicted pose."""
     blinks: float = 15.0
-    """Blinks a minute, at irregular times that the seed decides."""
+    """Blinks a minute (0: none), at irregular times that the seed decides."""
     blink_times: tuple[float, ...] = ()
     """Seconds at which the eyes close; given any, there are no other blinks."""
     amplitude: float = 1.0
