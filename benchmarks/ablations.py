@@ -100,13 +100,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     options = parser.parse_args()
     base, corpus = Avatar.load(options.avatar), Corpus(options.corpus)
-    plain = Avatar.load(options.avatar)  # in full precision, as training encodes
-    latents = frame_latents(plain.codec.float(), FrameStore(corpus), corpus.names, quiet)
     names, path = held_out(corpus.names)[: options.clips], options.output / "ablations.json"
     asked = {"avatar": base.digest, "frames": options.frames, "clips": names}
     told = json.loads(path.read_text()) if path.exists() else {}
     table = told["ablations"] if {k: told.get(k) for k in asked} == asked else {}
-    for kind in (k for k in options.only if k not in table):
+    left = [k for k in options.only if k not in table]
+    plain = Avatar.load(options.avatar)  # in full precision, as training encodes
+    latents = frame_latents(plain.codec.float(), FrameStore(corpus), corpus.names, quiet) if left else {}
+    for kind in left:
         recipe = with_settings(base.recipe, VARIANTS[kind])
         motion = dataclasses.replace(recipe.motion_training, frames=options.frames)
         recipe = dataclasses.replace(recipe, motion_training=motion, sampler_training=dataclasses.replace(recipe.sampler_training, frames=options.frames))
