@@ -1,6 +1,6 @@
 """What can go wrong, told to the user: what, where, why, and what to do next.
 
-Exit codes of the command line (also in docs/reference.md):
+Exit codes of the command line (also in docs/reference/formats.md):
 0 done · 1 an internal fault · 2 wrong usage · 3 unusable media · 4 unusable avatar, corpus or recipe
 5 a component is missing · 6 out of disk or memory · 7 partly done (some files failed) · 130 interrupted
 """

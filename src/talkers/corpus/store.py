@@ -277,7 +277,7 @@ class Corpus:
         return rows
 
     def column(self, column: str, clip: str) -> NDArray[Any]:
-        """One column of the table (see docs/reference.md) for one clip: [T], or [T, k] for landmarks (478 x 2 pixels) and blendshapes."""
+        """One column of the table (see docs/reference/formats.md) for one clip: [T], or [T, k] for landmarks (478 x 2 pixels) and blendshapes."""
         rows = self._rows[clip]
         if column not in WIDE:
             return np.asarray(self._narrow.column(column).slice(rows.start, rows.stop - rows.start).combine_chunks().to_numpy(zero_copy_only=False))
