@@ -19,20 +19,22 @@ import numpy as np
 import torch
 
 from talkers import Avatar, Controls
+from talkers.artefacts.files import atomic
 from talkers.corpus import Corpus
-from talkers.evaluation.judges import load_judges
-from talkers.evaluation.variants import Mover, features_at_frames
-from talkers.evaluation.watched import watch
+from talkers.corpus.splits import held_out, training_clips
+from talkers.corpus.views import head_values
+from talkers.evaluation.metrics import load_metrics
+from talkers.evaluation.tracked import track_clip
+from talkers.evaluation.variants import AnyMotionModel, features_at_frames
 from talkers.experts.words import sentence_of_name
 from talkers.face.regions import region_boxes, region_figures
 from talkers.hardware import machine
-from talkers.media.encode import atomic
-from talkers.recipes import Recipe, with_settings
-from talkers.training.frames import FrameStore, held_out, training_clips
-from talkers.training.motion_data import MotionData, frame_latents, head_values
-from talkers.training.motion_stage import train_motion
-from talkers.training.progress import quiet
-from talkers.training.sampler_stage import train_sampler
+from talkers.progress import quiet
+from talkers.systems.recipe import Recipe, with_settings
+from talkers.training.flow_stage import train_sampler
+from talkers.training.frames import FrameStore
+from talkers.training.motion_data import MotionData, frame_latents
+from talkers.training.regressor_stage import train_motion
 
 VARIANTS: dict[str, list[str]] = {
     "as it is": [],
@@ -59,39 +61,74 @@ SHOWN = (
 )
 
 
-def trained(kind: str, recipe: Recipe, base: Avatar, corpus: Corpus, latents: dict[str, torch.Tensor], folder: Path) -> Avatar:
+def trained(
+    kind: str,
+    recipe: Recipe,
+    base: Avatar,
+    corpus: Corpus,
+    latents: dict[str, torch.Tensor],
+    folder: Path,
+) -> Avatar:
     """The avatar with a motion model of this recipe."""
     names = [*training_clips(corpus, recipe.minutes), *held_out(corpus.names)]
     data = MotionData.told(corpus, names, {n: latents[n] for n in names}, recipe, quiet)
-    about = base.about | {"speech": {"encoder": recipe.speech.encoder, "width": data.feature_width}, "articulation": 1.0, "sampler_articulation": 1.0}
+    about = base.about | {
+        "speech": {"encoder": recipe.speech.encoder, "width": data.feature_width},
+        "articulation": 1.0,
+        "sampler_articulation": 1.0,
+    }
     motion = base.motion if kind == "sampler" else train_motion(corpus, recipe, data, folder)
     sampler = train_sampler(corpus, recipe, data, folder) if kind == "sampler" else None
     return Avatar(base.folder, about, recipe, base.codec, motion, sampler, None, base.device)
 
 
-def scores(avatar: Avatar, corpus: Corpus, names: list[str], kind: str) -> dict[str, dict[str, float]]:
+def scores(
+    avatar: Avatar, corpus: Corpus, names: list[str], kind: str
+) -> dict[str, dict[str, float]]:
     """Figures with the measured and the predicted pose, means over clips."""
-    mover: Mover = "sampler" if kind == "sampler" else "regressor"
+    motion_model: AnyMotionModel = "sampler" if kind == "sampler" else "regressor"
     rows: dict[str, list[dict[str, float]]] = {"measured pose": [], "predicted pose": []}
-    judges = load_judges()
+    judges = load_metrics()
     for name in names:
         real, samples = corpus.frames(name), corpus.audio(name)
         head = torch.from_numpy(head_values(corpus, name))
         heard = features_at_frames(avatar, samples, len(real))
-        look = avatar.look_of(avatar.encode(real), heard, head, mover)
-        spoken = np.stack(list(avatar.speak(samples, controls=Controls(motion=mover))))
-        spoken = np.concatenate([spoken, np.repeat(spoken[-1:], max(0, len(real) - len(spoken)), 0)])[: len(real)]
-        made = {"measured pose": avatar.decode(avatar.latents(heard, head, look=look, kind=mover)), "predicted pose": spoken}
-        seen, sentence = watch(real), sentence_of_name(name)
-        boxes, speech = region_boxes(corpus.column("landmarks", name), corpus.size), np.asarray(corpus.column("speech", name), bool)
+        look = avatar.estimate_appearance(avatar.encode(real), heard, head, motion_model)
+        spoken = np.stack(list(avatar.speak(samples, controls=Controls(motion=motion_model))))
+        spoken = np.concatenate(
+            [spoken, np.repeat(spoken[-1:], max(0, len(real) - len(spoken)), 0)]
+        )[: len(real)]
+        made = {
+            "measured pose": avatar.decode(
+                avatar.latents(heard, head, look=look, kind=motion_model)
+            ),
+            "predicted pose": spoken,
+        }
+        seen, sentence = track_clip(real), sentence_of_name(name)
+        boxes, speech = (
+            region_boxes(corpus.column("landmarks", name), corpus.size),
+            np.asarray(corpus.column("speech", name), bool),
+        )
         for pose, frames in made.items():
-            told = judges.judge(watch(frames), seen, samples, speech, sentence, judges.said_when(samples, sentence)).figures
+            told = judges.judge(
+                track_clip(frames),
+                seen,
+                samples,
+                speech,
+                sentence,
+                judges.align_phones(samples, sentence),
+            ).figures
             rows[pose].append(region_figures(frames, real, boxes) | told)
-    return {pose: {k: round(float(np.nanmean([r[k] for r in told])), 3) for k in SHOWN} for pose, told in rows.items()}
+    return {
+        pose: {k: round(float(np.nanmean([r[k] for r in told])), 3) for k in SHOWN}
+        for pose, told in rows.items()
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--avatar", default="default")
@@ -106,16 +143,31 @@ def main() -> None:
     table = told["ablations"] if {k: told.get(k) for k in asked} == asked else {}
     left = [k for k in options.only if k not in table]
     plain = Avatar.load(options.avatar)  # in full precision, as training encodes
-    latents = frame_latents(plain.codec.float(), FrameStore(corpus), corpus.names, quiet) if left else {}
+    latents = (
+        frame_latents(plain.codec.float(), FrameStore(corpus), corpus.names, quiet) if left else {}
+    )
     for kind in left:
         recipe = with_settings(base.recipe, VARIANTS[kind])
         motion = dataclasses.replace(recipe.motion_training, frames=options.frames)
-        recipe = dataclasses.replace(recipe, motion_training=motion, sampler_training=dataclasses.replace(recipe.sampler_training, frames=options.frames))
-        avatar = trained(kind, recipe, base, corpus, latents, options.output / base.digest[:8] / kind.replace(" ", "-"))
+        recipe = dataclasses.replace(
+            recipe,
+            motion_training=motion,
+            sampler_training=dataclasses.replace(recipe.sampler_training, frames=options.frames),
+        )
+        avatar = trained(
+            kind,
+            recipe,
+            base,
+            corpus,
+            latents,
+            options.output / base.digest[:8] / kind.replace(" ", "-"),
+        )
         table[kind] = scores(avatar, corpus, names, kind)
         print(json.dumps({kind: table[kind]}), flush=True)
         with atomic(path) as temporary:
-            temporary.write_text(json.dumps({"machine": machine()} | asked | {"ablations": table}, indent=1) + "\n")
+            temporary.write_text(
+                json.dumps({"machine": machine()} | asked | {"ablations": table}, indent=1) + "\n"
+            )
 
 
 if __name__ == "__main__":

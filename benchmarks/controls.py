@@ -23,23 +23,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkers import Avatar, Controls
-from talkers.controls import ANGLES
+from talkers.controls.pose_files import ANGLES
 from talkers.corpus import Corpus
+from talkers.corpus.splits import held_out
 from talkers.evaluation.motion import MOVING, blinks_of, silence_motion, silent_frames
-from talkers.evaluation.watched import Watched, watch
+from talkers.evaluation.tracked import TrackedClip, track_clip
 from talkers.experts import load_expert
 from talkers.experts.words import sentence_of_name, word_error_rate, written
 from talkers.face.landmarks import BLENDSHAPES
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE
 from talkers.speech import loudness, speech_activity
-from talkers.training.frames import held_out
-from talkers.training.voices import generator, wordless
+from talkers.training.augment import generator, non_speech
 from voices import drawn, framed, synthetic
 
 PARTS = ("silence", "noise", "poses", "amplitude", "expression", "gaze", "blinks")
 BROWS = [k for k, name in enumerate(BLENDSHAPES) if name.startswith("brow")]
-EYES = ((468, 33, 133, 159, 145), (473, 362, 263, 386, 374))  # iris, corners from the person's right to left, lids
+EYES = (
+    (468, 33, 133, 159, 145),
+    (473, 362, 263, 386, 374),
+)  # iris, corners from the person's right to left, lids
 
 
 def gaze_of(marks: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -50,17 +53,25 @@ def gaze_of(marks: NDArray[np.float32]) -> NDArray[np.float32]:
         width = np.linalg.norm(across, axis=-1, keepdims=True)
         place = (marks[:, iris] - (marks[:, right] + marks[:, left]) / 2) / width
         along = across / width
-        both.append(np.stack([(place * along).sum(-1), place[:, 0] * along[:, 1] - place[:, 1] * along[:, 0]], -1))
+        both.append(
+            np.stack(
+                [(place * along).sum(-1), place[:, 0] * along[:, 1] - place[:, 1] * along[:, 0]], -1
+            )
+        )
     return np.mean(both, axis=0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--avatar", default="default")
     parser.add_argument("--motion", default="regressor", choices=("regressor", "sampler"))
     parser.add_argument("--clips", type=int, default=4)
-    parser.add_argument("--drawn", type=int, default=0, help="so many more sentences, drawn at random")
+    parser.add_argument(
+        "--drawn", type=int, default=0, help="so many more sentences, drawn at random"
+    )
     parser.add_argument("--voice", default="am_michael", help="the synthetic voice that says them")
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
     parser.add_argument("-o", "--output", type=Path)
@@ -68,75 +79,152 @@ def main() -> None:
     options = parser.parse_args()
     avatar, corpus = Avatar.load(options.avatar), Corpus(options.corpus)
     names = held_out(corpus.names)[: options.clips]
-    sounds, said = {n: corpus.audio(n) for n in held_out(corpus.names)}, {n: sentence_of_name(n) or () for n in held_out(corpus.names)}
-    for sentence in drawn(options.drawn, {s for s in map(sentence_of_name, corpus.names) if s is not None}):
+    sounds, said = (
+        {n: corpus.audio(n) for n in held_out(corpus.names)},
+        {n: sentence_of_name(n) or () for n in held_out(corpus.names)},
+    )
+    for sentence in drawn(
+        options.drawn, {s for s in map(sentence_of_name, corpus.names) if s is not None}
+    ):
         names.append(" ".join(sentence))
-        said[names[-1]], sounds[names[-1]] = sentence, framed(synthetic(options.voice, written(sentence)))
+        said[names[-1]], sounds[names[-1]] = (
+            sentence,
+            framed(synthetic(options.voice, written(sentence))),
+        )
     readers = [load_expert("lips-pixels"), load_expert("lips-points")]
 
-    def made(names: list[str] = names, **asked: object) -> list[tuple[Watched, NDArray[np.bool_], str]]:
+    def made(
+        names: list[str] = names, **asked: object
+    ) -> list[tuple[TrackedClip, NDArray[np.bool_], str]]:
         shown = []
         for name in names:
             samples = sounds[name]
-            frames = np.stack(list(avatar.speak(samples, controls=Controls(motion=options.motion, **asked), live=options.live)))  # type: ignore[arg-type]
-            shown.append((watch(frames), speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames))), name))
+            frames = np.stack(
+                list(
+                    avatar.speak(
+                        samples,
+                        controls=Controls(motion=options.motion, **asked),
+                        live=options.live,
+                    )
+                )
+            )  # type: ignore[arg-type]
+            shown.append(
+                (
+                    track_clip(frames),
+                    speech_activity(loudness(samples, AUDIO_RATE, 25, len(frames))),
+                    name,
+                )
+            )
         return shown
 
-    def errors(shown: list[tuple[Watched, NDArray[np.bool_], str]]) -> float:
-        return float(np.mean([word_error_rate(said[n], reader.read(w.mouths)) for w, _, n in shown for reader in readers]))
+    def errors(shown: list[tuple[TrackedClip, NDArray[np.bool_], str]]) -> float:
+        return float(
+            np.mean(
+                [
+                    word_error_rate(said[n], reader.read(w.mouths))
+                    for w, _, n in shown
+                    for reader in readers
+                ]
+            )
+        )
 
-    def spread(shown: list[tuple[Watched, NDArray[np.bool_], str]]) -> float:
+    def spread(shown: list[tuple[TrackedClip, NDArray[np.bool_], str]]) -> float:
         return float(np.mean([w.opening[s].std() for w, s, _ in shown]))
 
-    def brows(shown: list[tuple[Watched, NDArray[np.bool_], str]]) -> float:
+    def brows(shown: list[tuple[TrackedClip, NDArray[np.bool_], str]]) -> float:
         return float(np.mean([w.blendshapes[:, BROWS].std(0).mean() for w, _, _ in shown]))
 
     head = avatar.about["head"]
-    real = [(watch(corpus.frames(n)).angles, np.stack([corpus.column(a, n) for a in ANGLES], 1)) for n in held_out(corpus.names)[:8]]
+    real = [
+        (track_clip(corpus.frames(n)).angles, np.stack([corpus.column(a, n) for a in ANGLES], 1))
+        for n in held_out(corpus.names)[:8]
+    ]
     seen, known = (np.concatenate(rows) for rows in zip(*real, strict=True))
-    scale = [np.polyfit(known[:, k], seen[:, k], 1) for k in range(len(ANGLES))]  # what the tracker says of an angle in these crops
+    scale = [
+        np.polyfit(known[:, k], seen[:, k], 1) for k in range(len(ANGLES))
+    ]  # what the tracker says of an angle in these crops
     plain, parts = made(), options.parts
     table: dict[str, dict[str, float]] = {"predicted": {"lip_wer": errors(plain)}}
 
     def opening_of(sound: NDArray[np.float32]) -> NDArray[np.float32]:
-        return watch(np.stack(list(avatar.speak(sound, controls=Controls(motion=options.motion), live=options.live)))).opening
+        return track_clip(
+            np.stack(
+                list(
+                    avatar.speak(sound, controls=Controls(motion=options.motion), live=options.live)
+                )
+            )
+        ).opening
 
     if "silence" in parts:
         silent = made(held_out(corpus.names))
         quiet = np.array([silent_frames(s)[1:].sum() for _, s, _ in silent])
         shares = np.array([silence_motion(w.opening, s) for w, s, _ in silent])
-        table["silence"] = {"moving": float(np.nansum(quiet * shares) / quiet[np.isfinite(shares)].sum()), "frames": float(quiet.sum())}
-        table["digital silence"] = {"moving": float((np.abs(np.diff(opening_of(np.zeros(5 * AUDIO_RATE, np.float32)))) > MOVING).mean())}
+        table["silence"] = {
+            "moving": float(np.nansum(quiet * shares) / quiet[np.isfinite(shares)].sum()),
+            "frames": float(quiet.sum()),
+        }
+        table["digital silence"] = {
+            "moving": float(
+                (np.abs(np.diff(opening_of(np.zeros(5 * AUDIO_RATE, np.float32)))) > MOVING).mean()
+            )
+        }
     if "noise" in parts:
-        seen_unsaid = [opening_of(wordless(3 * AUDIO_RATE, generator("benchmark", k))) for k in range(12)]
+        seen_unsaid = [
+            opening_of(non_speech(3 * AUDIO_RATE, generator("benchmark", k))) for k in range(12)
+        ]
         table["music and noise"] = {
             "opening": float(np.mean([o.std() for o in seen_unsaid])) / spread(plain),
             "moving": float(np.mean([(np.abs(np.diff(o)) > MOVING).mean() for o in seen_unsaid])),
-            "moving_in_speech": float(np.mean([(np.abs(np.diff(w.opening))[s[1:]] > MOVING).mean() for w, s, _ in plain])),
+            "moving_in_speech": float(
+                np.mean([(np.abs(np.diff(w.opening))[s[1:]] > MOVING).mean() for w, s, _ in plain])
+            ),
         }
     for share, (k, angle) in product((0.15, 0.85) if "poses" in parts else (), enumerate(ANGLES)):
         value = head["low"][k] + share * (head["high"][k] - head["low"][k])
         asked = {a: head["mean"][i] for i, a in enumerate(ANGLES)} | {angle: value}
         shown = made(pose=",".join(f"{a}={v:.3f}" for a, v in asked.items()))
-        wanted = np.array([np.polyval(line, v) for line, v in zip(scale, asked.values(), strict=True)])
+        wanted = np.array(
+            [np.polyval(line, v) for line, v in zip(scale, asked.values(), strict=True)]
+        )
         off = np.concatenate([np.abs(w.angles - wanted) for w, _, _ in shown])
-        table[f"{angle}={value:.1f}"] = {"pose_error": float(off.mean()), f"{angle}_error": float(off[:, k].mean()), "lip_wer": errors(shown)}
+        table[f"{angle}={value:.1f}"] = {
+            "pose_error": float(off.mean()),
+            f"{angle}_error": float(off[:, k].mean()),
+            "lip_wer": errors(shown),
+        }
         print(json.dumps({f"{angle}={value:.1f}": table[f"{angle}={value:.1f}"]}), flush=True)
     for amplitude in (0.5, 1.5) if "amplitude" in parts else ():
-        table[f"amplitude={amplitude}"] = {"opening": spread(made(amplitude=amplitude)) / spread(plain)}
+        table[f"amplitude={amplitude}"] = {
+            "opening": spread(made(amplitude=amplitude)) / spread(plain)
+        }
     for expression in (0.0, 2.0) if "expression" in parts else ():
-        table[f"expression={expression}"] = {"brows": brows(made(expression=expression)) / brows(plain)}
+        table[f"expression={expression}"] = {
+            "brows": brows(made(expression=expression)) / brows(plain)
+        }
     still = np.concatenate([gaze_of(w.landmarks)[w.blink < 0.3] for w, _, _ in plain]).mean(0)
     for way in ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)) if "gaze" in parts else ():
-        looked = np.concatenate([gaze_of(w.landmarks)[w.blink < 0.3] for w, _, _ in made(gaze=way)]).mean(0) - still
+        looked = (
+            np.concatenate(
+                [gaze_of(w.landmarks)[w.blink < 0.3] for w, _, _ in made(gaze=way)]
+            ).mean(0)
+            - still
+        )
         table[f"gaze={way[0]:g},{way[1]:g}"] = {"left": float(looked[0]), "up": float(looked[1])}
     for times in ((), (1.0, 2.0)) if "blinks" in parts else ():
         shown = made(blinks=0.0, blink_times=times)
-        table[f"blink_times={times}"] = {"seen_a_clip": float(np.mean([blinks_of(w.blink)[0] for w, _, _ in shown]))}
+        table[f"blink_times={times}"] = {
+            "seen_a_clip": float(np.mean([blinks_of(w.blink)[0] for w, _, _ in shown]))
+        }
     for name, row in table.items():
         print(name, json.dumps({k: round(v, 3) for k, v in row.items()}), flush=True)
     if options.output:
-        report = {"machine": machine(), "avatar": avatar.folder.name, "motion": options.motion, "clips": names, "controls": table}
+        report = {
+            "machine": machine(),
+            "avatar": avatar.folder.name,
+            "motion": options.motion,
+            "clips": names,
+            "controls": table,
+        }
         options.output.write_text(json.dumps(report, indent=1) + "\n")
 
 

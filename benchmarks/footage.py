@@ -16,22 +16,30 @@ from pathlib import Path
 
 from ablations import scores
 from talkers.corpus import Corpus
+from talkers.corpus.splits import held_out
 from talkers.hardware import machine
-from talkers.recipes import recipe_named, with_settings
-from talkers.training.frames import held_out
+from talkers.systems.dae_talker import recipe_named
+from talkers.systems.recipe import with_settings
 from talkers.training.train import train
 
 
 def on_the_way(folder: Path) -> list[dict[str, float]]:
     """Validations of the codec: frames seen and figures on the first held-out clips."""
-    rows = [json.loads(line) for line in (folder / "training" / "metrics.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (folder / "training" / "metrics.jsonl").read_text().splitlines()
+    ]
     return [
-        {"frames_seen": r["frames"], "psnr": r["val/psnr"], "mouth_r2": r["val/mouth_r2"]} for r in rows if r["kind"] == "validation" and "val/mouth_r2" in r
+        {"frames_seen": r["frames"], "psnr": r["val/psnr"], "mouth_r2": r["val/mouth_r2"]}
+        for r in rows
+        if r["kind"] == "validation" and "val/mouth_r2" in r
     ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, nargs="*", default=[1, 3, 6, 12, 18])
@@ -43,11 +51,25 @@ def main() -> None:
     for minutes in options.minutes:
         recipe = with_settings(recipe_named(options.recipe), options.settings)
         training = dataclasses.replace(recipe.codec_training, frames=options.frames)
-        listener = dataclasses.replace(recipe.listener_training, frames=0)  # the figures are the regressor's
+        listener = dataclasses.replace(
+            recipe.listener_training, frames=0
+        )  # the figures are the regressor's
         sampler = dataclasses.replace(recipe.sampler_training, frames=0)
-        recipe = dataclasses.replace(recipe, minutes=minutes, codec_training=training, listener_training=listener, sampler_training=sampler)
+        recipe = dataclasses.replace(
+            recipe,
+            minutes=minutes,
+            codec_training=training,
+            listener_training=listener,
+            sampler_training=sampler,
+        )
         folder = options.output / f"{minutes:g}-minutes"
-        avatar = train(corpus, folder, recipe, resume=(folder / "training").exists(), command="benchmarks/footage.py")
+        avatar = train(
+            corpus,
+            folder,
+            recipe,
+            resume=(folder / "training").exists(),
+            command="benchmarks/footage.py",
+        )
         assert avatar is not None
         row = table[f"{minutes:g} minutes"] = {
             "metrics": avatar.about["metrics"],
@@ -55,8 +77,19 @@ def main() -> None:
             "training": avatar.about["training"],
             "on_the_way": on_the_way(folder),
         }
-        print(json.dumps({f"{minutes:g} minutes": {"metrics": row["metrics"], "spoken": row["spoken"]}}), flush=True)
-        report = {"machine": machine(), "recipe": options.recipe, "settings": options.settings, "frames": options.frames, "footage": table}
+        print(
+            json.dumps(
+                {f"{minutes:g} minutes": {"metrics": row["metrics"], "spoken": row["spoken"]}}
+            ),
+            flush=True,
+        )
+        report = {
+            "machine": machine(),
+            "recipe": options.recipe,
+            "settings": options.settings,
+            "frames": options.frames,
+            "footage": table,
+        }
         (options.output / "footage.json").write_text(json.dumps(report, indent=1) + "\n")
 
 

@@ -47,11 +47,8 @@ if guided:
     import atheris
 
 with atheris.instrument_imports(include=["talkers"]) if guided else nullcontext():
-    from talkers.avatar import HEAD_SHAPES, Avatar
-    from talkers.bundle import FORMAT_VERSION, write_weights
-    from talkers.codec import DiffusionAutoencoder
-    from talkers.codec.appearance import AppearanceConfig
-    from talkers.controls import Controls
+    from talkers.artefacts.weights import write_weights
+    from talkers.controls.request import Controls
     from talkers.corpus.store import FORMAT_VERSION as CORPUS_VERSION
     from talkers.corpus.store import Corpus, frames_table
     from talkers.errors import TalkersError
@@ -59,10 +56,15 @@ with atheris.instrument_imports(include=["talkers"]) if guided else nullcontext(
     from talkers.face.landmarks import BLENDSHAPES
     from talkers.hardware import machine
     from talkers.motion import FlowMotion, Speech2Latent
-    from talkers.recipes import Recipe, from_dict, tiny, to_dict, with_settings
-    from talkers.speech import Listener
+    from talkers.renderers.diffusion_autoencoder import DiffusionAutoencoder
+    from talkers.renderers.diffusion_autoencoder.appearance import AppearanceConfig
+    from talkers.runtime.avatar import HEAD_SHAPES, Avatar
+    from talkers.runtime.bundle import FORMAT_VERSION
+    from talkers.speech.streaming import StreamingSpeechEncoder
+    from talkers.systems.dae_talker import tiny
+    from talkers.systems.recipe import Recipe, from_dict, to_dict, with_settings
     from talkers.training.checkpoint import SafetensorsCheckpointIO
-    from talkers.training.run import begin_with
+    from talkers.training.runner import begin_with
     from talkers.training.train import begun_with, spent_on, start_folder
 
 SLOW = 2.0  # seconds of CPU time that an input may take
@@ -80,7 +82,14 @@ class Parser(NamedTuple):
 def small_recipe() -> Recipe:
     """The smallest recipe that has every part."""
     base = tiny()
-    unet = replace(base.codec.unet, channels=4, time_width=4, latent_map=2, positional=1, appearance=AppearanceConfig(2, 2, 4))
+    unet = replace(
+        base.codec.unet,
+        channels=4,
+        time_width=4,
+        latent_map=2,
+        positional=1,
+        appearance=AppearanceConfig(2, 2, 4),
+    )
     encoder = replace(base.codec.encoder, channels=4, components=2, small=2, pool=1)
     return replace(
         base,
@@ -98,24 +107,41 @@ def networks(recipe: Recipe, features: int = FEATURES) -> dict[str, torch.nn.Mod
         "codec": DiffusionAutoencoder(recipe.codec),
         "motion": Speech2Latent(recipe.motion, features, latent),
         "sampler": FlowMotion(recipe.sampler, features, latent),
-        "listener": Listener(recipe.listener, features),
+        "listener": StreamingSpeechEncoder(recipe.listener, features),
     }
 
 
 def written(folder: Path) -> dict[str, bytes]:
     """The files of a folder by their paths within it."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def avatar_parser(folder: Path) -> Parser:
     recipe = small_recipe()
     head = {key: np.ones(shape).tolist() for key, shape in HEAD_SHAPES.items()}
-    about = {"format_version": FORMAT_VERSION, "talkers": "0.1.0", "recipe": to_dict(recipe), "speech": {"encoder": "log-mel", "width": FEATURES}, "head": head,
-             "data": {"digest": "0", "clips": 1, "held_out": ["a"]}, "consent": "drawn", "metrics": {"codec": {"psnr": 30.0}},
-             "articulation": [0.4, 1.1, 1.9], "sampler_articulation": 1.0}  # fmt: skip
+    about = {
+        "format_version": FORMAT_VERSION,
+        "talkers": "0.1.0",
+        "recipe": to_dict(recipe),
+        "speech": {"encoder": "log-mel", "width": FEATURES},
+        "head": head,
+        "data": {"digest": "0", "clips": 1, "held_out": ["a"]},
+        "consent": "drawn",
+        "metrics": {"codec": {"psnr": 30.0}},
+        "articulation": [0.4, 1.1, 1.9],
+        "sampler_articulation": 1.0,
+    }
     torch.manual_seed(0)
     for name, network in networks(recipe).items():
-        write_weights(folder / f"{name}.safetensors", network.state_dict(), "int8" if name == "codec" else "float16")
+        write_weights(
+            folder / f"{name}.safetensors",
+            network.state_dict(),
+            "int8" if name == "codec" else "float16",
+        )
     (folder / "avatar.json").write_text(json.dumps(about))
 
     def read(path: Path) -> object:
@@ -132,21 +158,56 @@ def corpus_parser(folder: Path) -> Parser:
     frames, clips = 3, []
     tables = []
     for name in ("a", "b"):
-        marks, shapes = np.ones((frames, 478, 2), np.float32), np.zeros((frames, len(BLENDSHAPES)), np.float32)
+        marks, shapes = (
+            np.ones((frames, 478, 2), np.float32),
+            np.zeros((frames, len(BLENDSHAPES)), np.float32),
+        )
         seen = np.ones(frames, np.int8)
-        tables.append(frames_table(name, np.zeros((frames, 3), np.float32), marks, shapes, seen, seen > 0, 64, 25))
-        clips.append({"name": name, "frames": frames, "source": "a.mp4", "sha256": "0" * 64, "gaps": [[0, 1]],
-                      "crop": {"left": 0, "top": 0, "side": 64, "size": 64}, "transcript": "hello"})  # fmt: skip
+        tables.append(
+            frames_table(
+                name, np.zeros((frames, 3), np.float32), marks, shapes, seen, seen > 0, 64, 25
+            )
+        )
+        clips.append(
+            {
+                "name": name,
+                "frames": frames,
+                "source": "a.mp4",
+                "sha256": "0" * 64,
+                "gaps": [[0, 1]],
+                "crop": {"left": 0, "top": 0, "side": 64, "size": 64},
+                "transcript": "hello",
+            }
+        )
     pq.write_table(pa.concat_tables(tables).unify_dictionaries(), folder / "frames.parquet")
-    about = {"format_version": CORPUS_VERSION, "talkers": "0.1.0", "size": 64, "rate": "25", "frames": 2 * frames, "seconds": 0.24, "consent": None,
-             "licence": None, "face_heights": {"64x64": 30.0}, "clips": clips}  # fmt: skip
+    about = {
+        "format_version": CORPUS_VERSION,
+        "talkers": "0.1.0",
+        "size": 64,
+        "rate": "25",
+        "frames": 2 * frames,
+        "seconds": 0.24,
+        "consent": None,
+        "licence": None,
+        "face_heights": {"64x64": 30.0},
+        "clips": clips,
+    }
     (folder / "corpus.json").write_text(json.dumps(about))
 
     def read(path: Path) -> object:
         corpus = Corpus(path)
         for clip in corpus.clips:
-            path / "clips" / f"{clip.name}.mp4", (clip.transcript or "").split(), clip.frames / corpus.rate
-            corpus.pose(clip.name), corpus.column("landmarks", clip.name), corpus.column("blendshapes", clip.name), corpus.column("speech", clip.name).mean()
+            (
+                path / "clips" / f"{clip.name}.mp4",
+                (clip.transcript or "").split(),
+                clip.frames / corpus.rate,
+            )
+            (
+                corpus.pose(clip.name),
+                corpus.column("landmarks", clip.name),
+                corpus.column("blendshapes", clip.name),
+                corpus.column("speech", clip.name).mean(),
+            )
         return corpus.digest()
 
     return Parser(written(folder), read)
@@ -159,11 +220,20 @@ def recipe_parser(folder: Path) -> Parser:
     corpus.size, corpus.rate, corpus.clips = 64, 25, []
     (folder / "training").mkdir()
     (folder / "recipe.json").write_text(json.dumps(plain))
-    (folder / "training" / "recipe.json").write_text(json.dumps({**plain, "data": corpus.digest(), "budget": None}))
-    (folder / "settings.txt").write_text("codec.size=64\nmotion.width=64\ncodec.unet.multipliers=[1, 2]\nlistener.dilations=[1, 2]\nname=a")
+    (folder / "training" / "recipe.json").write_text(
+        json.dumps({**plain, "data": corpus.digest(), "budget": None})
+    )
+    (folder / "settings.txt").write_text(
+        "codec.size=64\nmotion.width=64\ncodec.unet.multipliers=[1, 2]\nlistener.dilations=[1, 2]\nname=a"
+    )
 
     def read(path: Path) -> object:
-        recipes = [with_settings(tiny(), (path / "settings.txt").read_bytes().decode("utf-8", "surrogateescape").split("\n"))]
+        recipes = [
+            with_settings(
+                tiny(),
+                (path / "settings.txt").read_bytes().decode("utf-8", "surrogateescape").split("\n"),
+            )
+        ]
         try:
             values = json.loads((path / "recipe.json").read_bytes())
         except (ValueError, RecursionError):
@@ -179,18 +249,25 @@ def recipe_parser(folder: Path) -> Parser:
 
 def pose_parser(folder: Path) -> Parser:
     (folder / "pose.csv").write_text("time,yaw,pitch,roll\n0,1,2,3\n0.5,-1,-2.5,3e1\n")
-    (folder / "pose.json").write_text(json.dumps([{"time": 0, "yaw": 1.5}, {"time": 0.5, "yaw": -2}]))
+    (folder / "pose.json").write_text(
+        json.dumps([{"time": 0, "yaw": 1.5}, {"time": 0.5, "yaw": -2}])
+    )
     (folder / "constant.txt").write_text("yaw=5,pitch=-2")
 
     def read(path: Path) -> object:
         constant = (path / "constant.txt").read_bytes().decode("utf-8", "surrogateescape")
-        return [Controls(pose=str(pose)).curves() for pose in (path / "pose.csv", path / "pose.json", constant)]
+        return [
+            Controls(pose=str(pose)).curves()
+            for pose in (path / "pose.csv", path / "pose.json", constant)
+        ]
 
     return Parser(written(folder), read)
 
 
 def alignment_parser(folder: Path) -> Parser:
-    (folder / "a.align").write_text("0 12000 sil\n12000 18000 bin\n18000 25000 blue\n25000 30000 at\n30000 31000 sp\n31000 74500 sil\n")
+    (folder / "a.align").write_text(
+        "0 12000 sil\n12000 18000 bin\n18000 25000 blue\n25000 30000 at\n30000 31000 sp\n31000 74500 sil\n"
+    )
     return Parser(written(folder), lambda path: frame_labels(read_alignment(path / "a.align"), 75))
 
 
@@ -199,8 +276,18 @@ def checkpoint_parser(folder: Path) -> Parser:
     torch.manual_seed(0)
     network = torch.nn.Conv2d(2, 2, 1)
     pace = {"frames": 10, "budget": None, "seen": 5, "spent": 1.5}
-    state = {"epoch": 0, "global_step": 5, "state_dict": {f"codec.{k}": v for k, v in network.state_dict().items()}, "callbacks": {"Pace": pace},
-             "optimizer_states": [{"state": {0: {"step": 5.0, "exp_avg": torch.zeros(2, 2, 1, 1)}}, "param_groups": [{"betas": (0.9, 0.99)}]}]}  # fmt: skip
+    state = {
+        "epoch": 0,
+        "global_step": 5,
+        "state_dict": {f"codec.{k}": v for k, v in network.state_dict().items()},
+        "callbacks": {"Pace": pace},
+        "optimizer_states": [
+            {
+                "state": {0: {"step": 5.0, "exp_avg": torch.zeros(2, 2, 1, 1)}},
+                "param_groups": [{"betas": (0.9, 0.99)}],
+            }
+        ],
+    }
     SafetensorsCheckpointIO().save_checkpoint(state, folder / "training" / "codec-5.ckpt")
 
     def read(path: Path) -> object:
@@ -260,8 +347,16 @@ class Trial:
         except (Exception, RecursionError) as error:
             self.ends["bad"] += 1
             frame = traceback.extract_tb(error.__traceback__)[-1]
-            ours = [f for f in traceback.extract_tb(error.__traceback__) if "talkers" in f.filename] or [frame]
-            self._found(type(error).__name__, f"{Path(ours[-1].filename).name}:{ours[-1].lineno}", str(error).split("\n")[0][:200], name, content)
+            ours = [
+                f for f in traceback.extract_tb(error.__traceback__) if "talkers" in f.filename
+            ] or [frame]
+            self._found(
+                type(error).__name__,
+                f"{Path(ours[-1].filename).name}:{ours[-1].lineno}",
+                str(error).split("\n")[0][:200],
+                name,
+                content,
+            )
         finally:
             faulthandler.cancel_dump_traceback_later()
         took = time.process_time() - begin
@@ -270,7 +365,10 @@ class Trial:
             self._found("slow", "", f"{took:.1f} s", name, content)
 
     def _found(self, kind: str, where: str, line: str, name: str, content: bytes) -> None:
-        entry = self.bad.setdefault(f"{kind} {where} {name if kind == 'slow' else ''}", {"kind": kind, "where": where, "line": line, "times": 0})
+        entry = self.bad.setdefault(
+            f"{kind} {where} {name if kind == 'slow' else ''}",
+            {"kind": kind, "where": where, "line": line, "times": 0},
+        )
         entry["times"] += 1
         if self.keep is not None and "input" not in entry:
             self.keep.mkdir(parents=True, exist_ok=True)
@@ -292,7 +390,13 @@ def child(which: str, seconds: float, first: int, keep: Path | None, work: Path)
     strategy, begin = changed(parser.files), time.process_time()
     report: dict[str, Any] = {"parser": which}
     end = begin + seconds * (0.5 if guided else 1)
-    told = settings(max_examples=200, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    told = settings(
+        max_examples=200,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
 
     @told
     @given(strategy)
@@ -307,8 +411,13 @@ def child(which: str, seconds: float, first: int, keep: Path | None, work: Path)
 
     def finish() -> None:
         report["atheris"] = sum(trial.ends.values()) - report["hypothesis"]
-        report["inputs"], report["seconds"] = sum(trial.ends.values()), round(time.process_time() - begin, 1)
-        report.update(ends=dict(trial.ends), slowest=round(trial.slowest, 2), bad=list(trial.bad.values()))
+        report["inputs"], report["seconds"] = (
+            sum(trial.ends.values()),
+            round(time.process_time() - begin, 1),
+        )
+        report.update(
+            ends=dict(trial.ends), slowest=round(trial.slowest, 2), bad=list(trial.bad.values())
+        )
         (work / "report.json").write_text(json.dumps(report))
         sys.stdout.flush()
         os._exit(0)
@@ -333,22 +442,52 @@ def child(which: str, seconds: float, first: int, keep: Path | None, work: Path)
         else:
             drive(data[1:])
 
-    atheris.Setup([sys.argv[0], str(seeds), "-max_len=20000", "-timeout=3600", "-rss_limit_mb=0", "-verbosity=0", f"-seed={first}"], both)
+    atheris.Setup(
+        [
+            sys.argv[0],
+            str(seeds),
+            "-max_len=20000",
+            "-timeout=3600",
+            "-rss_limit_mb=0",
+            "-verbosity=0",
+            f"-seed={first}",
+        ],
+        both,
+    )
     atheris.Fuzz()
 
 
 def fuzz(which: str, seconds: float, first: int, keep: Path | None) -> dict[str, Any]:
     """Fuzz one parser in a process of its own."""
     with tempfile.TemporaryDirectory() as work:
-        command = [sys.executable, __file__, which, "--seconds", str(seconds), "--seed", str(first), "--child", work]
+        command = [
+            sys.executable,
+            __file__,
+            which,
+            "--seconds",
+            str(seconds),
+            "--seed",
+            str(first),
+            "--child",
+            work,
+        ]
         done = subprocess.run(
-            [*command, "--keep", str(keep / which)] if keep else command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, check=False
+            [*command, "--keep", str(keep / which)] if keep else command,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            check=False,
         )
         report, last = Path(work) / "report.json", Path(work) / "last"
         if report.is_file():
             found: dict[str, Any] = json.loads(report.read_text())
             return found
-        entry = {"kind": "died", "where": "", "line": f"exit code {done.returncode}: {done.stderr[-1500:]}", "times": 1}
+        entry = {
+            "kind": "died",
+            "where": "",
+            "line": f"exit code {done.returncode}: {done.stderr[-1500:]}",
+            "times": 1,
+        }
         if keep and last.is_file():
             (keep / which).mkdir(parents=True, exist_ok=True)
             entry["input"] = str(shutil.copy(last, keep / which / "died"))
@@ -356,7 +495,9 @@ def fuzz(which: str, seconds: float, first: int, keep: Path | None) -> dict[str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parsers", nargs="*", help=f"of {', '.join(PARSERS)} (default: all)")
     parser.add_argument("--seconds", type=float, default=600, help="of CPU time for each parser")
     parser.add_argument("--seed", type=int, default=0)

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-import talkers.avatar
-import talkers.talk  # noqa: F401  (what speaking needs is imported once)
+import talkers.runtime.avatar
+import talkers.runtime.talking_video  # noqa: F401  (what speaking needs is imported once)
 from talkers.cli import main as talkers_cli
 from talkers.hardware import machine
 
@@ -69,7 +69,9 @@ def _in_the_fork(command: list[str], output: Path, delay: float | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--avatar", default="default")
     parser.add_argument("--tries", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
@@ -80,13 +82,25 @@ def main() -> None:
         soundfile.write(speech, 0.1 * random.normal(size=16_000), 16_000)
         command = ["speak", str(speech), "--avatar", options.avatar]
         begun = time.monotonic()
-        assert tried(command, Path(place) / "whole" / "out.mp4", None)[0] == AFTER, "the command fails without being interrupted"
+        assert tried(command, Path(place) / "whole" / "out.mp4", None)[0] == AFTER, (
+            "the command fails without being interrupted"
+        )
         lasts = time.monotonic() - begun
         for k in range(options.tries):
-            code, clean = tried(command, Path(place) / str(k) / "out.mp4", random.uniform(0.02, lasts))
-            ends[{130: "interrupted", AFTER: "done before", 0: "lost"}.get(code, f"ended with {code}")] += 1
+            code, clean = tried(
+                command, Path(place) / str(k) / "out.mp4", random.uniform(0.02, lasts)
+            )
+            ends[
+                {130: "interrupted", AFTER: "done before", 0: "lost"}.get(
+                    code, f"ended with {code}"
+                )
+            ] += 1
             ends["left something"] += not clean
-    print(json.dumps({"machine": machine(), "seconds": round(lasts, 2), "tries": options.tries} | ends))
+    print(
+        json.dumps(
+            {"machine": machine(), "seconds": round(lasts, 2), "tries": options.tries} | ends
+        )
+    )
 
 
 if __name__ == "__main__":

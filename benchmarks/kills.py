@@ -26,19 +26,33 @@ import torch
 
 from talkers.hardware import machine
 from talkers.training.checkpoint import SafetensorsCheckpointIO
-from talkers.training.run import latest_checkpoint
+from talkers.training.runner import latest_checkpoint
 
 STAGES = ("codec", "motion", "sampler", "listener")
 SAVED = 10  # steps between checkpoints
 SETTINGS = (
-    "codec.unet.channels=8", "codec.encoder.channels=8", "codec_training.batch=4", "codec_training.frames=400", f"codec_training.save_every={4 * SAVED}",
-    "codec_training.validate_every=100000", "motion_training.frames=16000", "motion_training.window=50", "motion_training.batch=4",
-    f"motion_training.save_every={200 * SAVED}", "motion_training.validate_every=10000000",
-    "sampler_training.frames=8000", "sampler_training.window=50", "sampler_training.batch=4",
-    f"sampler_training.save_every={200 * SAVED}", "sampler_training.validate_every=10000000",
-    "listener_training.frames=8000", "listener_training.window=50", "listener_training.batch=4",
-    f"listener_training.save_every={200 * SAVED}", "listener_training.validate_every=10000000",
-)  # fmt: skip
+    "codec.unet.channels=8",
+    "codec.encoder.channels=8",
+    "codec_training.batch=4",
+    "codec_training.frames=400",
+    f"codec_training.save_every={4 * SAVED}",
+    "codec_training.validate_every=100000",
+    "motion_training.frames=16000",
+    "motion_training.window=50",
+    "motion_training.batch=4",
+    f"motion_training.save_every={200 * SAVED}",
+    "motion_training.validate_every=10000000",
+    "sampler_training.frames=8000",
+    "sampler_training.window=50",
+    "sampler_training.batch=4",
+    f"sampler_training.save_every={200 * SAVED}",
+    "sampler_training.validate_every=10000000",
+    "listener_training.frames=8000",
+    "listener_training.window=50",
+    "listener_training.batch=4",
+    f"listener_training.save_every={200 * SAVED}",
+    "listener_training.validate_every=10000000",
+)
 LEFT_OUT = (
     "/callbacks/Pace/spent",  # a clock
     "/epoch",  # these two: whether the last step was known to be the end
@@ -69,7 +83,13 @@ def command(corpus: Path, out: Path) -> list[str]:
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Everything that a checkpoint holds, by its place."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else None
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list | tuple)
+        else None
+    )
     if items is None:
         yield path, value
         return
@@ -90,12 +110,21 @@ def difference(one: Path, other: Path) -> tuple[float, str]:
             found = latest_checkpoint(folder / "training", stage)
             assert found is not None, f"{folder} has no checkpoint of {stage}"
             states.append(dict(leaves(SafetensorsCheckpointIO().load_checkpoint(found))))
-        states = [{place: value for place, value in state.items() if not place.startswith(LEFT_OUT)} for state in states]
+        states = [
+            {place: value for place, value in state.items() if not place.startswith(LEFT_OUT)}
+            for state in states
+        ]
         assert states[0].keys() == states[1].keys()
         for place, a in states[0].items():
             b = states[1][place]
             if isinstance(a, torch.Tensor):
-                worst = max(worst, (float((a.double() - b.double()).abs().max()) if a.numel() else 0.0, f"{stage}{place}"))
+                worst = max(
+                    worst,
+                    (
+                        float((a.double() - b.double()).abs().max()) if a.numel() else 0.0,
+                        f"{stage}{place}",
+                    ),
+                )
             else:
                 assert a == b, f"{place}: {a} and {b}"
     return worst
@@ -133,23 +162,33 @@ def full_disk(corpus: Path, out: Path) -> dict[str, Any]:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
-    first = subprocess.run(command(corpus, out), capture_output=True, text=True, preexec_fn=limit, check=False)
+    first = subprocess.run(
+        command(corpus, out), capture_output=True, text=True, preexec_fn=limit, check=False
+    )
     return {
         "exit_code": first.returncode,
         "says": first.stderr.strip().splitlines()[-1] if first.stderr.strip() else "",
         "partial_files": len(list(out.rglob("*.partial*"))),
-        "goes_on": subprocess.run(command(corpus, out), capture_output=True, check=False).returncode == 0,
+        "goes_on": subprocess.run(command(corpus, out), capture_output=True, check=False).returncode
+        == 0,
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    random, ends, faults, trainings = np.random.default_rng(options.seed), dict[str, int](), list[str](), list[dict[str, Any]]()
+    random, ends, faults, trainings = (
+        np.random.default_rng(options.seed),
+        dict[str, int](),
+        list[str](),
+        list[dict[str, Any]](),
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         log = folder / "log"
@@ -164,7 +203,13 @@ def main() -> None:
             while True:
                 last = kills >= options.kills
                 saves = int(random.integers(2, 9)) if kills % 2 else 0
-                end = killed(options.corpus, out, log, 1e9 if last else float(random.uniform(0, 0.9 * whole)), 0 if last else saves)
+                end = killed(
+                    options.corpus,
+                    out,
+                    log,
+                    1e9 if last else float(random.uniform(0, 0.9 * whole)),
+                    0 if last else saves,
+                )
                 ends[end] = ends.get(end, 0) + 1
                 try:
                     steps = reached(out)
@@ -172,11 +217,17 @@ def main() -> None:
                     faults.append(f"kill {kills}: {type(error).__name__}: {error}")
                     break
                 faults += [
-                    f"kill {kills}: {stage} went back from {before[stage]} to {steps.get(stage, 0)}" for stage in before if steps.get(stage, 0) < before[stage]
+                    f"kill {kills}: {stage} went back from {before[stage]} to {steps.get(stage, 0)}"
+                    for stage in before
+                    if steps.get(stage, 0) < before[stage]
                 ]
-                complete = sum(before.values()) + (saves - 1 - len(STAGES)) * SAVED  # a stage saves once more at its end
+                complete = (
+                    sum(before.values()) + (saves - 1 - len(STAGES)) * SAVED
+                )  # a stage saves once more at its end
                 if end == "while saving" and sum(steps.values()) < complete:
-                    faults.append(f"kill {kills}: {saves} checkpoints had begun, and only {steps} is left after {before}")
+                    faults.append(
+                        f"kill {kills}: {saves} checkpoints had begun, and only {steps} is left after {before}"
+                    )
                 before = steps
                 history.append(f"{end}: {steps}")
                 if end == "ended":
@@ -185,7 +236,9 @@ def main() -> None:
                     print(json.dumps(trainings[-1]), file=sys.stderr, flush=True)
                     break
                 if end.startswith("exit"):
-                    faults.append(f"kill {kills}: {end}: {log.read_text().strip().splitlines()[-1]}")
+                    faults.append(
+                        f"kill {kills}: {end}: {log.read_text().strip().splitlines()[-1]}"
+                    )
                     break
                 kills += 1
         disk = full_disk(options.corpus, folder / "full")
@@ -195,9 +248,17 @@ def main() -> None:
     if worst["difference"]:
         faults.append(f"a training ended elsewhere: {worst}")
     report = {
-        "machine": machine(), "kills": kills, "seed": options.seed, "ends": ends, "seconds_undisturbed": round(whole, 1), "trainings_compared": len(trainings),
-        "largest_difference": worst["difference"], "steps_between_checkpoints": SAVED, "full_disk": disk, "faults": faults[:20],
-    }  # fmt: skip
+        "machine": machine(),
+        "kills": kills,
+        "seed": options.seed,
+        "ends": ends,
+        "seconds_undisturbed": round(whole, 1),
+        "trainings_compared": len(trainings),
+        "largest_difference": worst["difference"],
+        "steps_between_checkpoints": SAVED,
+        "full_disk": disk,
+        "faults": faults[:20],
+    }
     print(json.dumps(report, indent=1))
     if options.output:
         options.output.write_text(json.dumps(report, indent=1) + "\n")

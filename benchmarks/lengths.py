@@ -26,14 +26,24 @@ from talkers.corpus.store import rate_of
 from talkers.hardware import machine
 from talkers.media import audio_duration, decode_frames
 
-RATES = [Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50), Fraction(60)]
+RATES = [
+    Fraction(24000, 1001),
+    Fraction(24),
+    Fraction(25),
+    Fraction(30000, 1001),
+    Fraction(30),
+    Fraction(50),
+    Fraction(60),
+]
 HERTZ = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 
 
 HALF = 0.5 + 1e-6  # of a frame
 
 
-def case(avatar: Avatar, folder: Path, seconds: float, rate: Fraction, hertz: int) -> dict[str, float]:
+def case(
+    avatar: Avatar, folder: Path, seconds: float, rate: Fraction, hertz: int
+) -> dict[str, float]:
     """Speak so many seconds; differences in frames."""
     sound, video = folder / "a.wav", folder / "a.mp4"
     count = max(1, round(seconds * hertz))
@@ -41,11 +51,17 @@ def case(avatar: Avatar, folder: Path, seconds: float, rate: Fraction, hertz: in
     avatar.speak(sound, frame_rate=rate, provenance=False).save(video)
     frames, heard = sum(1 for _ in decode_frames(video)), audio_duration(video)
     exact = Fraction(count, hertz)
-    return {"picture": abs(float(frames - exact * rate)), "sound": abs(float((Fraction(heard) - exact) * rate)), "frames": frames}
+    return {
+        "picture": abs(float(frames - exact * rate)),
+        "sound": abs(float((Fraction(heard) - exact) * rate)),
+        "frames": frames,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cases", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--avatar", default="default")
@@ -58,14 +74,23 @@ def main() -> None:
     worst = {"picture": 0.0, "sound": 0.0}
     with tempfile.TemporaryDirectory() as name:
         for number in range(options.cases):
-            seconds, rate = float(random.uniform(0.02, options.longest)), RATES[int(random.integers(len(RATES)))]
+            seconds, rate = (
+                float(random.uniform(0.02, options.longest)),
+                RATES[int(random.integers(len(RATES)))],
+            )
             hertz = HERTZ[int(random.integers(len(HERTZ)))]
             found = case(avatar, Path(name), seconds, rate, hertz)
             worst = {key: max(value, found[key]) for key, value in worst.items()}
             least = 1 if seconds * rate < 0.5 else HALF  # there is always one frame
             if found["picture"] > least or found["sound"] > HALF:
-                bad.append({"case": number, "seconds": seconds, "rate": str(rate), "hertz": hertz, **found})
-        long = case(avatar, Path(name), options.long, options.long_rate, 44_100) if options.long else {}
+                bad.append(
+                    {"case": number, "seconds": seconds, "rate": str(rate), "hertz": hertz, **found}
+                )
+        long = (
+            case(avatar, Path(name), options.long, options.long_rate, 44_100)
+            if options.long
+            else {}
+        )
     report = {
         "machine": machine(),
         "cases": options.cases,

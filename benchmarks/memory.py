@@ -84,7 +84,9 @@ def footage(path: Path, files: list[Path], seconds: float) -> Path:
         for file in cycle(files):
             yield from audio_blocks(file, 48_000)
 
-    with VideoWriter(path, Fraction(25), sounds_of(sounds(), round(seconds * 48_000)), preset="ultrafast") as video:
+    with VideoWriter(
+        path, Fraction(25), sounds_of(sounds(), round(seconds * 48_000)), preset="ultrafast"
+    ) as video:
         left = round(seconds * 25)
         for file in cycle(files):
             for frame in decode_frames(file, Fraction(25)):
@@ -105,10 +107,14 @@ def sounds_of(blocks: Iterator[NDArray[np.float32]], count: int) -> Iterator[NDA
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, nargs="*", default=[30, 600])
     parser.add_argument("--footage", type=Path, nargs="*", default=[])
-    parser.add_argument("--verbs", nargs="*", default=["speak", "stream", "prepare", "evaluate", "pairs"])
+    parser.add_argument(
+        "--verbs", nargs="*", default=["speak", "stream", "prepare", "evaluate", "pairs"]
+    )
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     run, peaks = [sys.executable, "-m", "talkers"], dict[str, dict[str, float]]()
@@ -116,13 +122,48 @@ def main() -> None:
         folder = Path(name)
         for seconds in options.seconds:
             said = str(speech(folder / f"{seconds:g}.flac", seconds))
-            seen = str(footage(folder / f"{seconds:g}.mp4", options.footage, seconds)) if options.footage else ""
+            seen = (
+                str(footage(folder / f"{seconds:g}.mp4", options.footage, seconds))
+                if options.footage
+                else ""
+            )
             commands = {
                 "speak": [*run, "speak", said, "-o", str(folder / "out.mp4")],
                 "stream": [sys.executable, "-c", STREAM, said],
-                "prepare": [*run, "prepare", seen, "-o", str(folder / f"corpus{seconds:g}"), "--jobs", "1"],
-                "evaluate": [*run, "evaluate", "default", seen, "-o", str(folder / f"report{seconds:g}"), "--jobs", "1", "--speed", "0", "--limit", "2"],
-                "pairs": [*run, "evaluate", seen, seen, "--pairs", "-o", str(folder / f"pairs{seconds:g}"), "--jobs", "1"],
+                "prepare": [
+                    *run,
+                    "prepare",
+                    seen,
+                    "-o",
+                    str(folder / f"corpus{seconds:g}"),
+                    "--jobs",
+                    "1",
+                ],
+                "evaluate": [
+                    *run,
+                    "evaluate",
+                    "default",
+                    seen,
+                    "-o",
+                    str(folder / f"report{seconds:g}"),
+                    "--jobs",
+                    "1",
+                    "--speed",
+                    "0",
+                    "--limit",
+                    "2",
+                ],
+                "pairs": [
+                    *run,
+                    "evaluate",
+                    seen,
+                    seen,
+                    "--pairs",
+                    "-o",
+                    str(folder / f"pairs{seconds:g}"),
+                    "--jobs",
+                    "1",
+                ],
             }
             for verb in options.verbs:
                 if seen or verb in ("speak", "stream"):
@@ -133,7 +174,11 @@ def main() -> None:
     if options.output:
         options.output.write_text(json.dumps(report, indent=1) + "\n")
     shortest, longest = (f"{end(options.seconds):g} s" for end in (min, max))
-    if grown := [f"{verb} by {by[longest] - by[shortest]:g} MB" for verb, by in peaks.items() if by[longest] - by[shortest] > MOST]:
+    if grown := [
+        f"{verb} by {by[longest] - by[shortest]:g} MB"
+        for verb, by in peaks.items()
+        if by[longest] - by[shortest] > MOST
+    ]:
         sys.exit(f"memory grows: {', '.join(grown)}")
 
 

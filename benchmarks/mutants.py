@@ -32,14 +32,26 @@ from talkers.media import audio_blocks, decode_frames, probe
 LIMIT = 10.0  # seconds for all uses of a mutant
 
 
-def clip(path: Path, codec: str, sound: str | None, frames: int = 20, options: dict[str, str] | None = None) -> Path:
+def clip(
+    path: Path,
+    codec: str,
+    sound: str | None,
+    frames: int = 20,
+    options: dict[str, str] | None = None,
+) -> Path:
     """A moving pattern with a tone."""
     options, rate = options or {}, 25
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options) if codec else None
         if stream is not None:
             stream.width, stream.height = 96, 64
-            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p10le" if options.get("profile") == "high10" else "yuv420p"
+            stream.pix_fmt = (
+                "yuvj420p"
+                if codec == "mjpeg"
+                else "yuv420p10le"
+                if options.get("profile") == "high10"
+                else "yuv420p"
+            )
         voice = container.add_stream(sound, rate=48_000, layout="mono") if sound else None
         for k in range(frames):
             if stream is not None:
@@ -50,9 +62,19 @@ def clip(path: Path, codec: str, sound: str | None, frames: int = 20, options: d
                 frame.time_base = Fraction(1, rate)
                 container.mux(stream.encode(frame))
             if voice is not None:
-                tone = 0.3 * np.sin(2 * np.pi * 220 * (np.arange(1920) + 1920 * k) / 48_000).astype(np.float32)
-                block = av.AudioFrame.from_ndarray(tone[None], format="fltp" if sound in ("aac", "libvorbis", "libopus") else "flt", layout="mono")
-                block.sample_rate, block.pts, block.time_base = 48_000, 1920 * k, Fraction(1, 48_000)
+                tone = 0.3 * np.sin(2 * np.pi * 220 * (np.arange(1920) + 1920 * k) / 48_000).astype(
+                    np.float32
+                )
+                block = av.AudioFrame.from_ndarray(
+                    tone[None],
+                    format="fltp" if sound in ("aac", "libvorbis", "libopus") else "flt",
+                    layout="mono",
+                )
+                block.sample_rate, block.pts, block.time_base = (
+                    48_000,
+                    1920 * k,
+                    Fraction(1, 48_000),
+                )
                 container.mux(voice.encode(block))
         for open_stream in (stream, voice):
             if open_stream is not None:
@@ -66,17 +88,34 @@ def turned(path: Path) -> Path:
     one, unity = b"\x00\x01\x00\x00", b"\x40\x00\x00\x00"
     plain = one + bytes(12) + one + bytes(12) + unity  # 1 0 0, 0 1 0, 0 0 1
     at = data.index(plain, data.index(b"tkhd"))
-    path.write_bytes(data[:at] + bytes(4) + one + bytes(4) + b"\xff\xff\x00\x00" + bytes(16) + unity + data[at + len(plain) :])
+    path.write_bytes(
+        data[:at]
+        + bytes(4)
+        + one
+        + bytes(4)
+        + b"\xff\xff\x00\x00"
+        + bytes(16)
+        + unity
+        + data[at + len(plain) :]
+    )
     return path
 
 
 def seeds(folder: Path) -> tuple[list[Path], list[str]]:
     """The clips, and the names of those that cannot be encoded here."""
     kinds = {
-        "h264.mp4": ("libx264", "aac"), "ten-bit.mp4": ("libx264", "aac"), "hevc.mkv": ("libx265", "aac"), "vp9.webm": ("libvpx-vp9", "libopus"),
-        "mpeg1.mpg": ("mpeg1video", "mp2"), "mjpeg.avi": ("mjpeg", "pcm_s16le"), "vfr.mkv": ("libx264", "aac"), "silent.mp4": ("libx264", None),
-        "sound.flac": ("", "flac"), "one.mp4": ("libx264", "aac"), "rotated.mp4": ("libx264", "aac"),
-    }  # fmt: skip
+        "h264.mp4": ("libx264", "aac"),
+        "ten-bit.mp4": ("libx264", "aac"),
+        "hevc.mkv": ("libx265", "aac"),
+        "vp9.webm": ("libvpx-vp9", "libopus"),
+        "mpeg1.mpg": ("mpeg1video", "mp2"),
+        "mjpeg.avi": ("mjpeg", "pcm_s16le"),
+        "vfr.mkv": ("libx264", "aac"),
+        "silent.mp4": ("libx264", None),
+        "sound.flac": ("", "flac"),
+        "one.mp4": ("libx264", "aac"),
+        "rotated.mp4": ("libx264", "aac"),
+    }
     made, missing = [], []
     for name, (codec, sound) in kinds.items():
         options = {"profile": "high10"} if name == "ten-bit.mp4" else {}
@@ -112,18 +151,30 @@ def mutant(contents: list[bytes], random: np.random.Generator) -> bytes:
 
 def ends(path: Path) -> Iterator[str]:
     """How probing, decoding the picture and decoding the sound end: read, told, told of a death, or an exception's name."""
-    for use in (probe, lambda p: sum(1 for _ in decode_frames(p, Fraction(25))), lambda p: sum(map(len, audio_blocks(p)))):
+    for use in (
+        probe,
+        lambda p: sum(1 for _ in decode_frames(p, Fraction(25))),
+        lambda p: sum(map(len, audio_blocks(p))),
+    ):
         try:
             use(path)
             yield "read"
         except TalkersError as error:
-            yield "told, it ends the decoder" if "it ends the decoder" in str(error) else "told, too slow" if "holds the decoder up" in str(error) else "told"
+            yield (
+                "told, it ends the decoder"
+                if "it ends the decoder" in str(error)
+                else "told, too slow"
+                if "holds the decoder up" in str(error)
+                else "told"
+            )
         except Exception as error:
             yield type(error).__name__
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("files", type=Path, nargs="*")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)

@@ -21,25 +21,52 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from talkers.codec import DiffusionAutoencoder, from_frames, shared_noise, to_frames
-from talkers.codec.appearance import AppearanceConfig
 from talkers.corpus import Corpus
+from talkers.corpus.splits import held_out
 from talkers.face.regions import region_boxes, region_figures
 from talkers.hardware import machine
-from talkers.recipes import CodecTraining, Recipe, compact, with_settings
+from talkers.renderers.diffusion_autoencoder import (
+    DiffusionAutoencoder,
+    from_frames,
+    shared_noise,
+    to_frames,
+)
+from talkers.renderers.diffusion_autoencoder.appearance import AppearanceConfig
+from talkers.systems.dae_talker import compact
+from talkers.systems.recipe import CodecTraining, Recipe, with_settings
 from talkers.training.codec_stage import train_codec
-from talkers.training.frames import held_out
 
 STEPS = (1, 4, 20, 100)
 
 
 def reference(recipe: Recipe) -> Recipe:
     """The paper's method on this recipe's networks; DAE's learning rate is for batches of 64 and days, so this one's is kept."""
-    unet = dataclasses.replace(recipe.codec.unet, unshuffle=4, multipliers=(1, 1, 2, 4), positional=0, latent_map=0, appearance=AppearanceConfig())
+    unet = dataclasses.replace(
+        recipe.codec.unet,
+        unshuffle=4,
+        multipliers=(1, 1, 2, 4),
+        positional=0,
+        latent_map=0,
+        appearance=AppearanceConfig(),
+    )
     encoder = dataclasses.replace(recipe.codec.encoder, positional=0, components=0)
-    kept = {name: getattr(recipe.codec_training, name) for name in ("frames", "batch", "learning_rate", "warmup", "decay", "ema", "validate_every", "compile")}
+    kept = {
+        name: getattr(recipe.codec_training, name)
+        for name in (
+            "frames",
+            "batch",
+            "learning_rate",
+            "warmup",
+            "decay",
+            "ema",
+            "validate_every",
+            "compile",
+        )
+    }
     codec = dataclasses.replace(recipe.codec, prediction="eps", unet=unet, encoder=encoder)
-    return dataclasses.replace(recipe, name="reference", codec=codec, codec_training=CodecTraining(**kept))
+    return dataclasses.replace(
+        recipe, name="reference", codec=codec, codec_training=CodecTraining(**kept)
+    )
 
 
 def first_spoken(corpus: Corpus, name: str, count: int) -> int:
@@ -54,7 +81,9 @@ def trained(corpus: Corpus, recipe: Recipe, folder: Path) -> DiffusionAutoencode
 
 
 @torch.inference_mode()
-def scores(codec: DiffusionAutoencoder, corpus: Corpus, names: list[str], count: int) -> dict[str, dict[str, float]]:
+def scores(
+    codec: DiffusionAutoencoder, corpus: Corpus, names: list[str], count: int
+) -> dict[str, dict[str, float]]:
     """Figures and milliseconds a frame by network passes, means over clips."""
     rows: dict[str, dict[str, float]] = {}
     for steps in STEPS:
@@ -66,14 +95,26 @@ def scores(codec: DiffusionAutoencoder, corpus: Corpus, names: list[str], count:
             begin = time.perf_counter()
             made = to_frames(codec.decode(latents, shared_noise(codec.size, 0), steps)).numpy()
             spent += time.perf_counter() - begin
-            found.append(region_figures(made, real, region_boxes(corpus.column("landmarks", name)[first : first + count], corpus.size)))
+            found.append(
+                region_figures(
+                    made,
+                    real,
+                    region_boxes(
+                        corpus.column("landmarks", name)[first : first + count], corpus.size
+                    ),
+                )
+            )
         means = {key: round(float(np.mean([f[key] for f in found])), 3) for key in found[0]}
-        rows[f"{steps} passes"] = means | {"ms_a_frame": round(1000 * spent / (count * len(names)), 1)}
+        rows[f"{steps} passes"] = means | {
+            "ms_a_frame": round(1000 * spent / (count * len(names)), 1)
+        }
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--frames", type=int, default=8_000)
@@ -83,7 +124,11 @@ def main() -> None:
     options = parser.parse_args()
     corpus = Corpus(options.corpus)
     base = with_settings(compact(), [f"codec_training.frames={options.frames}", *options.settings])
-    report: dict[str, object] = {"machine": machine(), "frames": options.frames, "clips": held_out(corpus.names)[: options.clips]}
+    report: dict[str, object] = {
+        "machine": machine(),
+        "frames": options.frames,
+        "clips": held_out(corpus.names)[: options.clips],
+    }
     for recipe in (reference(base), base):
         begin = time.monotonic()
         codec = trained(corpus, recipe, options.output)

@@ -16,16 +16,20 @@ from pathlib import Path
 
 import torch
 
-from talkers.codec import DiffusionAutoencoder, shared_noise
 from talkers.evaluation.speed import measure_speed, measure_stream
 from talkers.hardware import bfloat16_pays, machine
-from talkers.recipes import Recipe, compact, compact_512, dae_talker
+from talkers.renderers.diffusion_autoencoder import DiffusionAutoencoder, shared_noise
+from talkers.systems.dae_talker import compact, compact_512, dae_talker
+from talkers.systems.recipe import Recipe
 
 
 def decoding(recipe: Recipe, steps: int, batch: int, batches: int) -> float:
     """Seconds a frame of a recipe's codec with random weights, model only."""
     codec = DiffusionAutoencoder(recipe.codec).eval()
-    codec = codec.to(torch.bfloat16 if bfloat16_pays(torch.device("cpu")) else torch.float32, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    codec = codec.to(
+        torch.bfloat16 if bfloat16_pays(torch.device("cpu")) else torch.float32,
+        memory_format=torch.channels_last,
+    )  # type: ignore[call-overload]
     if codec.unet.appearance is not None:
         codec.unet.appearance.float()
     codec.reset_constants()
@@ -39,7 +43,10 @@ def decoding(recipe: Recipe, steps: int, batch: int, batches: int) -> float:
 
 
 def rounded(figures: dict[str, float]) -> dict[str, float]:
-    return {k: round(v, 3 if k in ("real_time_factor", "motion_share") else 1) for k, v in figures.items()}
+    return {
+        k: round(v, 3 if k in ("real_time_factor", "motion_share") else 1)
+        for k, v in figures.items()
+    }
 
 
 def main() -> None:
@@ -48,14 +55,24 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     slow = decoding(dae_talker(), 20, 1, 1)
-    report: dict[str, object] = {"machine": machine(), "dae_talker_20_steps_fps": round(1 / slow, 4)}
-    report["decoding_ms"] = {r.name: round(1000 * decoding(r, 1, 8, 4), 1) for r in (compact(), compact_512())}
+    report: dict[str, object] = {
+        "machine": machine(),
+        "dae_talker_20_steps_fps": round(1 / slow, 4),
+    }
+    report["decoding_ms"] = {
+        r.name: round(1000 * decoding(r, 1, 8, 4), 1) for r in (compact(), compact_512())
+    }
     for seconds in options.seconds:
         got = measure_speed("default", seconds)
-        report[f"speak_{seconds:g}s"] = rounded(got) | {"times_the_baseline": round(got["fps"] * slow)}
+        report[f"speak_{seconds:g}s"] = rounded(got) | {
+            "times_the_baseline": round(got["fps"] * slow)
+        }
     report["sampler_60s"] = rounded(measure_speed("default", 60, "sampler"))
     for motion in ("regressor", "sampler"):
-        report[f"stream_30s_{motion}"] = {k: round(v, 2 if k == "load" else 0) for k, v in measure_stream("default", 30, motion).items()}
+        report[f"stream_30s_{motion}"] = {
+            k: round(v, 2 if k == "load" else 0)
+            for k, v in measure_stream("default", 30, motion).items()
+        }
     text = json.dumps(report, indent=1)
     print(text)
     if options.output:

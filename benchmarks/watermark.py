@@ -27,7 +27,7 @@ from scipy.stats import gumbel_r
 
 from talkers.hardware import machine
 from talkers.media import VideoWriter, decode_frames
-from talkers.watermark import THRESHOLD, find, marked
+from talkers.media.watermark import THRESHOLD, find, marked
 
 Frames = NDArray[np.uint8]
 
@@ -35,11 +35,18 @@ Frames = NDArray[np.uint8]
 def mark(frames: Frames) -> Frames:
     """Frames with the mark, as an avatar's are."""
     pictures = marked(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1)
-    return np.asarray(((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1))
+    return np.asarray(
+        ((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+    )
 
 
 def resized(frames: Frames, side: int) -> Frames:
-    return np.stack([np.asarray(Image.fromarray(f).resize((side, side), Image.Resampling.BICUBIC)) for f in frames])
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(f).resize((side, side), Image.Resampling.BICUBIC))
+            for f in frames
+        ]
+    )
 
 
 def cut(frames: Frames) -> Frames:
@@ -70,7 +77,9 @@ TOGETHER = tuple(way for way in WAYS if "at CRF 28" in way and way != "H.264 at 
 FEW = 20  # clips that are copied in two ways at once
 
 
-def copied(frames: Frames, change: Callable[[Frames], Frames], crf: float, rate: int) -> list[Frames]:
+def copied(
+    frames: Frames, change: Callable[[Frames], Frames], crf: float, rate: int
+) -> list[Frames]:
     """What comes out of a video file of changed frames."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "copy.mp4"
@@ -81,13 +90,17 @@ def copied(frames: Frames, change: Callable[[Frames], Frames], crf: float, rate:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--limit", type=int, default=100)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    paths = [p for folder in options.folders for p in sorted(folder.iterdir()) if p.is_file()][: options.limit]
+    paths = [p for folder in options.folders for p in sorted(folder.iterdir()) if p.is_file()][
+        : options.limit
+    ]
     clean: list[float] = []
     seen: dict[str, list[float]] = {way: [] for way in WAYS}
     losses = []
@@ -104,13 +117,33 @@ def main() -> None:
             if way not in TOGETHER or k < FEW:
                 seen[way].append(find(copied(bears, *WAYS[way])).score)
         if k % 10 == 9:
-            print(f"{k + 1} clips, lowest {min(min(s) for w, s in seen.items() if w not in TOGETHER):.1f}, clean {max(clean):.1f}", file=sys.stderr, flush=True)
-    table = {way: {"copies": len(s), "found": round(float(np.mean(np.array(s) > THRESHOLD)), 4), "lowest_score": round(min(s), 1)} for way, s in seen.items()}
+            print(
+                f"{k + 1} clips, lowest {min(min(s) for w, s in seen.items() if w not in TOGETHER):.1f}, clean {max(clean):.1f}",
+                file=sys.stderr,
+                flush=True,
+            )
+    table = {
+        way: {
+            "copies": len(s),
+            "found": round(float(np.mean(np.array(s) > THRESHOLD)), 4),
+            "lowest_score": round(min(s), 1),
+        }
+        for way, s in seen.items()
+    }
     alarms = {
-        "videos": len(clean), "found": round(float(np.mean(np.array(clean) > THRESHOLD)), 4), "highest_score": round(max(clean), 1),
+        "videos": len(clean),
+        "found": round(float(np.mean(np.array(clean) > THRESHOLD)), 4),
+        "highest_score": round(max(clean), 1),
         "expected_by_gumbel": float(f"{gumbel_r.sf(THRESHOLD, *gumbel_r.fit(clean)):.1e}"),
-    }  # fmt: skip
-    report = {"machine": machine(), "threshold": THRESHOLD, "psnr": round(float(np.mean(losses)), 2), "marked": table, "clean": alarms, "files": len(paths)}
+    }
+    report = {
+        "machine": machine(),
+        "threshold": THRESHOLD,
+        "psnr": round(float(np.mean(losses)), 2),
+        "marked": table,
+        "clean": alarms,
+        "files": len(paths),
+    }
     print(json.dumps(report, indent=1))
     if options.output:
         options.output.write_text(json.dumps(report, indent=1) + "\n")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 
-if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:  # before torch is imported, here or in a child
+if (
+    workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+) > 1:  # before torch is imported, here or in a child
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 import signal
@@ -18,10 +20,12 @@ import pytest
 from filelock import FileLock
 
 import speaker
-from talkers.avatar import Avatar
 from talkers.corpus import Corpus
+from talkers.runtime.avatar import Avatar
 
-signal.signal(signal.SIGPROF, signal.SIG_IGN)  # see talkers.face.landmarks: the timer may be armed by an import alone
+signal.signal(
+    signal.SIGPROF, signal.SIG_IGN
+)  # see talkers.face.landmarks: the timer may be armed by an import alone
 ROOT = Path(__file__).parent.parent
 
 
@@ -37,13 +41,15 @@ def corpus(shared: Path) -> Corpus:
     """Eight clips of the procedural speaker, 64 px."""
     with FileLock(shared / "corpus.lock"):
         made = (shared / "corpus" / "corpus.json").is_file()
-        return Corpus(shared / "corpus") if made else speaker.make_corpus(shared / "corpus", clips=8)
+        return (
+            Corpus(shared / "corpus") if made else speaker.make_corpus(shared / "corpus", clips=8)
+        )
 
 
 @pytest.fixture(scope="session")
 def tiny_avatar(corpus: Corpus, shared: Path) -> Avatar:
     """An avatar of the procedural speaker, trained by the real code with the tiny recipe."""
-    from talkers.recipes import tiny
+    from talkers.systems.dae_talker import tiny
     from talkers.training.train import train
 
     folder = shared / "avatars" / "tiny"

@@ -10,8 +10,17 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from talkers.corpus.store import FORMAT_VERSION, Corpus, frames_table, write_json
-from talkers.face.landmarks import BLENDSHAPES, BLINKS, EYE_CORNERS, INNER_LIPS, LEFT_EYE, LIPS, RIGHT_EYE
+from talkers.artefacts.documents import write_json
+from talkers.corpus.store import FORMAT_VERSION, Corpus, frames_table
+from talkers.face.landmarks import (
+    BLENDSHAPES,
+    BLINKS,
+    EYE_CORNERS,
+    INNER_LIPS,
+    LEFT_EYE,
+    LIPS,
+    RIGHT_EYE,
+)
 from talkers.media import AUDIO_RATE, VideoWriter, write_flac
 
 RATE = Fraction(25)
@@ -39,7 +48,11 @@ def perform(frames: int, seed: int) -> Performance:
     speaking = (np.sin(2 * np.pi * 0.35 * time + 6 * rng.random()) > -0.3).astype(float)
     shift = 0.06 * np.sin(2 * np.pi * 0.3 * time + 6 * rng.random())
     blink = np.max([np.exp(-(((time - at * time[-1]) / 0.08) ** 2)) for at in rng.random(2)], 0)
-    return Performance((syllables * speaking).astype(np.float32), shift.astype(np.float32), blink.astype(np.float32))
+    return Performance(
+        (syllables * speaking).astype(np.float32),
+        shift.astype(np.float32),
+        blink.astype(np.float32),
+    )
 
 
 def draw(size: int, opening: float, shift: float, blink: float) -> np.ndarray:
@@ -50,7 +63,10 @@ def draw(size: int, opening: float, shift: float, blink: float) -> np.ndarray:
     x = (0.5 + shift) * big
 
     def oval(cx: float, cy: float, w: float, h: float, colour: tuple[int, int, int]) -> None:
-        pen.ellipse((cx - w * big / 2, cy * big - h * big / 2, cx + w * big / 2, cy * big + h * big / 2), fill=colour)
+        pen.ellipse(
+            (cx - w * big / 2, cy * big - h * big / 2, cx + w * big / 2, cy * big + h * big / 2),
+            fill=colour,
+        )
 
     pen.rectangle((x - 0.35 * big, 0.9 * big, x + 0.35 * big, big), fill=(60, 70, 90))
     oval(x, 0.5, 0.5, 0.7, (224, 180, 150))
@@ -77,7 +93,10 @@ def landmarks(size: int, opening: float, shift: float, blink: float) -> np.ndarr
     ring(RIGHT_EYE, 0.39 + shift, 0.4, 0.15, 0.1 * (1 - 0.9 * blink))
     ring(LEFT_EYE, 0.61 + shift, 0.4, 0.15, 0.1 * (1 - 0.9 * blink))
     points[EYE_CORNERS[0]], points[EYE_CORNERS[1]] = (0.34 + shift, 0.4), (0.66 + shift, 0.4)
-    points[INNER_LIPS[0]], points[INNER_LIPS[1]] = (0.5 + shift, 0.68 - 0.055 * opening), (0.5 + shift, 0.68 + 0.055 * opening)
+    points[INNER_LIPS[0]], points[INNER_LIPS[1]] = (
+        (0.5 + shift, 0.68 - 0.055 * opening),
+        (0.5 + shift, 0.68 + 0.055 * opening),
+    )
     return (points * size).astype(np.float32)
 
 
@@ -110,16 +129,50 @@ def make_corpus(folder: Path, clips: int = 6, frames: int = 75, size: int = 64) 
             for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True):
                 writer.write(draw(size, float(o), float(s), float(b)))
         write_flac(folder / "clips" / f"{name}.flac", voice(acts.opening, frames), AUDIO_RATE)
-        marks = np.stack([landmarks(size, float(o), float(s), float(b)) for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True)])
+        marks = np.stack(
+            [
+                landmarks(size, float(o), float(s), float(b))
+                for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True)
+            ]
+        )
         shapes = np.zeros((frames, len(BLENDSHAPES)), np.float32)
         shapes[:, list(BLINKS)] = acts.blink[:, None]
         shapes[:, BLENDSHAPES.index("jawOpen")] = acts.opening
         angles = np.stack([acts.yaw, 0 * acts.yaw, 0 * acts.yaw], -1).astype(np.float32)
-        tables.append(frames_table(name, angles, marks, shapes, np.ones(frames, np.int8), acts.opening > 0.05, size, RATE))
+        tables.append(
+            frames_table(
+                name,
+                angles,
+                marks,
+                shapes,
+                np.ones(frames, np.int8),
+                acts.opening > 0.05,
+                size,
+                RATE,
+            )
+        )
         crop = {"left": 0, "top": 0, "side": size, "size": size}
-        records.append({"name": name, "frames": frames, "source": f"{name}.mp4", "sha256": f"{k:064x}", "crop": crop, "gaps": []})
+        records.append(
+            {
+                "name": name,
+                "frames": frames,
+                "source": f"{name}.mp4",
+                "sha256": f"{k:064x}",
+                "crop": crop,
+                "gaps": [],
+            }
+        )
     pq.write_table(pa.concat_tables(tables).unify_dictionaries(), folder / "frames.parquet")
-    about = {"format_version": FORMAT_VERSION, "size": size, "rate": "25", "frames": clips * frames, "seconds": clips * frames / 25,
-             "consent": "drawn", "licence": "Apache-2.0", "face_heights": {}, "clips": records}  # fmt: skip
+    about = {
+        "format_version": FORMAT_VERSION,
+        "size": size,
+        "rate": "25",
+        "frames": clips * frames,
+        "seconds": clips * frames / 25,
+        "consent": "drawn",
+        "licence": "Apache-2.0",
+        "face_heights": {},
+        "clips": records,
+    }
     write_json(folder / "corpus.json", about)
     return Corpus(folder)

@@ -18,7 +18,9 @@ from talkers import hardware
         ("Apple M2", False, False, False),
     ],
 )
-def test_bfloat16_is_used_where_it_is_faster(name: str, amx: bool, bf16: bool, pays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_is_used_where_it_is_faster(
+    name: str, amx: bool, bf16: bool, pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hardware, "cpu_name", lambda: name)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)

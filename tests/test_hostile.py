@@ -27,12 +27,32 @@ from talkers.experts import load_expert
 from talkers.media import write_flac
 
 SOURCE = Path(talkers.__file__).parent
-FORBIDDEN_MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "yaml", "xmlrpc", "code", "codeop", "runpy", "imp"}
+FORBIDDEN_MODULES = {
+    "pickle",
+    "_pickle",
+    "cPickle",
+    "dill",
+    "cloudpickle",
+    "marshal",
+    "shelve",
+    "joblib",
+    "yaml",
+    "xmlrpc",
+    "code",
+    "codeop",
+    "runpy",
+    "imp",
+}
 FORBIDDEN_NAMES = re.compile(  # in full, whatever they were imported as
     r"(builtins\.)?(eval|exec|compile|__import__)|(os|posix|nt)\.(system|popen|startfile|exec[lv]\w*|(posix_)?spawn\w*)|subprocess\.get(status)?output"
     r"|torch\.(jit\.load|hub\.\w+|package\.\w+)|pandas\.(io\.pickle\.)?read_pickle"
 )
-KEYWORDS = {"shell": False, "allow_pickle": False, "trust_remote_code": False, "weights_only": True}  # must be written so wherever they are given
+KEYWORDS = {
+    "shell": False,
+    "allow_pickle": False,
+    "trust_remote_code": False,
+    "weights_only": True,
+}  # must be written so wherever they are given
 REQUIRED = {"torch.load": "weights_only", "torch.serialization.load": "weights_only"}
 
 
@@ -41,13 +61,19 @@ def faults(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for a in node.names:
-                full[a.asname or a.name.split(".")[0]] = a.name if a.asname else a.name.split(".")[0]
+                full[a.asname or a.name.split(".")[0]] = (
+                    a.name if a.asname else a.name.split(".")[0]
+                )
                 if a.name.split(".")[0] in FORBIDDEN_MODULES:
                     yield f"line {node.lineno}: import {a.name}"
         elif isinstance(node, ast.ImportFrom) and not node.level:
             for a in node.names:
                 full[a.asname or a.name] = name = f"{node.module}.{a.name}"
-                if name.split(".")[0] in FORBIDDEN_MODULES or a.name == "*" or FORBIDDEN_NAMES.fullmatch(name):
+                if (
+                    name.split(".")[0] in FORBIDDEN_MODULES
+                    or a.name == "*"
+                    or FORBIDDEN_NAMES.fullmatch(name)
+                ):
                     yield f"line {node.lineno}: import {name}"
 
     def named(node: ast.expr) -> str:
@@ -59,11 +85,15 @@ def faults(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
             name = named(node)
-            if FORBIDDEN_NAMES.fullmatch(name) or (name in {*REQUIRED, "numpy.load"} and id(node) not in called):  # which hides how it is called
+            if FORBIDDEN_NAMES.fullmatch(name) or (
+                name in {*REQUIRED, "numpy.load"} and id(node) not in called
+            ):  # which hides how it is called
                 yield f"line {node.lineno}: {name}"
         if isinstance(node, ast.Call):
             name, given = named(node.func), {k.arg: k.value for k in node.keywords}
-            required = "trust_remote_code" if name.endswith("from_pretrained") else REQUIRED.get(name)
+            required = (
+                "trust_remote_code" if name.endswith("from_pretrained") else REQUIRED.get(name)
+            )
             if required and required not in given:
                 yield f"line {node.lineno}: {name}() without {required}"
             if None in given and name.startswith(("subprocess.", "numpy.load")):
@@ -71,22 +101,66 @@ def faults(tree: ast.AST) -> Iterator[str]:
             if name == "numpy.load" and len(node.args) > 2:
                 yield f"line {node.lineno}: allow_pickle without its name"
             for keyword, value in given.items():
-                if keyword in KEYWORDS and not (isinstance(value, ast.Constant) and value.value is KEYWORDS[keyword]):
+                if keyword in KEYWORDS and not (
+                    isinstance(value, ast.Constant) and value.value is KEYWORDS[keyword]
+                ):
                     yield f"line {node.lineno}: {keyword}"
 
 
 BAD = [
-    "import pickle", "import os, yaml", "from joblib import load", "import _pickle as p", "import runpy", "from runpy import run_path", "import dill.source",
-    "from os import *", "eval('1')", "exec(x)", "compile(x, 'x', 'exec')", "__import__('x')", "import builtins\nbuiltins.eval('1')", "from builtins import exec as e",
-    "map(eval, x)", "os.system('x')", "from os import system as s", "import os as o\no.popen('x')", "os.execvp('x', y)", "os.execl('x')", "os.spawnlp(0, 'x')",
-    "import posix\nposix.system('x')", "os.posix_spawn('x', y, z)", "f = os.system", "subprocess.getoutput('x')", "from subprocess import getstatusoutput",
-    "run(x, shell=True)", "run(x, shell=s)", "run(x, shell=a.b)", "import subprocess as s\ns.run(x, **options)", "torch.load(f)", "torch.load(f, weights_only=False)",
-    "torch.load(f, weights_only=w)", "from torch import load\nload(f)", "import torch as t\nt.load(f)", "import torch.nn\ntorch.load(f)", "read = torch.load",
-    "from torch import serialization\nserialization.load(f)", "torch.jit.load(f)", "from torch import jit\njit.load(f)", "from torch.jit import load as l",
-    "torch.hub.load('a', 'b')", "import torch.hub as h\nh.load('a', 'b')", "import pandas as pd\npd.read_pickle(f)", "from pandas import read_pickle",
-    "np.load(f, allow_pickle=True)", "np.load(f, allow_pickle=a)", "import numpy as np\nnp.load(f, None, True)", "from numpy import load\nload(f, **options)",
-    "AutoModel.from_pretrained(n)", "AutoModel.from_pretrained(n, trust_remote_code=True)", "pipeline(n, trust_remote_code=t)",
-]  # fmt: skip
+    "import pickle",
+    "import os, yaml",
+    "from joblib import load",
+    "import _pickle as p",
+    "import runpy",
+    "from runpy import run_path",
+    "import dill.source",
+    "from os import *",
+    "eval('1')",
+    "exec(x)",
+    "compile(x, 'x', 'exec')",
+    "__import__('x')",
+    "import builtins\nbuiltins.eval('1')",
+    "from builtins import exec as e",
+    "map(eval, x)",
+    "os.system('x')",
+    "from os import system as s",
+    "import os as o\no.popen('x')",
+    "os.execvp('x', y)",
+    "os.execl('x')",
+    "os.spawnlp(0, 'x')",
+    "import posix\nposix.system('x')",
+    "os.posix_spawn('x', y, z)",
+    "f = os.system",
+    "subprocess.getoutput('x')",
+    "from subprocess import getstatusoutput",
+    "run(x, shell=True)",
+    "run(x, shell=s)",
+    "run(x, shell=a.b)",
+    "import subprocess as s\ns.run(x, **options)",
+    "torch.load(f)",
+    "torch.load(f, weights_only=False)",
+    "torch.load(f, weights_only=w)",
+    "from torch import load\nload(f)",
+    "import torch as t\nt.load(f)",
+    "import torch.nn\ntorch.load(f)",
+    "read = torch.load",
+    "from torch import serialization\nserialization.load(f)",
+    "torch.jit.load(f)",
+    "from torch import jit\njit.load(f)",
+    "from torch.jit import load as l",
+    "torch.hub.load('a', 'b')",
+    "import torch.hub as h\nh.load('a', 'b')",
+    "import pandas as pd\npd.read_pickle(f)",
+    "from pandas import read_pickle",
+    "np.load(f, allow_pickle=True)",
+    "np.load(f, allow_pickle=a)",
+    "import numpy as np\nnp.load(f, None, True)",
+    "from numpy import load\nload(f, **options)",
+    "AutoModel.from_pretrained(n)",
+    "AutoModel.from_pretrained(n, trust_remote_code=True)",
+    "pipeline(n, trust_remote_code=t)",
+]
 GOOD = """
 import re, platform, subprocess, torch
 import numpy as np
@@ -98,9 +172,15 @@ AutoModel.from_pretrained(n, trust_remote_code=False)
 
 
 def test_nothing_in_the_package_runs_data() -> None:
-    found = [f"{path.name} {fault}" for path in sorted(SOURCE.rglob("*.py")) for fault in faults(ast.parse(path.read_text("utf-8")))]
+    found = [
+        f"{path.name} {fault}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        for fault in faults(ast.parse(path.read_text("utf-8")))
+    ]
     assert found == []
-    assert [text for text in BAD if not list(faults(ast.parse(text)))] == []  # the check itself sees
+    assert [
+        text for text in BAD if not list(faults(ast.parse(text)))
+    ] == []  # the check itself sees
     assert list(faults(ast.parse(GOOD))) == []
 
 
@@ -127,7 +207,12 @@ def lies() -> dict[str, bytes]:
         "header beyond the end": safetensors(b"{}", length=1000),
         "no JSON": safetensors(b"\x80\x04not json"),
         "deep JSON": safetensors(b"[" * 50_000),
-        "a hundred thousand tensors": safetensors({f"t{k}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for k in range(100_000)}),
+        "a hundred thousand tensors": safetensors(
+            {
+                f"t{k}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+                for k in range(100_000)
+            }
+        ),
         "overlapping": safetensors({"a": one, "b": one}, bytes(4)),
         "beyond the data": safetensors({"a": {**one, "data_offsets": [0, 400]}}, bytes(4)),
         "negative": safetensors({"a": {**one, "data_offsets": [-4, 4]}}, bytes(4)),
@@ -169,14 +254,20 @@ def told(capsys: pytest.CaptureFixture[str], *command: str) -> None:
     assert "Traceback" not in text
 
 
-def test_hostile_avatars_run_nothing(tiny_avatar: Avatar, tmp_path: Path, canary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_avatars_run_nothing(
+    tiny_avatar: Avatar, tmp_path: Path, canary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     evil = pickle.dumps(Touch(canary))
     with zipfile.ZipFile(tmp_path / "torch.zip", "w") as archive:  # as torch.save writes it
         archive.writestr("archive/data.pkl", evil)
         archive.writestr("../../canary/x", b"slip")
     contents = {"a pickle": evil, "torch's zip": (tmp_path / "torch.zip").read_bytes()}
     count = 0
-    for name, more in {"codec.safetensors": lies(), "motion.safetensors": lies(), "avatar.json": documents()}.items():
+    for name, more in {
+        "codec.safetensors": lies(),
+        "motion.safetensors": lies(),
+        "avatar.json": documents(),
+    }.items():
         for content in {**contents, **more}.values():
             folder = tmp_path / str(count)
             shutil.copytree(tiny_avatar.folder, folder, ignore=shutil.ignore_patterns("training"))
@@ -187,12 +278,27 @@ def test_hostile_avatars_run_nothing(tiny_avatar: Avatar, tmp_path: Path, canary
     assert count >= 40
 
 
-def test_hostile_files_of_every_kind_run_nothing(tiny_avatar: Avatar, tmp_path: Path, canary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_files_of_every_kind_run_nothing(
+    tiny_avatar: Avatar, tmp_path: Path, canary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     evil, out = pickle.dumps(Touch(canary)), str(tmp_path / "o.mp4")
     sound = tmp_path / "a.flac"
     write_flac(sound, np.zeros(8_000, np.float32), 16_000)
     avatar = ["--avatar", str(tiny_avatar.folder)]
-    for suffix in (".wav", ".mp3", ".flac", ".mp4", ".mkv", ".ogg", ".pkl", ".pt", ".npy", ".m3u8", ".concat", ""):
+    for suffix in (
+        ".wav",
+        ".mp3",
+        ".flac",
+        ".mp4",
+        ".mkv",
+        ".ogg",
+        ".pkl",
+        ".pt",
+        ".npy",
+        ".m3u8",
+        ".concat",
+        "",
+    ):
         path = tmp_path / f"evil{suffix}"
         path.write_bytes(evil)
         told(capsys, "speak", str(path), "-o", out, *avatar)
@@ -208,7 +314,10 @@ def test_hostile_files_of_every_kind_run_nothing(tiny_avatar: Avatar, tmp_path: 
         folder.mkdir(exist_ok=True)
         (folder / "corpus.json").write_bytes(content)
         told(capsys, "train", str(folder), "-o", str(tmp_path / "trained"))
-    known = {s: (SOURCE / "experts" / "weights" / f"sync-points{s}").read_bytes() for s in (".json", ".safetensors")}
+    known = {
+        s: (SOURCE / "experts" / "weights" / f"sync-points{s}").read_bytes()
+        for s in (".json", ".safetensors")
+    }
     for suffix, contents in {".json": documents(), ".safetensors": lies()}.items():
         for content in (evil, *contents.values()):
             for s, held in (known | {suffix: content}).items():
@@ -221,7 +330,9 @@ def test_hostile_files_of_every_kind_run_nothing(tiny_avatar: Avatar, tmp_path: 
     assert not Path(out).exists()
 
 
-def test_playlists_reach_nothing(tiny_avatar: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_playlists_reach_nothing(
+    tiny_avatar: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """FFmpeg follows what some files name; none of it may be opened."""
     write_flac(tmp_path / "secret.flac", 0.1 * np.ones(16_000, np.float32), 16_000)
     files = {
@@ -232,7 +343,15 @@ def test_playlists_reach_nothing(tiny_avatar: Avatar, tmp_path: Path, capsys: py
     }
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-        told(capsys, "speak", str(tmp_path / name), "-o", str(tmp_path / "o.mp4"), "--avatar", str(tiny_avatar.folder))
+        told(
+            capsys,
+            "speak",
+            str(tmp_path / name),
+            "-o",
+            str(tmp_path / "o.mp4"),
+            "--avatar",
+            str(tiny_avatar.folder),
+        )
 
 
 def greedy(folder: Path) -> dict[str, Path]:
@@ -242,9 +361,34 @@ def greedy(folder: Path) -> dict[str, Path]:
     def wav(rate: int, seconds: float, content: bytes) -> bytes:
         """8-bit sound whose header says that it lasts so many seconds."""
         length = min(round(rate * seconds), 0xFFFFFFD0)
-        return struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", length + 36, b"WAVE", b"fmt ", 16, 1, 1, rate, rate, 1, 8, b"data", length) + content
+        return (
+            struct.pack(
+                "<4sI4s4sIHHIIHH4sI",
+                b"RIFF",
+                length + 36,
+                b"WAVE",
+                b"fmt ",
+                16,
+                1,
+                1,
+                rate,
+                rate,
+                1,
+                8,
+                b"data",
+                length,
+            )
+            + content
+        )
 
-    def video(container: av.container.OutputContainer, codec: str, stamps: tuple[int, ...], width: int = 64, height: int = 64, form: str = "yuv420p") -> None:
+    def video(
+        container: av.container.OutputContainer,
+        codec: str,
+        stamps: tuple[int, ...],
+        width: int = 64,
+        height: int = 64,
+        form: str = "yuv420p",
+    ) -> None:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = width, height, form
         if codec == "libx264":
@@ -274,22 +418,38 @@ def greedy(folder: Path) -> dict[str, Path]:
     files["endless"].write_bytes(wav(16_000, 1e9, bytes(3_200)))
     files["hours"].write_bytes(wav(8_000, 360_000, bytes(3_200)))
     files["slow"].write_bytes(wav(1, 360_000, bytes(360_000)))
-    for name, codec, stamps, *form in (("jump", "libx264", (0, 1, 25 * 3600 * 100)), ("few", "libx264", (0, 1, 2)),
-                                       ("largest", "libx264", (0, 1, 2), 4096, 2304), ("deep", "png", (0, 1), 4096, 2304, "rgba64be")):  # fmt: skip
+    for name, codec, stamps, *form in (
+        ("jump", "libx264", (0, 1, 25 * 3600 * 100)),
+        ("few", "libx264", (0, 1, 2)),
+        ("largest", "libx264", (0, 1, 2), 4096, 2304),
+        ("deep", "png", (0, 1), 4096, 2304, "rgba64be"),
+    ):
         with av.open(str(files[name]), "w") as container:
             video(container, codec, stamps, *form)
     with av.open(str(files["late"]), "w") as container:
         sound = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
         video(container, "libx264", tuple(range(25)))
-        block = av.AudioFrame.from_ndarray(np.zeros((1, 1_000), np.int16), format="s16", layout="mono")
-        block.sample_rate, block.pts, block.time_base = 16_000, 16_000 * 3600 * 100, Fraction(1, 16_000)
+        block = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1_000), np.int16), format="s16", layout="mono"
+        )
+        block.sample_rate, block.pts, block.time_base = (
+            16_000,
+            16_000 * 3600 * 100,
+            Fraction(1, 16_000),
+        )
         container.mux(sound.encode(block))
         container.mux(sound.encode(None))
     data = files["few"].read_bytes()
     movie, track = data.index(b"moov") - 4, data.index(b"trak") - 4
     sizes = [struct.unpack(">I", data[at : at + 4])[0] for at in (movie, track)]
     more = data[track : track + sizes[1]] * 899  # FFmpeg stops at 1000 by itself
-    files["many"].write_bytes(data[:movie] + struct.pack(">I", sizes[0] + len(more)) + data[movie + 4 : track] + more + data[track:])
+    files["many"].write_bytes(
+        data[:movie]
+        + struct.pack(">I", sizes[0] + len(more))
+        + data[movie + 4 : track]
+        + more
+        + data[track:]
+    )
     return files
 
 
@@ -353,18 +513,77 @@ for name, use in USES.items():
 
 
 NAMES = [
-    "it's.flac", 'say "hi".flac', "$(touch canary).flac", "`touch canary`.flac", "-rf.flac", "--help.flac", "a;touch canary;.flac", "a|b.flac",
-    "a&b.flac", "new\nline.flac", "tab\t.flac", "\u202eright to left.flac", "concat:a.flac", "http:example.flac", "file:a.flac", "pipe:0.flac",
-    "a%00b.flac", "%s%n.flac", "{0}.flac", "[bold]a.flac", "~.flac", "*.flac", "?.flac", "  .flac", "\u00e4\u00f6\u00fc\u4f60.flac", "\U0001f600.flac",
-    "..flac", "...flac", "a" * 240 + ".flac", "a.mp4.flac", "CON.flac", "a\\b.flac", "#a.flac", "a?b=c.flac", "@a.flac", "=1+1.flac", "\x01.flac", "\x7f.flac",
-    "<script>.flac", "&amp;.flac", "data:audio,a.flac", "subfile,,start,0,end,0,,:a.flac", "crypto:a.flac", "tee:a|b.flac", "async:a.flac", "cache:a.flac",
-    "lavfi.flac", "rtmp:a.flac", "%d.flac", "%05d.flac", "-.flac", "--avatar=x.flac", "-o.flac", "a\rb.flac", "a\x1b[31mb.flac", "e\u0301\u0327.flac",
-    "\u2028line.flac", "\ufeffa.flac", "a\u200bb.flac", "${HOME}.flac", "$(yes|head -c9)`id`.flac", "\u2066isolated.flac",
-]  # fmt: skip
+    "it's.flac",
+    'say "hi".flac',
+    "$(touch canary).flac",
+    "`touch canary`.flac",
+    "-rf.flac",
+    "--help.flac",
+    "a;touch canary;.flac",
+    "a|b.flac",
+    "a&b.flac",
+    "new\nline.flac",
+    "tab\t.flac",
+    "\u202eright to left.flac",
+    "concat:a.flac",
+    "http:example.flac",
+    "file:a.flac",
+    "pipe:0.flac",
+    "a%00b.flac",
+    "%s%n.flac",
+    "{0}.flac",
+    "[bold]a.flac",
+    "~.flac",
+    "*.flac",
+    "?.flac",
+    "  .flac",
+    "\u00e4\u00f6\u00fc\u4f60.flac",
+    "\U0001f600.flac",
+    "..flac",
+    "...flac",
+    "a" * 240 + ".flac",
+    "a.mp4.flac",
+    "CON.flac",
+    "a\\b.flac",
+    "#a.flac",
+    "a?b=c.flac",
+    "@a.flac",
+    "=1+1.flac",
+    "\x01.flac",
+    "\x7f.flac",
+    "<script>.flac",
+    "&amp;.flac",
+    "data:audio,a.flac",
+    "subfile,,start,0,end,0,,:a.flac",
+    "crypto:a.flac",
+    "tee:a|b.flac",
+    "async:a.flac",
+    "cache:a.flac",
+    "lavfi.flac",
+    "rtmp:a.flac",
+    "%d.flac",
+    "%05d.flac",
+    "-.flac",
+    "--avatar=x.flac",
+    "-o.flac",
+    "a\rb.flac",
+    "a\x1b[31mb.flac",
+    "e\u0301\u0327.flac",
+    "\u2028line.flac",
+    "\ufeffa.flac",
+    "a\u200bb.flac",
+    "${HOME}.flac",
+    "$(yes|head -c9)`id`.flac",
+    "\u2066isolated.flac",
+]
 
 
 def test_evil_file_names_are_only_names(
-    tiny_avatar: Avatar, tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_avatar: Avatar,
+    tmp_path: Path,
+    canary: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "evil"
     folder.mkdir()
@@ -374,23 +593,56 @@ def test_evil_file_names_are_only_names(
     (tmp_path / "package" / "avatars").mkdir(parents=True)  # what `demo` says, and by whom
     shutil.copy(tmp_path / "a.flac", tmp_path / "package" / "avatars" / "hello.flac")
     monkeypatch.setattr("talkers.cli.speaking.files", lambda _: tmp_path / "package")
-    monkeypatch.setattr("talkers.avatar.avatar_folder", lambda name: tiny_avatar.folder if name == "default" else Path(name))
+    monkeypatch.setattr(
+        "talkers.runtime.avatar.avatar_folder",
+        lambda name: tiny_avatar.folder if name == "default" else Path(name),
+    )
     for name in evil:
         shutil.copy(os.fsencode(tmp_path / "a.flac"), name)
         path = os.fsdecode(name)
-        assert main(["speak", f"./{path}", "-o", f"./{path}.mp4", "--avatar", str(tiny_avatar.folder)]) == 0, path
+        assert (
+            main(["speak", f"./{path}", "-o", f"./{path}.mp4", "--avatar", str(tiny_avatar.folder)])
+            == 0
+        ), path
         assert Path(f"{path}.mp4").stat().st_size > 500, path
         assert main(["verify", f"./{path}.mp4"]) == 0, path
         again = os.fsdecode(os.fsencode(tmp_path / "again") + b"/" + name[:200] + b".mp4")
-        assert main(["reconstruct", f"./{path}.mp4", "-o", again, "--avatar", str(tiny_avatar.folder)]) == 0, path
+        assert (
+            main(["reconstruct", f"./{path}.mp4", "-o", again, "--avatar", str(tiny_avatar.folder)])
+            == 0
+        ), path
         assert Path(again).stat().st_size > 500, path
         told(capsys, "train", f"./{path}", "-o", str(tmp_path / "new"))
         told(capsys, "train-expert", f"./{path}", "-o", str(tmp_path / "new"))
-        told(capsys, "say", "Hello", "-o", str(tmp_path / "said.mp4"), "--voice", f"./{path}", "--avatar", str(tiny_avatar.folder))
+        told(
+            capsys,
+            "say",
+            "Hello",
+            "-o",
+            str(tmp_path / "said.mp4"),
+            "--voice",
+            f"./{path}",
+            "--avatar",
+            str(tiny_avatar.folder),
+        )
         (tmp_path / "pose").mkdir(exist_ok=True)
         pose = os.fsdecode(os.fsencode(tmp_path / "pose") + b"/" + name + b".csv")
         Path(pose).write_text("time,yaw\n0,1\n")
-        assert main(["speak", f"./{path}", "-o", str(tmp_path / "posed.mp4"), "--avatar", str(tiny_avatar.folder), "--pose", pose]) == 0, path
+        assert (
+            main(
+                [
+                    "speak",
+                    f"./{path}",
+                    "-o",
+                    str(tmp_path / "posed.mp4"),
+                    "--avatar",
+                    str(tiny_avatar.folder),
+                    "--pose",
+                    pose,
+                ]
+            )
+            == 0
+        ), path
         avatar = os.fsdecode(os.fsencode(tmp_path / "avatars") + b"/" + name)
         shutil.copytree(tiny_avatar.folder, avatar, ignore=shutil.ignore_patterns("training"))
         assert main(["inspect", avatar]) == 0, path
@@ -408,11 +660,34 @@ def test_evil_file_names_are_only_names(
     assert len({f["file"] for f in json.loads(capsys.readouterr().out)["findings"]}) == len(evil)
     assert main(["prepare", "-o", str(tmp_path / "corpus"), *sounds]) == 3
     assert "Traceback" not in capsys.readouterr().err
-    assert main(["evaluate", str(tiny_avatar.folder), *sounds, "-o", str(tmp_path / "report"), "--speed", "0"]) == 3
+    assert (
+        main(
+            [
+                "evaluate",
+                str(tiny_avatar.folder),
+                *sounds,
+                "-o",
+                str(tmp_path / "report"),
+                "--speed",
+                "0",
+            ]
+        )
+        == 3
+    )
     assert "Traceback" not in capsys.readouterr().err
-    assert sorted(os.fsencode(p.name) for p in folder.iterdir()) == sorted([*evil, *(name + b".mp4" for name in evil)])
+    assert sorted(os.fsencode(p.name) for p in folder.iterdir()) == sorted(
+        [*evil, *(name + b".mp4" for name in evil)]
+    )
     assert len(evil) >= 60
     told(capsys, "speak", "a\0b.flac", "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))
-    told(capsys, "speak", "http://127.0.0.1:9/a.flac", "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))
+    told(
+        capsys,
+        "speak",
+        "http://127.0.0.1:9/a.flac",
+        "-o",
+        "out.mp4",
+        "--avatar",
+        str(tiny_avatar.folder),
+    )
     told(capsys, "speak", "a" * 300, "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))
     assert not canary.exists()

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from talkers.artefacts.files import folder_beside
 from talkers.errors import ResourceError, interrupts_held
 from talkers.media import VideoWriter
-from talkers.media.encode import folder_beside
-from talkers.provenance import Signer
+from talkers.media.manifest import Signer
 
 SOURCE = Path(__file__).parents[1] / "src"
 POOL = """
@@ -102,7 +102,9 @@ def test_many_processes_end_at_once(tmp_path: Path) -> None:
     (tmp_path / "pool.py").write_text(POOL)
     (tmp_path / "out").mkdir()
     process = subprocess.Popen(
-        [sys.executable, str(tmp_path / "pool.py"), str(tmp_path / "out")], env=os.environ | {"PYTHONPATH": str(SOURCE)}, start_new_session=True
+        [sys.executable, str(tmp_path / "pool.py"), str(tmp_path / "out")],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        start_new_session=True,
     )
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("out/.*partial*"))) < 2 and time.monotonic() < deadline:
@@ -119,12 +121,17 @@ def test_sound_that_fails_at_the_end_leaves_nothing_open(tmp_path: Path) -> None
         yield np.zeros(4_800, np.float32)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "a.mp4", Fraction(25), sound()) as writer:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        VideoWriter(tmp_path / "a.mp4", Fraction(25), sound()) as writer,
+    ):
         for _ in range(2):
             writer.write(np.zeros((32, 32, 3), np.uint8))
         writer._container.start_encoding()  # the file is begun, as after many frames
     assert not list(tmp_path.iterdir())
-    assert not [link for link in Path("/proc/self/fd").glob("*") if str(tmp_path) in os.path.realpath(link)]
+    assert not [
+        link for link in Path("/proc/self/fd").glob("*") if str(tmp_path) in os.path.realpath(link)
+    ]
 
 
 def test_what_the_block_raised_is_told(tmp_path: Path) -> None:
@@ -136,12 +143,17 @@ def test_what_the_block_raised_is_told(tmp_path: Path) -> None:
         with pytest.raises(kind), VideoWriter(tmp_path / "a.mp4", Fraction(25)) as writer:
             writer._container = Full()
             raise kind
-    with pytest.raises(ResourceError, match="no room"), VideoWriter(tmp_path / "a.mp4", Fraction(25)) as writer:
+    with (
+        pytest.raises(ResourceError, match="no room"),
+        VideoWriter(tmp_path / "a.mp4", Fraction(25)) as writer,
+    ):
         writer._container = Full()
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_beside_is_gone_whenever_the_interrupt_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_beside_is_gone_whenever_the_interrupt_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = os.mkdir
 
     def interrupted(path: str, *given: int) -> None:
@@ -168,4 +180,8 @@ def test_an_identity_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         Signer()
     monkeypatch.setattr(Path, "replace", replaced)
     Signer()
-    assert sorted(p.name for p in (tmp_path / "identity").iterdir()) == [".lock", "certificate.pem", "key.pem"]
+    assert sorted(p.name for p in (tmp_path / "identity").iterdir()) == [
+        ".lock",
+        "certificate.pem",
+        "key.pem",
+    ]

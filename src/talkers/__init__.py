@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from talkers.version import __version__
+
 __all__ = ["Avatar", "Controls", "TalkersError", "__version__"]
 
 if TYPE_CHECKING:
-    from talkers.avatar import Avatar
-    from talkers.controls import Controls
+    from talkers.controls.request import Controls
     from talkers.errors import TalkersError
+    from talkers.runtime.avatar import Avatar
 
-_HOMES = {"Avatar": "talkers.avatar", "Controls": "talkers.controls", "TalkersError": "talkers.errors"}
+_HOMES = {
+    "Avatar": "talkers.runtime.avatar",
+    "Controls": "talkers.controls.request",
+    "TalkersError": "talkers.errors",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,10 @@ from types import FrameType
 def shown(text: object) -> str:
     """Text as it may be printed: what is not printable (line breaks, other directions, bytes that are no characters) is
     escaped, so that a file's name can neither fail nor pretend."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in str(text))
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for c in str(text)
+    )
 
 
 def reason(error: BaseException) -> str:
@@ -38,7 +41,9 @@ class TalkersError(Exception):
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: object = None, why: str | None = None, todo: str | None = None):
+    def __init__(
+        self, what: str, *, where: object = None, why: str | None = None, todo: str | None = None
+    ):
         self.what, self.where, self.why, self.todo = what, where, why, todo
         text = what if where is None else f"{where}: {what}"
         if why:
@@ -54,7 +59,9 @@ class TalkersError(Exception):
         return (_rebuild, (type(self), self.what, self.where, self.why, self.todo))
 
 
-def _rebuild(kind: type[TalkersError], what: str, where: object, why: str | None, todo: str | None) -> TalkersError:
+def _rebuild(
+    kind: type[TalkersError], what: str, where: object, why: str | None, todo: str | None
+) -> TalkersError:
     return kind(what, where=where, why=why, todo=todo)
 
 
@@ -105,7 +112,12 @@ class PartialFailure(TalkersError):
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error of any library means that memory ran out."""
     told = str(error).lower()
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "not enough memory" in told or "out of memory" in told
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "not enough memory" in told
+        or "out of memory" in told
+    )
 
 
 @contextmanager
@@ -118,7 +130,11 @@ def interrupts_held() -> Iterator[None]:
         return
     came: list[int] = []
     held = True
-    before = {number: handler for number in (signal.SIGINT, signal.SIGTERM) if callable(handler := signal.getsignal(number))}
+    before = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+    }
 
     def hold(number: int, frame: FrameType | None) -> None:
         if held:

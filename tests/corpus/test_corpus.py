@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from talkers.avatar import Avatar
+from talkers.artefacts.documents import read_json
 from talkers.corpus import Corpus, store
 from talkers.corpus.clips import in_pieces
 from talkers.corpus.prepare import footage_files, prepare
-from talkers.corpus.store import fill_gaps, read_json
+from talkers.corpus.store import fill_gaps
 from talkers.errors import ArtefactError, FaceError, MediaError, TalkersError
 from talkers.face.landmarks import mouth_opening
 from talkers.media import VideoWriter
+from talkers.runtime.avatar import Avatar
 from talkers.training.frames import FrameStore
 
 
@@ -55,7 +56,9 @@ def test_damaged_corpora_are_refused(corpus: Corpus, tmp_path: Path, damage: str
     elif damage == "newer":
         (folder / "corpus.json").write_text(json.dumps(about | {"format_version": 99}))
     elif damage == "no clips":
-        (folder / "corpus.json").write_text(json.dumps({k: v for k, v in about.items() if k != "clips"}))
+        (folder / "corpus.json").write_text(
+            json.dumps({k: v for k, v in about.items() if k != "clips"})
+        )
     else:
         about["clips"][0]["frames"] = 3
         (folder / "corpus.json").write_text(json.dumps(about))
@@ -68,7 +71,11 @@ def test_footage_is_found_in_folders(tmp_path: Path) -> None:
     for name in ("b.mp4", "a.MOV", "notes.txt", "sub/c.mkv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [p.name for p in footage_files([tmp_path, tmp_path / "b.mp4"])] == ["a.MOV", "b.mp4", "c.mkv"]
+    assert [p.name for p in footage_files([tmp_path, tmp_path / "b.mp4"])] == [
+        "a.MOV",
+        "b.mp4",
+        "c.mkv",
+    ]
     (tmp_path / "empty").mkdir()
     with pytest.raises(MediaError, match="no video"):
         footage_files([tmp_path / "empty"])
@@ -81,7 +88,9 @@ def footage(bundled: Avatar, tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     try:
         for k in range(3):
-            sound = (0.1 * rng.normal(size=19_200) * (np.sin(np.arange(19_200) / 1500) > 0)).astype(np.float32)
+            sound = (0.1 * rng.normal(size=19_200) * (np.sin(np.arange(19_200) / 1500) > 0)).astype(
+                np.float32
+            )
             bundled.speak(sound, seed=k).save(folder / f"good{k}.mp4")
     except TalkersError as error:
         pytest.skip(str(error))
@@ -125,7 +134,12 @@ def test_an_interrupted_preparation_goes_on(footage: Path, tmp_path: Path) -> No
     seen = {p: p.stat().st_mtime_ns for p in (tmp_path / "c" / ".work").glob("*.analysis")}
     assert len(seen) == 2
     stages: list[str] = []
-    done = prepare([*files, footage / "good2.mp4"], tmp_path / "c", jobs=1, progress=lambda stage, done, total: stages.append(stage))
+    done = prepare(
+        [*files, footage / "good2.mp4"],
+        tmp_path / "c",
+        jobs=1,
+        progress=lambda stage, done, total: stages.append(stage),
+    )
     assert done.added == 3
     assert sum(len(done.corpus.column("landmarks", name)) for name in done.corpus.names) == 90
 
@@ -165,14 +179,23 @@ def test_sound_is_cut_where_asked_however_it_arrives() -> None:
 
 
 @pytest.mark.parametrize("damage", ["larger", "shorter", "longer"])
-def test_clips_that_are_not_what_the_corpus_says_are_named(corpus: Corpus, tmp_path: Path, damage: str) -> None:
+def test_clips_that_are_not_what_the_corpus_says_are_named(
+    corpus: Corpus, tmp_path: Path, damage: str
+) -> None:
     folder = shutil.copytree(corpus.folder, tmp_path / "c", ignore=shutil.ignore_patterns(".cache"))
     last = corpus.clips[-1]
-    size, count = {"larger": (96, last.frames), "shorter": (64, last.frames - 1), "longer": (64, last.frames + 1)}[damage]
+    size, count = {
+        "larger": (96, last.frames),
+        "shorter": (64, last.frames - 1),
+        "longer": (64, last.frames + 1),
+    }[damage]
     with VideoWriter(folder / "clips" / f"{last.name}.mp4", corpus.rate) as writer:
         for _ in range(count):
             writer.write(np.zeros((size, size, 3), np.uint8))
-    with pytest.raises(ArtefactError, match=rf"{last.name}\.mp4: .*clip {last.name} .*(96 x 96|does not have its {last.frames} frames)"):
+    with pytest.raises(
+        ArtefactError,
+        match=rf"{last.name}\.mp4: .*clip {last.name} .*(96 x 96|does not have its {last.frames} frames)",
+    ):
         FrameStore(Corpus(folder))
     assert not list((folder / ".cache").iterdir())
 
@@ -191,10 +214,16 @@ def test_what_a_killed_preparation_was_writing_is_removed(tmp_path: Path) -> Non
     (tmp_path / "text.mp4").write_text("not a video")
     (folder / "clips").mkdir(parents=True)
     (folder / ".work").mkdir()
-    names = [folder / ".0a1b2c3d.partial.parquet", folder / ".1a1b2c3d.partial.json", folder / "clips" / ".2a1b2c3d.partial.mp4"]
+    names = [
+        folder / ".0a1b2c3d.partial.parquet",
+        folder / ".1a1b2c3d.partial.json",
+        folder / "clips" / ".2a1b2c3d.partial.mp4",
+    ]
     for path in names:
         path.touch()
-    with pytest.raises(FaceError, match="none of the footage"):  # and not that the folder is not empty
+    with pytest.raises(
+        FaceError, match="none of the footage"
+    ):  # and not that the folder is not empty
         prepare([tmp_path / "text.mp4"], folder, jobs=1)
     assert not [path for path in names if path.exists()]
 
@@ -204,21 +233,37 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     for path in (str(tmp_path / "pipe.mp4"), "/dev/zero"):
         for verb in ("prepare", "check"):
-            command = [sys.executable, "-m", "talkers", verb, path, *(["-o", str(tmp_path / "c")] if verb == "prepare" else [])]
+            command = [
+                sys.executable,
+                "-m",
+                "talkers",
+                verb,
+                path,
+                *(["-o", str(tmp_path / "c")] if verb == "prepare" else []),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             assert done.returncode == 3, done.stderr
             assert "no regular file" in done.stderr + done.stdout
 
 
-def test_little_of_a_long_corpus_is_held(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_of_a_long_corpus_is_held(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(corpus.folder, tmp_path / "c", ignore=shutil.ignore_patterns(".cache"))
     monkeypatch.setattr(store, "ROWS", 50)  # clips of 75 frames lie across such pieces
     store.write_table(
-        tmp_path / "c" / "frames.parquet", (table.slice(k, 50) for table in store.read_tables(corpus.folder / "frames.parquet") for k in range(0, 600, 50))
+        tmp_path / "c" / "frames.parquet",
+        (
+            table.slice(k, 50)
+            for table in store.read_tables(corpus.folder / "frames.parquet")
+            for k in range(0, 600, 50)
+        ),
     )
     long = Corpus(tmp_path / "c")
     for name in corpus.names:
         for column in ("landmarks", "blendshapes", "yaw", "speech"):
-            assert np.array_equal(long.column(column, name), corpus.column(column, name), equal_nan=True), (column, name)
+            assert np.array_equal(
+                long.column(column, name), corpus.column(column, name), equal_nan=True
+            ), (column, name)
         assert len(long._held) <= store.HELD
     assert len(long._ends) > store.HELD

@@ -11,24 +11,58 @@ import numpy as np
 import pytest
 
 import speaker
-from talkers.avatar import Avatar
 from talkers.cli import main
 from talkers.corpus import Corpus
 from talkers.errors import MediaError
 from talkers.evaluation.evaluate import _chosen, evaluate, partner, shuffled
 from talkers.evaluation.records import Outcome
 from talkers.media import VideoWriter
+from talkers.runtime.avatar import Avatar
 
 KEYS = {
     "codec": ("psnr", "psnr_mouth", "mouth_r2", "eye_r2", "ssim", "flicker_ratio"),
-    "speech": ("psnr_given_pose", "psnr_mouth_given_pose", "mouth_r2_given_pose", "lmd_mouth", "sync_offset", "sync_confidence", "lip_wer",
-               "silence_motion", "articulation", "jitter_ratio"),
+    "speech": (
+        "psnr_given_pose",
+        "psnr_mouth_given_pose",
+        "mouth_r2_given_pose",
+        "lmd_mouth",
+        "sync_offset",
+        "sync_confidence",
+        "lip_wer",
+        "silence_motion",
+        "articulation",
+        "jitter_ratio",
+    ),
     "speed": ("fps", "first_frame_ms", "peak_mb", "real_time_factor"),
-}  # fmt: skip
-KEYS["speech"] += ("csim", "bilabial_closure", "blink_rate", "pose_range", "fid_mnv2", "lip_wer_points", "sync_offset_points", "sync_distance", "face_found",
-                   "ssim_face", "ssim_mouth", "lpips_mnv2_face", "lpips_mnv2_mouth", "fid_mnv2_face", "fid_mnv2_mouth")  # fmt: skip
+}
+KEYS["speech"] += (
+    "csim",
+    "bilabial_closure",
+    "blink_rate",
+    "pose_range",
+    "fid_mnv2",
+    "lip_wer_points",
+    "sync_offset_points",
+    "sync_distance",
+    "face_found",
+    "ssim_face",
+    "ssim_mouth",
+    "lpips_mnv2_face",
+    "lpips_mnv2_mouth",
+    "fid_mnv2_face",
+    "fid_mnv2_mouth",
+)
 KEYS["live"] = ("mouth_r2", "lip_wer", "sync_confidence", "articulation")
-CONTROLS = {"real", "silent_audio", "shuffled_audio", "audio_later", "audio_sooner", "per_frame_noise", "mean_frame", "previous_frame"}
+CONTROLS = {
+    "real",
+    "silent_audio",
+    "shuffled_audio",
+    "audio_later",
+    "audio_sooner",
+    "per_frame_noise",
+    "mean_frame",
+    "previous_frame",
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +71,16 @@ def report(tiny_avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> tup
     folder = tmp_path_factory.mktemp("evaluation")
     speaker.make_corpus(folder / "clips", clips=3, frames=48)
     (folder / "clips" / "clips" / "clip2.mp4").write_bytes(b"broken")
-    outcome = evaluate(str(tiny_avatar.folder), [folder / "clips"], folder / "report", seeds=2, jobs=1, limit=3, every=True, speed_seconds=2)
+    outcome = evaluate(
+        str(tiny_avatar.folder),
+        [folder / "clips"],
+        folder / "report",
+        seeds=2,
+        jobs=1,
+        limit=3,
+        every=True,
+        speed_seconds=2,
+    )
     return outcome, folder / "report"
 
 
@@ -52,7 +95,11 @@ def test_the_report_holds_every_documented_key(report: tuple[Outcome, Path]) -> 
     for figures in metrics["controls"].values():
         assert {"psnr", "mouth_r2", "sync_offset", "lip_wer", "articulation"} <= set(figures)
     assert metrics["speech"]["psnr"]["clips"] == 2
-    assert metrics["speech"]["psnr"]["low"] <= metrics["speech"]["psnr"]["mean"] <= metrics["speech"]["psnr"]["high"]
+    assert (
+        metrics["speech"]["psnr"]["low"]
+        <= metrics["speech"]["psnr"]["mean"]
+        <= metrics["speech"]["psnr"]["high"]
+    )
     assert metrics["speech"]["psnr"]["seeds_std"] is not None
     assert "GRID" in metrics["about"]["skipped"]["lip_wer"]
     assert metrics["speed"]["training"]["codec"]["frames_seen"] > 1000
@@ -60,7 +107,10 @@ def test_the_report_holds_every_documented_key(report: tuple[Outcome, Path]) -> 
 
 def test_controls_stand_where_they_must(report: tuple[Outcome, Path]) -> None:
     metrics = report[0].metrics
-    controls = {name: {k: v["mean"] for k, v in figures.items()} for name, figures in metrics["controls"].items()}
+    controls = {
+        name: {k: v["mean"] for k, v in figures.items()}
+        for name, figures in metrics["controls"].items()
+    }
     codec = {k: v["mean"] for k, v in metrics["codec"].items()}
     assert controls["real"]["mouth_r2"] == 1
     assert controls["real"]["articulation"] == 1
@@ -83,23 +133,45 @@ def test_a_clip_that_fails_is_listed_and_the_rest_is_scored(report: tuple[Outcom
     assert "http://" not in page
 
 
-def test_a_second_run_goes_on_where_the_first_was(report: tuple[Outcome, Path], tiny_avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_goes_on_where_the_first_was(
+    report: tuple[Outcome, Path], tiny_avatar: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, folder = report
     kept = {p: p.stat().st_mtime_ns for p in (folder / ".work").glob("*.json")}
     speed = dict.fromkeys(folder.glob(".work/speed-*.json"))
     assert len(speed) == 1
-    again = evaluate(str(tiny_avatar.folder), [folder.parent / "clips"], folder, seeds=2, jobs=1, limit=3, every=True, speed_seconds=0)
+    again = evaluate(
+        str(tiny_avatar.folder),
+        [folder.parent / "clips"],
+        folder,
+        seeds=2,
+        jobs=1,
+        limit=3,
+        every=True,
+        speed_seconds=0,
+    )
     assert {p: p.stat().st_mtime_ns for p in (folder / ".work").glob("*.json")} == kept
     assert again.metrics["codec"] == report[0].metrics["codec"]
 
-    def nothing_yet(tasks: dict[str, Any], work: object, paths: dict[str, Path], *rest: object) -> dict[str, str]:
+    def nothing_yet(
+        tasks: dict[str, Any], work: object, paths: dict[str, Path], *rest: object
+    ) -> dict[str, str]:
         assert len(paths) == 1
         assert not any(path.exists() for path in paths.values())  # other settings, another record
         return dict.fromkeys(tasks, "not tried")
 
     monkeypatch.setattr("talkers.evaluation.evaluate.run", nothing_yet)
     with pytest.raises(MediaError, match="not tried"):
-        evaluate(str(tiny_avatar.folder), [folder.parent / "clips"], folder, seeds=1, jobs=1, limit=1, every=True, speed_seconds=0)
+        evaluate(
+            str(tiny_avatar.folder),
+            [folder.parent / "clips"],
+            folder,
+            seeds=1,
+            jobs=1,
+            limit=1,
+            every=True,
+            speed_seconds=0,
+        )
 
 
 def test_the_wrong_sound_is_wrong() -> None:
@@ -125,13 +197,86 @@ def test_what_cannot_be_scored_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         for _ in range(30):
             writer.write(np.full((64, 64, 3), 90, np.uint8))
     for arguments, code, message in [
-        (["evaluate", str(tmp_path / "real"), str(tmp_path / "real"), "--pairs", "-o", str(tmp_path / "r1")], 3, "sound"),
-        (["evaluate", "default", str(tmp_path / "nowhere.mp4"), "-o", str(tmp_path / "r2"), "--speed", "0"], 3, "No such file"),
-        (["evaluate", str(tmp_path), str(tmp_path / "real"), "-o", str(tmp_path / "r3")], 4, "no avatar"),
-        (["evaluate", "default", str(tmp_path / "real"), "-o", str(tmp_path / "r4"), "--seeds", "0"], 2, "seeds"),
-        (["evaluate", "default", str(tmp_path / "real"), "-o", str(tmp_path / "r4"), "--jobs", "0"], 2, "jobs"),
-        (["evaluate", str(tmp_path / "gone.mp4"), str(tmp_path / "real"), "--pairs", "-o", str(tmp_path / "r5")], 3, "no such file"),
-        (["evaluate", str(tmp_path / "real"), str(tmp_path / "real"), "--pairs", "-o", str(tmp_path / "real" / "a.mp4")], 6, "folder"),
+        (
+            [
+                "evaluate",
+                str(tmp_path / "real"),
+                str(tmp_path / "real"),
+                "--pairs",
+                "-o",
+                str(tmp_path / "r1"),
+            ],
+            3,
+            "sound",
+        ),
+        (
+            [
+                "evaluate",
+                "default",
+                str(tmp_path / "nowhere.mp4"),
+                "-o",
+                str(tmp_path / "r2"),
+                "--speed",
+                "0",
+            ],
+            3,
+            "No such file",
+        ),
+        (
+            ["evaluate", str(tmp_path), str(tmp_path / "real"), "-o", str(tmp_path / "r3")],
+            4,
+            "no avatar",
+        ),
+        (
+            [
+                "evaluate",
+                "default",
+                str(tmp_path / "real"),
+                "-o",
+                str(tmp_path / "r4"),
+                "--seeds",
+                "0",
+            ],
+            2,
+            "seeds",
+        ),
+        (
+            [
+                "evaluate",
+                "default",
+                str(tmp_path / "real"),
+                "-o",
+                str(tmp_path / "r4"),
+                "--jobs",
+                "0",
+            ],
+            2,
+            "jobs",
+        ),
+        (
+            [
+                "evaluate",
+                str(tmp_path / "gone.mp4"),
+                str(tmp_path / "real"),
+                "--pairs",
+                "-o",
+                str(tmp_path / "r5"),
+            ],
+            3,
+            "no such file",
+        ),
+        (
+            [
+                "evaluate",
+                str(tmp_path / "real"),
+                str(tmp_path / "real"),
+                "--pairs",
+                "-o",
+                str(tmp_path / "real" / "a.mp4"),
+            ],
+            6,
+            "folder",
+        ),
     ]:
         assert main(arguments) == code
         assert message in capsys.readouterr().err.replace("\n", " ")

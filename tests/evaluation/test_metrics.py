@@ -12,18 +12,25 @@ from scipy.ndimage import gaussian_filter
 import speaker
 from talkers.errors import MissingComponent
 from talkers.evaluation.fidelity import fidelity
-from talkers.evaluation.judges import load_judges
-from talkers.evaluation.motion import articulation, blinks_of, flicker, movement, silence_motion, silent_frames
+from talkers.evaluation.metrics import load_metrics
+from talkers.evaluation.motion import (
+    articulation,
+    blinks_of,
+    flicker,
+    movement,
+    silence_motion,
+    silent_frames,
+)
 from talkers.evaluation.perceptual import frechet_distance, load_features, perceptual
 from talkers.evaluation.phonemes import bilabial_closure
 from talkers.evaluation.statistics import interval, summary
-from talkers.evaluation.watched import Watched
+from talkers.evaluation.tracked import TrackedClip
 from talkers.face.landmarks import BLENDSHAPES, BLINKS
 
 SIZE = 96
 
 
-def seen(acts: speaker.Performance) -> Watched:
+def seen(acts: speaker.Performance) -> TrackedClip:
     """The procedural speaker as a perfect tracker would see it."""
     rows = list(zip(acts.opening, acts.shift, acts.blink, strict=True))
     frames = np.stack([speaker.draw(SIZE, *map(float, row)) for row in rows])
@@ -31,7 +38,7 @@ def seen(acts: speaker.Performance) -> Watched:
     shapes = np.zeros((len(rows), len(BLENDSHAPES)), np.float32)
     shapes[:, list(BLINKS)] = acts.blink[:, None]
     angles = np.stack([acts.yaw, 0 * acts.yaw, 0 * acts.yaw], -1).astype(np.float32)
-    return Watched(frames, marks, shapes, angles, np.ones(len(rows), bool))
+    return TrackedClip(frames, marks, shapes, angles, np.ones(len(rows), bool))
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +47,17 @@ def acts() -> speaker.Performance:
 
 
 @pytest.fixture(scope="module")
-def real(acts: speaker.Performance) -> Watched:
+def real(acts: speaker.Performance) -> TrackedClip:
     return seen(acts)
 
 
-def late(acts: speaker.Performance, frames: int) -> Watched:
+def late(acts: speaker.Performance, frames: int) -> TrackedClip:
     return seen(speaker.Performance(np.roll(acts.opening, frames), acts.shift, acts.blink))
 
 
-def test_a_perfect_copy_is_perfect_and_a_still_picture_explains_nothing(real: Watched, acts: speaker.Performance) -> None:
+def test_a_perfect_copy_is_perfect_and_a_still_picture_explains_nothing(
+    real: TrackedClip, acts: speaker.Performance
+) -> None:
     figures = fidelity(real.frames, real) | movement(real, real, acts.opening > 0.05)
     assert figures["mouth_r2"] == figures["eye_r2"] == pytest.approx(1)
     assert figures["ssim"] == pytest.approx(1, abs=1e-4)
@@ -60,7 +69,7 @@ def test_a_perfect_copy_is_perfect_and_a_still_picture_explains_nothing(real: Wa
     assert abs(fidelity(still, real)["eye_r2"]) < 0.01
 
 
-def test_a_frozen_mouth_does_not_articulate(real: Watched, acts: speaker.Performance) -> None:
+def test_a_frozen_mouth_does_not_articulate(real: TrackedClip, acts: speaker.Performance) -> None:
     frozen = seen(speaker.Performance(0 * acts.opening, acts.shift, acts.blink))
     half = seen(speaker.Performance(acts.opening / 2, acts.shift, acts.blink))
     assert articulation(frozen, real) == pytest.approx(0, abs=1e-5)
@@ -72,18 +81,37 @@ def test_a_mouth_that_moves_in_silence_is_counted() -> None:
     speech = np.arange(100) < 40
     opening[:40] = np.abs(np.sin(np.arange(40)))
     assert silence_motion(opening, speech) == 0
-    opening[60:80:2] = 0.1  # up and down in every frame from 60 to 79, of the 56 frames well inside silence
+    opening[60:80:2] = (
+        0.1  # up and down in every frame from 60 to 79, of the 56 frames well inside silence
+    )
     assert silence_motion(opening, speech) == pytest.approx(20 / 56)
     assert np.isnan(silence_motion(opening, np.ones(100, bool)))
     assert silent_frames(speech).sum() == 56
 
 
-def test_what_does_not_move_is_not_compared_with(real: Watched, acts: speaker.Performance) -> None:
-    still = Watched(*(np.repeat(x[:1], 75, 0) for x in (real.frames, real.landmarks, real.blendshapes, real.angles, real.found)))
+def test_what_does_not_move_is_not_compared_with(
+    real: TrackedClip, acts: speaker.Performance
+) -> None:
+    still = TrackedClip(
+        *(
+            np.repeat(x[:1], 75, 0)
+            for x in (real.frames, real.landmarks, real.blendshapes, real.angles, real.found)
+        )
+    )
     figures = fidelity(still.frames, still) | movement(still, still, acts.opening > 0.05)
-    for metric in ("mouth_r2", "eye_r2", "articulation", "pose_std_ratio", "pose_speed_ratio", "jitter_ratio", "flicker_ratio"):
+    for metric in (
+        "mouth_r2",
+        "eye_r2",
+        "articulation",
+        "pose_std_ratio",
+        "pose_speed_ratio",
+        "jitter_ratio",
+        "flicker_ratio",
+    ):
         assert np.isnan(figures[metric]), metric
-    faceless = Watched(real.frames, 0 * real.landmarks, real.blendshapes, real.angles, np.zeros(75, bool))
+    faceless = TrackedClip(
+        real.frames, 0 * real.landmarks, real.blendshapes, real.angles, np.zeros(75, bool)
+    )
     figures = movement(faceless, real, acts.opening > 0.05)
     assert figures["face_found"] == 0
     assert np.isnan(figures["silence_motion"])
@@ -96,32 +124,56 @@ def test_blinks_are_counted() -> None:
     for at in (20, 60):
         closed[at : at + 4] = 0.8
     assert blinks_of(closed) == (2, 4.0)
-    assert blinks_of(closed + 0.02 * np.random.default_rng(0).normal(size=100).astype(np.float32))[0] == 2
+    assert (
+        blinks_of(closed + 0.02 * np.random.default_rng(0).normal(size=100).astype(np.float32))[0]
+        == 2
+    )
 
 
-def worse(real: Watched, kind: str, amount: float) -> np.ndarray:
+def worse(real: TrackedClip, kind: str, amount: float) -> np.ndarray:
     if kind == "blur":
-        return np.asarray(gaussian_filter(real.frames.astype(float), (0, amount, amount, 0))).round().astype(np.uint8)
+        return (
+            np.asarray(gaussian_filter(real.frames.astype(float), (0, amount, amount, 0)))
+            .round()
+            .astype(np.uint8)
+        )
     if kind == "noise":
-        return (real.frames + 10 * amount * np.random.default_rng(0).normal(size=real.frames.shape)).clip(0, 255).round().astype(np.uint8)
-    return np.repeat(real.frames[:: int(4 * amount)], int(4 * amount), 0)[: len(real.frames)]  # frozen for so many frames
+        return (
+            (real.frames + 10 * amount * np.random.default_rng(0).normal(size=real.frames.shape))
+            .clip(0, 255)
+            .round()
+            .astype(np.uint8)
+        )
+    return np.repeat(real.frames[:: int(4 * amount)], int(4 * amount), 0)[
+        : len(real.frames)
+    ]  # frozen for so many frames
 
 
 @pytest.mark.parametrize("kind", ["blur", "noise", "freeze"])
-def test_worse_pictures_score_worse(real: Watched, kind: str) -> None:
+def test_worse_pictures_score_worse(real: TrackedClip, kind: str) -> None:
     scores = [fidelity(worse(real, kind, amount), real) for amount in (0.5, 1, 2, 4)]
-    for metric in ("psnr", "psnr_face", "psnr_mouth", "mouth_r2", "ssim", "ssim_face", "ssim_mouth"):
+    for metric in (
+        "psnr",
+        "psnr_face",
+        "psnr_mouth",
+        "mouth_r2",
+        "ssim",
+        "ssim_face",
+        "ssim_mouth",
+    ):
         row = [s[metric] for s in scores]
         assert all(a > b for a, b in itertools.pairwise(row)), (metric, row)
 
 
 @pytest.mark.parametrize("kind", ["blur", "noise"])
-def test_perceptual_distances_order_pictures(real: Watched, kind: str) -> None:
+def test_perceptual_distances_order_pictures(real: TrackedClip, kind: str) -> None:
     try:
         network = load_features()
     except MissingComponent as error:
         pytest.skip(str(error))
-    runs = [perceptual(network, worse(real, kind, amount), real.frames) for amount in (0.5, 1, 2, 4)]
+    runs = [
+        perceptual(network, worse(real, kind, amount), real.frames) for amount in (0.5, 1, 2, 4)
+    ]
     for row in ([r[0] for r in runs], [frechet_distance(r[1], r[2]) for r in runs]):
         assert all(a < b for a, b in itertools.pairwise(row)), row
     same = perceptual(network, real.frames, real.frames)
@@ -129,7 +181,9 @@ def test_perceptual_distances_order_pictures(real: Watched, kind: str) -> None:
     assert frechet_distance(same[1], same[2]) == pytest.approx(0, abs=1e-3)
 
 
-def test_published_distances_are_computed_where_they_can_be_had(monkeypatch: pytest.MonkeyPatch, real: Watched) -> None:
+def test_published_distances_are_computed_where_they_can_be_had(
+    monkeypatch: pytest.MonkeyPatch, real: TrackedClip
+) -> None:
     class Lpips(torch.nn.Module):
         def __init__(self, net_type: str):
             super().__init__()
@@ -149,34 +203,47 @@ def test_published_distances_are_computed_where_they_can_be_had(monkeypatch: pyt
     monkeypatch.delenv("TALKERS_OFFLINE", raising=False)
     monkeypatch.setattr("torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity", Lpips)
     monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", Inception)
-    load_judges.cache_clear()
-    judges = load_judges()
-    load_judges.cache_clear()
+    load_metrics.cache_clear()
+    judges = load_metrics()
+    load_metrics.cache_clear()
     assert "lpips" not in judges.skipped
     assert "no route to host" in judges.skipped["fid"]
     assert "pip install torch-fidelity" in judges.skipped["fid"]
     judged = judges.judge(real, real, np.zeros(75 * 640, np.float32), np.ones(75, bool), None, [])
-    assert judged.figures["lpips"] == judged.figures["lpips_face"] == judged.figures["lpips_mouth"] == 0
+    assert (
+        judged.figures["lpips"]
+        == judged.figures["lpips_face"]
+        == judged.figures["lpips_mouth"]
+        == 0
+    )
     assert "fid" not in judged.features
 
 
 def test_the_frechet_distance_is_that_of_gaussians() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(4000, 3)), 2 * rng.normal(size=(4000, 3)) + 1
-    assert frechet_distance(a.astype(np.float32), b.astype(np.float32)) == pytest.approx(3 * 1 + 3 * (2 - 1) ** 2, rel=0.1)
+    assert frechet_distance(a.astype(np.float32), b.astype(np.float32)) == pytest.approx(
+        3 * 1 + 3 * (2 - 1) ** 2, rel=0.1
+    )
 
 
-def test_later_lips_are_further_away(real: Watched, acts: speaker.Performance) -> None:
+def test_later_lips_are_further_away(real: TrackedClip, acts: speaker.Performance) -> None:
     rows = [movement(late(acts, k), real, acts.opening > 0.05)["lmd_mouth"] for k in (0, 1, 2, 4)]
     assert all(a < b for a, b in itertools.pairwise(rows)), rows
 
 
-def test_trembling_and_flicker_are_seen(real: Watched, acts: speaker.Performance) -> None:
+def test_trembling_and_flicker_are_seen(real: TrackedClip, acts: speaker.Performance) -> None:
     rng = np.random.default_rng(0)
     rows = []
     for amount in (0.5, 1, 2):
         marks = (real.landmarks + amount * rng.normal(size=(75, 1, 2))).astype(np.float32)
-        rows.append(movement(Watched(real.frames, marks, real.blendshapes, real.angles, real.found), real, acts.opening > 0.05)["jitter_ratio"])
+        rows.append(
+            movement(
+                TrackedClip(real.frames, marks, real.blendshapes, real.angles, real.found),
+                real,
+                acts.opening > 0.05,
+            )["jitter_ratio"]
+        )
     assert 1 < rows[0] < rows[1] < rows[2]
     corner = np.zeros((SIZE, SIZE), bool)
     corner[:10, :10] = True
@@ -203,7 +270,10 @@ def test_intervals_are_over_clips() -> None:
     assert figure["high"] is not None
     assert 2 <= figure["low"] < figure["mean"] < figure["high"] <= 4  # type: ignore[operator]
     assert interval([[float("nan")]])["mean"] is None
-    values = {v: {"psnr": [[1.0]], "lmd_mouth": [[k]], "lmd_mouth_iod": [[0.1]]} for k, v in enumerate(("speech", "speech_given_pose", "controls.real"))}
+    values = {
+        v: {"psnr": [[1.0]], "lmd_mouth": [[k]], "lmd_mouth_iod": [[0.1]]}
+        for k, v in enumerate(("speech", "speech_given_pose", "controls.real"))
+    }
     sections = summary(values, {})
     assert sections["speech"]["psnr_given_pose"]["mean"] == 1
     assert sections["speech"]["lmd_mouth"]["mean"] == 1

@@ -14,14 +14,16 @@ from talkers.cli import main
 from talkers.errors import MediaError
 from talkers.evaluation import pairs as module
 from talkers.evaluation.evaluate import evaluate
-from talkers.evaluation.judges import Judged
+from talkers.evaluation.metrics import ClipScores
 from talkers.evaluation.pairs import evaluate_pairs
-from talkers.evaluation.watched import Watched, watch
+from talkers.evaluation.tracked import TrackedClip, track_clip
 from talkers.experts import load_expert
 from talkers.media import VideoWriter, decode_frames
 
 
-def write(path: Path, frames: np.ndarray, acts: speaker.Performance, rate: Fraction = Fraction(25)) -> None:
+def write(
+    path: Path, frames: np.ndarray, acts: speaker.Performance, rate: Fraction = Fraction(25)
+) -> None:
     sound = [speaker.voice(acts.opening, len(acts.opening))]
     with VideoWriter(path, rate, sound, 16_000, crf=12) as writer:
         for frame in frames:
@@ -33,20 +35,43 @@ def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixtur
         (tmp_path / folder).mkdir()
     for k in range(2):
         acts = speaker.perform(60, k)
-        frames = np.stack([speaker.draw(128, float(o), float(s), float(b)) for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True)])
+        frames = np.stack(
+            [
+                speaker.draw(128, float(o), float(s), float(b))
+                for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True)
+            ]
+        )
         write(tmp_path / "real" / f"{k}.mp4", frames, acts)
-        frozen = np.stack([speaker.draw(128, 0, float(s), float(b)) for s, b in zip(acts.shift, acts.blink, strict=True)])
-        write(tmp_path / "made" / f"{k}.mp4", frames if k else frozen[:50, ::2, ::2], acts)  # the first frozen, smaller and shorter
+        frozen = np.stack(
+            [
+                speaker.draw(128, 0, float(s), float(b))
+                for s, b in zip(acts.shift, acts.blink, strict=True)
+            ]
+        )
+        write(
+            tmp_path / "made" / f"{k}.mp4", frames if k else frozen[:50, ::2, ::2], acts
+        )  # the first frozen, smaller and shorter
     (tmp_path / "made" / "more").mkdir()
     (tmp_path / "real" / "more").mkdir()
     for folder in ("made", "real"):  # the same name in a folder below, at another rate
         write(tmp_path / folder / "more" / "1.mp4", frames, acts, Fraction(30))
     write(tmp_path / "made" / "alone.mp4", frames, acts)
-    arguments = ["evaluate", str(tmp_path / "made"), str(tmp_path / "real"), "--pairs", "-o", str(tmp_path / "report"), "--json"]
+    arguments = [
+        "evaluate",
+        str(tmp_path / "made"),
+        str(tmp_path / "real"),
+        "--pairs",
+        "-o",
+        str(tmp_path / "report"),
+        "--json",
+    ]
     assert main(arguments) == 0
     metrics = json.loads(capsys.readouterr().out)
     assert len(metrics["about"]["clips"]) == 3
-    records = {p.name[0]: json.loads(p.read_text())["figures"]["pairs"][0] for p in (tmp_path / "report" / ".work").glob("*.json")}
+    records = {
+        p.name[0]: json.loads(p.read_text())["figures"]["pairs"][0]
+        for p in (tmp_path / "report" / ".work").glob("*.json")
+    }
     assert records["m"]["psnr"] > 40
     assert records["1"]["psnr"] > 40
     assert records["1"]["articulation"] == pytest.approx(1, abs=0.1)
@@ -63,19 +88,40 @@ def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     acts = speaker.perform(60, 3)
-    frames = np.stack([speaker.draw(128, float(o), float(s), float(b)) for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True)])
-    frozen = np.stack([speaker.draw(128, 0, float(s), float(b)) for s, b in zip(acts.shift, acts.blink, strict=True)])
+    frames = np.stack(
+        [
+            speaker.draw(128, float(o), float(s), float(b))
+            for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True)
+        ]
+    )
+    frozen = np.stack(
+        [
+            speaker.draw(128, 0, float(s), float(b))
+            for s, b in zip(acts.shift, acts.blink, strict=True)
+        ]
+    )
     write(tmp_path / "real.mp4", frames, acts)
-    write(tmp_path / "made.mp4", np.concatenate([frozen[:25], np.zeros_like(frozen[:25]), frames[50:]]), acts)
+    write(
+        tmp_path / "made.mp4",
+        np.concatenate([frozen[:25], np.zeros_like(frozen[:25]), frames[50:]]),
+        acts,
+    )
     lengths: list[int] = []
 
-    def watched(frames: np.ndarray, *arguments: float) -> Watched:
+    def watched(frames: np.ndarray, *arguments: float) -> TrackedClip:
         lengths.append(len(frames))
-        return watch(frames, *arguments)
+        return track_clip(frames, *arguments)
 
     monkeypatch.setattr(module, "watch", watched)
     monkeypatch.setattr(module, "LONGEST_PIECE", 25)
-    module.score_pair(str(tmp_path / "made.mp4"), str(tmp_path / "real.mp4"), None, str(tmp_path / "pair.json"), False, 1)
+    module.score_pair(
+        str(tmp_path / "made.mp4"),
+        str(tmp_path / "real.mp4"),
+        None,
+        str(tmp_path / "pair.json"),
+        False,
+        1,
+    )
     record = json.loads((tmp_path / "pair.json").read_text())
     assert sorted(set(lengths)) == [10, 25]
     pairs, real = record["figures"]["pairs"][0], record["figures"]["controls.real"][0]
@@ -84,26 +130,49 @@ def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
     assert pairs["face_found"] == pytest.approx(35 / 60, abs=0.02)
     assert 0.05 < pairs["articulation"] < 0.7  # frozen in 25 of 35 frames
     assert pairs["lmd_mouth"] > 0
-    module.score_pair(str(tmp_path / "real.mp4"), str(tmp_path / "made.mp4"), None, str(tmp_path / "other.json"), False, 1)
+    module.score_pair(
+        str(tmp_path / "real.mp4"),
+        str(tmp_path / "made.mp4"),
+        None,
+        str(tmp_path / "other.json"),
+        False,
+        1,
+    )
     record = json.loads((tmp_path / "other.json").read_text())
-    assert "the real one from 1.0 to 2.0 s" in record["notes"][0]  # with nobody there is nothing to compare
+    assert (
+        "the real one from 1.0 to 2.0 s" in record["notes"][0]
+    )  # with nobody there is nothing to compare
     assert record["figures"]["pairs"][0]["face_found"] == 1
 
 
 def test_pieces_are_joined_by_their_frames() -> None:
-    def judged(value: float) -> Judged:
-        return Judged({"a": value, "b": float("nan")}, {"f": (np.full((2, 3), value), np.zeros((2, 3)))})
+    def judged(value: float) -> ClipScores:
+        return ClipScores(
+            {"a": value, "b": float("nan")}, {"f": (np.full((2, 3), value), np.zeros((2, 3)))}
+        )
 
-    both = module.joined([(30, judged(1.0)), (10, judged(2.0)), (5, Judged({"a": float("nan"), "b": 4.0}, judged(0).features))])
+    both = module.joined(
+        [
+            (30, judged(1.0)),
+            (10, judged(2.0)),
+            (5, ClipScores({"a": float("nan"), "b": 4.0}, judged(0).features)),
+        ]
+    )
     assert both.figures == {"a": 1.25, "b": 4.0}
     assert both.features["f"][0].shape == (6, 3)
 
 
 def test_the_bundled_avatar_keeps_real_footage_and_is_in_step(grid: Path, tmp_path: Path) -> None:
-    clips = [grid / "s1" / "video" / f"{name}.mpg" for name in load_expert("lips-pixels").about["data"]["held_out"][:1]]
+    clips = [
+        grid / "s1" / "video" / f"{name}.mpg"
+        for name in load_expert("lips-pixels").about["data"]["held_out"][:1]
+    ]
     outcome = evaluate("default", clips, tmp_path, jobs=1, speed_seconds=0)
     metrics = outcome.metrics
-    codec = {key: metrics["codec"][key]["mean"] for key in ("psnr", "psnr_mouth", "mouth_r2", "eye_r2", "ssim", "flicker_ratio")}
+    codec = {
+        key: metrics["codec"][key]["mean"]
+        for key in ("psnr", "psnr_mouth", "mouth_r2", "eye_r2", "ssim", "flicker_ratio")
+    }
     assert codec["psnr"] > 36  # the bundled avatar's codec on a clip that it has not seen
     assert codec["psnr_mouth"] > 33
     assert codec["mouth_r2"] > 0.6
@@ -114,4 +183,8 @@ def test_the_bundled_avatar_keeps_real_footage_and_is_in_step(grid: Path, tmp_pa
     assert metrics["controls"]["real"]["csim"]["mean"] > 0.99
     assert metrics["codec"]["csim"]["mean"] > 0.9
     assert metrics["controls"]["real"]["lip_wer"]["mean"] < 0.5
-    assert list(decode_frames(tmp_path / ".work" / next((tmp_path / ".work").glob("*.json")).stem / "side-by-side.mp4"))
+    assert list(
+        decode_frames(
+            tmp_path / ".work" / next((tmp_path / ".work").glob("*.json")).stem / "side-by-side.mp4"
+        )
+    )

@@ -14,10 +14,19 @@ from scipy.ndimage import gaussian_filter
 import speaker
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, MediaError, UsageError
-from talkers.evaluation.watched import watch
+from talkers.evaluation.tracked import track_clip
 from talkers.experts import Expert, ExpertConfig, load_expert, mouths_of
 from talkers.experts.load import BUNDLED, shifted
-from talkers.experts.words import CHANCE_WER, SLOTS, WORDS, frame_labels, read_alignment, read_sentence, sentence_of_name, word_error_rate
+from talkers.experts.words import (
+    CHANCE_WER,
+    SLOTS,
+    WORDS,
+    frame_labels,
+    read_alignment,
+    read_sentence,
+    sentence_of_name,
+    word_error_rate,
+)
 from talkers.media import decode_frames, read_audio
 from talkers.speech import loudness, speech_activity
 from talkers.training.expert_stage import ExpertTraining, passing, stretch, train_expert, vary
@@ -38,7 +47,9 @@ def test_words_are_read_in_their_order() -> None:
     rng = np.random.default_rng(0)
     clear = np.eye(len(WORDS))[labels] * 4 + rng.normal(size=(len(labels), len(WORDS)))
     assert read_sentence(clear - np.log(np.exp(clear).sum(1, keepdims=True))) == sentence
-    assert len(read_sentence(np.zeros((75, len(WORDS))))) == 6  # whatever is seen, a sentence of the grammar
+    assert (
+        len(read_sentence(np.zeros((75, len(WORDS))))) == 6
+    )  # whatever is seen, a sentence of the grammar
 
 
 def test_word_error_rates() -> None:
@@ -54,7 +65,14 @@ def test_alignments_label_frames(tmp_path: Path) -> None:
     words = read_alignment(path)
     assert words == [(0.2, 0.4, "bin"), (0.4, 0.6, "blue")]
     labels = frame_labels(words, 75)
-    assert [WORDS[i] for i in labels[[4, 5, 9, 10, 14, 15]]] == ["", "bin", "bin", "blue", "blue", ""]
+    assert [WORDS[i] for i in labels[[4, 5, 9, 10, 14, 15]]] == [
+        "",
+        "bin",
+        "bin",
+        "blue",
+        "blue",
+        "",
+    ]
     path.write_text("0 sil\n")
     with pytest.raises(MediaError, match="alignment"):
         read_alignment(path)
@@ -62,7 +80,10 @@ def test_alignments_label_frames(tmp_path: Path) -> None:
 
 def test_the_mouth_is_cut_out_wherever_the_head_is() -> None:
     def mouth(shift: float, opening: float) -> np.ndarray:
-        frames, marks = speaker.draw(128, opening, shift, 0)[None], speaker.landmarks(128, opening, shift, 0)[None]
+        frames, marks = (
+            speaker.draw(128, opening, shift, 0)[None],
+            speaker.landmarks(128, opening, shift, 0)[None],
+        )
         return mouths_of(np.repeat(frames, 12, 0), np.repeat(marks, 12, 0)).patches[6].astype(float)
 
     assert np.abs(mouth(0, 0.5) - mouth(0.06, 0.5)).mean() < 3
@@ -85,13 +106,18 @@ def test_lip_readers_learn_from_other_rhythms_and_askew() -> None:
     at = passing(4, 75, 1.0)
     assert torch.equal(stretch(frames, at), at.round().long().clamp(0, 74))
     points = torch.zeros(16, 3, 81)
-    points[:, 1, 0], points[:, 1, 2::2] = 0.5, 0.5  # the mouth opens by half the eyes' distance: every point goes down by as much
+    points[:, 1, 0], points[:, 1, 2::2] = (
+        0.5,
+        0.5,
+    )  # the mouth opens by half the eyes' distance: every point goes down by as much
     seen = vary(points)
     moved = seen[:, 1] - seen[:, 0]
     assert (moved[:, 0] - moved[:, 2::2].mean(1)).abs().max() < 0.02
     assert moved[:, 1::2].mean(1).std() > 0.01  # and aside, in a head that is turned
     half = torch.zeros(1, 3, 48, 48)
-    half[..., 24:, :] = 200.0  # an edge from left to right, seen askew, each clip in its own way, all of its frames alike
+    half[..., 24:, :] = (
+        200.0  # an edge from left to right, seen askew, each clip in its own way, all of its frames alike
+    )
     patches = vary(half.expand(8, -1, -1, -1)).mean(1)
     slopes = torch.stack([p[:, 36:].mean(1) - p[:, :12].mean(1) for p in patches]).abs().amax(1)
     assert slopes.max() > 60
@@ -111,8 +137,22 @@ def test_sound_is_shifted() -> None:
 def sync(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> tuple[Expert, Path]:
     """A sync expert of the procedural speaker."""
     out = tmp_path_factory.mktemp("experts")
-    settings = ExpertTraining(frames=60_000, batch=8, window=60, learning_rate=3e-3, validate_every=60_000, save_every=20_000, ema=0.97)
-    return train_expert(corpus, out, ExpertConfig("sync", "points", width=32, dropout=0.0), settings, command="pytest"), out
+    settings = ExpertTraining(
+        frames=60_000,
+        batch=8,
+        window=60,
+        learning_rate=3e-3,
+        validate_every=60_000,
+        save_every=20_000,
+        ema=0.97,
+    )
+    return train_expert(
+        corpus,
+        out,
+        ExpertConfig("sync", "points", width=32, dropout=0.0),
+        settings,
+        command="pytest",
+    ), out
 
 
 def test_a_known_offset_is_found(sync: tuple[Expert, Path], corpus: Corpus) -> None:
@@ -129,19 +169,26 @@ def test_a_known_offset_is_found(sync: tuple[Expert, Path], corpus: Corpus) -> N
         assert sure > other[1]
 
 
-def test_experts_are_saved_and_loaded(sync: tuple[Expert, Path], corpus: Corpus, tmp_path: Path) -> None:
+def test_experts_are_saved_and_loaded(
+    sync: tuple[Expert, Path], corpus: Corpus, tmp_path: Path
+) -> None:
     expert, folder = sync
     again = load_expert(folder / "sync-points.json")
     assert again.about["metrics"]["offset_found"] > 0.8
     assert again.about["data"]["held_out"]
     frames, marks = corpus.frames("clip1"), corpus.column("landmarks", "clip1")
     speech = np.array(corpus.column("speech", "clip1"), bool)
-    one, two = (e.sync(mouths_of(frames, marks), corpus.audio("clip1"), speech) for e in (expert, again))
+    one, two = (
+        e.sync(mouths_of(frames, marks), corpus.audio("clip1"), speech) for e in (expert, again)
+    )
     assert one[0] == two[0]
     assert one[1] == pytest.approx(two[1], abs=0.02)
     with pytest.raises(UsageError, match="lips"):
         again.read(mouths_of(frames, marks))
-    for name, content in {"newer": {"format_version": 2}, "damaged": {"format_version": 1, "config": {"task": "taste"}}}.items():
+    for name, content in {
+        "newer": {"format_version": 2},
+        "damaged": {"format_version": 1, "config": {"task": "taste"}},
+    }.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
         with pytest.raises(ArtefactError):
             load_expert(tmp_path / f"{name}.json")
@@ -165,7 +212,9 @@ def test_bundled_experts_say_how_good_they_are(name: str) -> None:
     assert "GRID" in about["data"]["licence"]
     assert about["command"].startswith("talkers train-expert")
     if name.startswith("lips"):
-        assert abs(about["metrics"]["wer_of_other_clips"] - about["metrics"]["wer_of_guessing"]) < 0.03
+        assert (
+            abs(about["metrics"]["wer_of_other_clips"] - about["metrics"]["wer_of_guessing"]) < 0.03
+        )
     else:
         assert about["metrics"]["offset_found_with_shuffled_sound"] < 0.2
 
@@ -178,49 +227,92 @@ def test_bundled_experts_judge_real_held_out_clips(grid: Path) -> None:
     for name in names:
         path = grid / "s1" / "video" / f"{name}.mpg"
         frames = np.stack(list(decode_frames(path)))
-        seen[name] = mouths_of(frames, watch(frames).landmarks)
+        seen[name] = mouths_of(frames, track_clip(frames).landmarks)
         sounds[name] = read_audio(path)[: len(frames) * 640]
         speech[name] = speech_activity(loudness(sounds[name], 16_000, 25, len(frames)))
     said = {n: s for n in names if (s := sentence_of_name(n)) is not None}
     for reader in ("lips-pixels", "lips-points"):
         read = {n: experts[reader].read(seen[n]) for n in names}
         assert np.mean([word_error_rate(said[n], read[n]) for n in names]) <= 0.2, reader
-        assert np.mean([word_error_rate(said[a], read[b]) for a in names for b in names if a != b]) > CHANCE_WER - 0.05, reader
+        assert (
+            np.mean([word_error_rate(said[a], read[b]) for a in names for b in names if a != b])
+            > CHANCE_WER - 0.05
+        ), reader
     rng = np.random.default_rng(1)
     for judge in ("sync-pixels", "sync-points"):
         expert = experts[judge]
-        found = [abs(expert.sync(seen[n], shifted(sounds[n], k), speech[n])[0] - k) <= 1 for n in names for k in (-7, 0, 4, 9)]
+        found = [
+            abs(expert.sync(seen[n], shifted(sounds[n], k), speech[n])[0] - k) <= 1
+            for n in names
+            for k in (-7, 0, 4, 9)
+        ]
         assert np.mean(found) >= 0.9, judge
-        others = [np.roll(sounds[names[(k + 3) % len(names)]], rng.integers(16_000, 32_000)) for k in range(len(names))]
-        wrong = [abs(expert.sync(seen[n], other, speech[n])[0]) <= 1 for n, other in zip(names, others, strict=True)]
+        others = [
+            np.roll(sounds[names[(k + 3) % len(names)]], rng.integers(16_000, 32_000))
+            for k in range(len(names))
+        ]
+        wrong = [
+            abs(expert.sync(seen[n], other, speech[n])[0]) <= 1
+            for n, other in zip(names, others, strict=True)
+        ]
         assert np.mean(wrong) <= 0.35, judge  # 3 / 31 by guessing; 20 clips
 
 
 def test_worse_lips_are_read_and_synced_worse(grid: Path) -> None:
     """Held-out real clips: blur, noise and freezing cost the judges who see them, in order; a delay is told exactly."""
-    readers, syncs = ([load_expert(f"{task}-{sees}") for sees in ("pixels", "points")] for task in ("lips", "sync"))
-    names = [n for n in readers[0].about["data"]["held_out"] if (grid / "s1" / "video" / f"{n}.mpg").exists()][:5]
+    readers, syncs = (
+        [load_expert(f"{task}-{sees}") for sees in ("pixels", "points")]
+        for task in ("lips", "sync")
+    )
+    names = [
+        n
+        for n in readers[0].about["data"]["held_out"]
+        if (grid / "s1" / "video" / f"{n}.mpg").exists()
+    ][:5]
     rng, runs = np.random.default_rng(0), {}
     for name in names:
         path = grid / "s1" / "video" / f"{name}.mpg"
         frames = np.stack(list(decode_frames(path)))
-        marks, samples, sentence = watch(frames).landmarks, read_audio(path)[: len(frames) * 640], sentence_of_name(name)
+        marks, samples, sentence = (
+            track_clip(frames).landmarks,
+            read_audio(path)[: len(frames) * 640],
+            sentence_of_name(name),
+        )
         speech = speech_activity(loudness(samples, 16_000, 25, len(frames)))
         assert sentence is not None
         changed = {("none", 0): (frames, marks)}
-        changed |= {("blur", k): (gaussian_filter(frames.astype(np.float32), (0, k, k, 0)).astype(np.uint8), marks) for k in (4, 8)}
+        changed |= {
+            ("blur", k): (
+                gaussian_filter(frames.astype(np.float32), (0, k, k, 0)).astype(np.uint8),
+                marks,
+            )
+            for k in (4, 8)
+        }
         for k in (25, 60):
             noise = rng.normal(size=marks.shape).astype(np.float32) * k / 30
-            changed["noise", k] = ((frames + k * rng.normal(size=frames.shape)).clip(0, 255).astype(np.uint8), marks + noise)
-        changed |= {("freeze", k): tuple(np.repeat(x[::k], k, 0)[: len(frames)] for x in (frames, marks)) for k in (4, 8)}
+            changed["noise", k] = (
+                (frames + k * rng.normal(size=frames.shape)).clip(0, 255).astype(np.uint8),
+                marks + noise,
+            )
+        changed |= {
+            ("freeze", k): tuple(np.repeat(x[::k], k, 0)[: len(frames)] for x in (frames, marks))
+            for k in (4, 8)
+        }
         for (kind, amount), seen in changed.items():
             mouths = mouths_of(*seen)
-            rows = [1 - word_error_rate(sentence, e.read(mouths)) for e in readers] + [e.sync(mouths, samples, speech)[1] for e in syncs]
+            rows = [1 - word_error_rate(sentence, e.read(mouths)) for e in readers] + [
+                e.sync(mouths, samples, speech)[1] for e in syncs
+            ]
             runs.setdefault((kind, amount), []).append(rows)
             if kind == "none":
                 for delay in (3, -5):
-                    assert all(abs(e.sync(mouths, shifted(samples, delay), speech)[0] - delay) <= 1 for e in syncs), name
-    good = {key: np.mean(rows, 0) for key, rows in runs.items()}  # words read by pixels, by points; confidence by pixels, by points
+                    assert all(
+                        abs(e.sync(mouths, shifted(samples, delay), speech)[0] - delay) <= 1
+                        for e in syncs
+                    ), name
+    good = {
+        key: np.mean(rows, 0) for key, rows in runs.items()
+    }  # words read by pixels, by points; confidence by pixels, by points
     for kind, amounts in {"blur": (4, 8), "noise": (25, 60), "freeze": (4, 8)}.items():
         some, much = (good[kind, a] for a in amounts)
         judges = [0, 2] if kind == "blur" else [0, 1, 2, 3]  # blur does not move landmarks

@@ -17,23 +17,38 @@ from talkers.face.check import check_footage, findings_of, lip_delay
 from talkers.face.crop import box_of, face_height
 from talkers.face.landmarks import angles_of
 from talkers.media import VideoWriter, decode_frames
-from talkers.style import poses_of
+from talkers.runtime.style import poses_of
 
 
 def analysis(frames: int = 100, **changes: object) -> Analysis:
     """An analysis of faultless footage, with changes."""
     rng = np.random.default_rng(0)
     opening = np.clip(np.sin(np.arange(frames) * 0.55) + 0.3 * rng.normal(size=frames), 0, 1)
-    marks = np.tile(np.stack([np.linspace(100, 260, 478), np.linspace(80, 280, 478)], -1).astype(np.float32), (frames, 1, 1))
+    marks = np.tile(
+        np.stack([np.linspace(100, 260, 478), np.linspace(80, 280, 478)], -1).astype(np.float32),
+        (frames, 1, 1),
+    )
     marks[:, 33], marks[:, 263] = (120, 150), (240, 150)
     marks[:, 13], marks[:, 14] = (180, 230), (180, 230)
     marks[:, 14, 1] += 30 * opening
     speed = np.abs(np.gradient(opening))
     values: dict[str, object] = {
-        "source": "a.mp4", "sha256": "0" * 64, "width": 640, "height": 480, "rate": 25.0, "source_rate": 25.0, "audio_seconds": frames / 25, "clipped": 0.0,
-        "boxes": box_of(marks), "opening": mouth_opening(marks), "blendshapes": np.zeros((frames, 52), np.float32), "angles": np.zeros((frames, 3), np.float32),
-        "faces": np.ones(frames, np.int8), "levels": (-50 + 40 * np.convolve(speed, np.ones(3) / 3, "same")).astype(np.float32), "cuts": np.zeros(0, np.int32),
-    }  # fmt: skip
+        "source": "a.mp4",
+        "sha256": "0" * 64,
+        "width": 640,
+        "height": 480,
+        "rate": 25.0,
+        "source_rate": 25.0,
+        "audio_seconds": frames / 25,
+        "clipped": 0.0,
+        "boxes": box_of(marks),
+        "opening": mouth_opening(marks),
+        "blendshapes": np.zeros((frames, 52), np.float32),
+        "angles": np.zeros((frames, 3), np.float32),
+        "faces": np.ones(frames, np.int8),
+        "levels": (-50 + 40 * np.convolve(speed, np.ones(3) / 3, "same")).astype(np.float32),
+        "cuts": np.zeros(0, np.int32),
+    }
     return Analysis(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -76,7 +91,12 @@ def test_sound_out_of_step_is_measured(late: int) -> None:
 
 
 def test_broken_files_are_listed_and_the_rest_is_used() -> None:
-    told = check_footage({"bad.mp4": MediaError("the file is empty", where="bad.mp4", todo="Copy it again"), "a.mp4": analysis()})
+    told = check_footage(
+        {
+            "bad.mp4": MediaError("the file is empty", where="bad.mp4", todo="Copy it again"),
+            "a.mp4": analysis(),
+        }
+    )
     assert told["usable"]
     assert told["findings"][0]["kind"] == "unreadable"
     assert told["findings"][0]["todo"] == "Copy it again"
@@ -194,8 +214,14 @@ def test_of_two_faces_the_tracked_one_is_kept(portrait: np.ndarray, tmp_path: Pa
 
 def test_the_head_of_a_video_is_followed(tiny_avatar: Avatar, tmp_path: Path) -> None:
     acts = speaker.perform(30, 4)
-    frames = [speaker.draw(256, float(o), float(s), 0.0) for o, s in zip(acts.opening, acts.shift, strict=True)]
-    for name, shown in (("a.mp4", frames), ("empty.mp4", [np.full((256, 256, 3), 90, np.uint8)] * 10)):
+    frames = [
+        speaker.draw(256, float(o), float(s), 0.0)
+        for o, s in zip(acts.opening, acts.shift, strict=True)
+    ]
+    for name, shown in (
+        ("a.mp4", frames),
+        ("empty.mp4", [np.full((256, 256, 3), 90, np.uint8)] * 10),
+    ):
         with VideoWriter(tmp_path / name, Fraction(25), crf=15) as writer:
             for frame in shown:
                 writer.write(frame)

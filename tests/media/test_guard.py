@@ -15,10 +15,22 @@ import pytest
 
 from talkers.cli import main
 from talkers.errors import MediaError
-from talkers.media import VideoWriter, audio_duration, decode_frames, guard, probe, read_audio, write_flac
+from talkers.media import (
+    VideoWriter,
+    audio_duration,
+    decode_frames,
+    guard,
+    probe,
+    read_audio,
+    write_flac,
+)
 
-CRASH = Path(__file__).with_name("ends-the-decoder.mp4")  # its sound ends the process that decodes it with FFmpeg 8.0
-STALL = Path(__file__).with_name("holds-the-decoder.mp4")  # threads with a picture each wait for each other in it, on a busy machine
+CRASH = Path(__file__).with_name(
+    "ends-the-decoder.mp4"
+)  # its sound ends the process that decodes it with FFmpeg 8.0
+STALL = Path(__file__).with_name(
+    "holds-the-decoder.mp4"
+)  # threads with a picture each wait for each other in it, on a busy machine
 
 
 @pytest.fixture
@@ -32,14 +44,21 @@ def clip(tmp_path: Path) -> Path:
 
 def test_the_file_that_ends_a_decoder_does_so() -> None:
     script = f"from talkers.media.audio import blocks_here\nfor _ in blocks_here({str(CRASH)!r}, 16000, 1): pass"
-    if subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode >= 0:
+    if (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode
+        >= 0
+    ):
         pytest.skip("this version of FFmpeg survives the file")
     with pytest.raises(MediaError, match="ends the decoder"):
-        for _ in range(10):  # it spoils what is kept in memory: the first reading may come to its end, the next one does not
+        for _ in range(
+            10
+        ):  # it spoils what is kept in memory: the first reading may come to its end, the next one does not
             read_audio(CRASH)
 
 
-def test_a_verb_tells_of_it_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_verb_tells_of_it_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["speak", str(CRASH), "-o", str(tmp_path / "out.mp4")]) == 3
     assert "Traceback" not in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -48,7 +67,14 @@ def test_a_verb_tells_of_it_in_a_sentence(tmp_path: Path, capsys: pytest.Capture
 def test_a_decoder_that_dies_midway_is_told_and_the_next_file_is_read(clip: Path) -> None:
     frames = decode_frames(clip)
     next(frames)
-    child = int(subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "talkers.media.child"], capture_output=True, text=True, check=True).stdout.split()[-1])
+    child = int(
+        subprocess.run(
+            ["pgrep", "-P", str(os.getpid()), "-f", "talkers.media.child"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()[-1]
+    )
     os.kill(child, signal.SIGSEGV)
     with pytest.raises(MediaError, match="ends the decoder"):
         for _ in frames:
@@ -56,7 +82,9 @@ def test_a_decoder_that_dies_midway_is_told_and_the_next_file_is_read(clip: Path
     assert len(list(decode_frames(clip))) == 50
 
 
-def test_a_file_that_holds_the_decoder_up_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_holds_the_decoder_up_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_flac(path := tmp_path / "long.flac", np.zeros(900 * 16_000, np.float32), 16_000)
     assert audio_duration(path) == 900
     monkeypatch.setattr(guard, "LIMIT", 0.01)  # seconds; a quarter of an hour takes longer
@@ -95,7 +123,9 @@ def test_the_child_may_do_little(clip: Path) -> None:
     assert resource.prlimit(child, resource.RLIMIT_CORE) == (0, 0)
 
 
-def test_a_relative_path_is_told_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_told_as_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MediaError, match=r"^missing\.mp4: there is no such file"):
         probe("missing.mp4")

@@ -14,10 +14,20 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "lengths.py"
 
 
-@pytest.mark.parametrize(("picture", "sound", "code"), [(0.5, 0.5, 0), (0.5, 0.6, 1), (0.6, 0.5, 1)])
-@pytest.mark.parametrize("chosen", [["--cases", "1", "--long", "0"], ["--cases", "0", "--long", "600", "--long-rate", "25"]])
+@pytest.mark.parametrize(
+    ("picture", "sound", "code"), [(0.5, 0.5, 0), (0.5, 0.6, 1), (0.6, 0.5, 1)]
+)
+@pytest.mark.parametrize(
+    "chosen",
+    [["--cases", "1", "--long", "0"], ["--cases", "0", "--long", "600", "--long-rate", "25"]],
+)
 def test_picture_and_sound_may_differ_by_half_a_frame(
-    picture: float, sound: float, code: int, chosen: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    picture: float,
+    sound: float,
+    code: int,
+    chosen: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     spec = importlib.util.spec_from_file_location("lengths", SCRIPT)
     assert spec is not None
@@ -26,7 +36,9 @@ def test_picture_and_sound_may_differ_by_half_a_frame(
     spec.loader.exec_module(lengths)
     asked: list[tuple[float, Fraction]] = []
 
-    def case(avatar: object, folder: Path, seconds: float, rate: Fraction, hertz: int) -> dict[str, float]:
+    def case(
+        avatar: object, folder: Path, seconds: float, rate: Fraction, hertz: int
+    ) -> dict[str, float]:
         asked.append((seconds, rate))
         return {"picture": picture, "sound": sound, "frames": 1}
 

@@ -15,14 +15,38 @@ import soundfile
 
 import speaker
 from talkers.errors import MediaError, ResourceError, UsageError
-from talkers.media import VideoWriter, audio_blocks, audio_duration, decode_frames, frame_count, probe, read_audio
+from talkers.media import (
+    VideoWriter,
+    audio_blocks,
+    audio_duration,
+    decode_frames,
+    frame_count,
+    probe,
+    read_audio,
+)
 
-RATES = [Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50), Fraction(60)]
+RATES = [
+    Fraction(24000, 1001),
+    Fraction(24),
+    Fraction(25),
+    Fraction(30000, 1001),
+    Fraction(30),
+    Fraction(50),
+    Fraction(60),
+]
 
 
-def write(path: Path, rate: Fraction, frames: int, audio: np.ndarray | None = None, audio_rate: int = 48_000) -> Path:
+def write(
+    path: Path,
+    rate: Fraction,
+    frames: int,
+    audio: np.ndarray | None = None,
+    audio_rate: int = 48_000,
+) -> Path:
     """Frames whose brightness says their number."""
-    with VideoWriter(path, rate, None if audio is None else np.array_split(audio, 3), audio_rate, crf=0) as writer:
+    with VideoWriter(
+        path, rate, None if audio is None else np.array_split(audio, 3), audio_rate, crf=0
+    ) as writer:
         for k in range(frames):
             writer.write(np.full((32, 48, 3), 10 + 4 * (k % 60), np.uint8))
     return path
@@ -34,7 +58,9 @@ def levels(path: Path, rate: Fraction | None = None) -> list[int]:
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("seconds", [0.4, 1.0, 2.513])
-def test_sound_and_picture_last_equally_long(tmp_path: Path, rate: Fraction, seconds: float) -> None:
+def test_sound_and_picture_last_equally_long(
+    tmp_path: Path, rate: Fraction, seconds: float
+) -> None:
     sound = np.zeros(round(48_000 * seconds), np.float32)
     frames = frame_count(seconds, rate)
     path = write(tmp_path / "a.mp4", rate, frames, sound)
@@ -42,7 +68,9 @@ def test_sound_and_picture_last_equally_long(tmp_path: Path, rate: Fraction, sec
     assert abs(frames / rate - seconds) <= 1 / (2 * rate)
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
-        assert abs(float(stream.duration * stream.time_base) - seconds) < 0.002  # what players are told
+        assert (
+            abs(float(stream.duration * stream.time_base) - seconds) < 0.002
+        )  # what players are told
 
 
 def test_the_last_word_is_not_cut(tmp_path: Path) -> None:
@@ -68,7 +96,9 @@ def test_variable_frame_rate_keeps_time(tmp_path: Path) -> None:
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
         for k, time in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 10 + 4 * k, np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                np.full((32, 48, 3), 10 + 4 * k, np.uint8), format="rgb24"
+            )
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -87,7 +117,15 @@ def test_rotation_is_applied(tmp_path: Path) -> None:
         writer.write(picture)
     data = plain.read_bytes()
     unity = b"\x00\x01\x00\x00" + bytes(12) + b"\x00\x01\x00\x00" + bytes(12) + b"\x40\x00\x00\x00"
-    turn = bytes(4) + b"\x00\x01\x00\x00" + bytes(4) + b"\xff\xff\x00\x00" + bytes(8) + bytes(8) + b"\x40\x00\x00\x00"
+    turn = (
+        bytes(4)
+        + b"\x00\x01\x00\x00"
+        + bytes(4)
+        + b"\xff\xff\x00\x00"
+        + bytes(8)
+        + bytes(8)
+        + b"\x40\x00\x00\x00"
+    )
     at = data.index(unity, data.index(b"tkhd"))
     rotated = tmp_path / "rotated.mp4"
     rotated.write_bytes(data[:at] + turn + data[at + 36 :])
@@ -104,13 +142,17 @@ def test_any_sound_becomes_16_khz_mono(tmp_path: Path, rate: int, suffix: str) -
     if suffix == ".ogg" and rate > 48_000:
         pytest.skip("Vorbis files of 96 kHz are not written by libsndfile everywhere")
     path, time = tmp_path / f"a{suffix}", np.arange(rate) / rate
-    soundfile.write(path, np.stack([0.5 * np.sin(2 * np.pi * 440 * time), np.zeros(rate)], -1), rate)
+    soundfile.write(
+        path, np.stack([0.5 * np.sin(2 * np.pi * 440 * time), np.zeros(rate)], -1), rate
+    )
     heard = read_audio(path)
     assert abs(len(heard) - 16_000) <= 1
     assert abs(audio_duration(path) - 1) < 1e-3
     spectrum = np.abs(np.fft.rfft(heard[4_000:12_000]))
     assert np.argmax(spectrum) * 2 == pytest.approx(440, abs=4)
-    assert np.abs(heard[4_000:12_000]).max() == pytest.approx(0.25, abs=0.02)  # the mean of both channels
+    assert np.abs(heard[4_000:12_000]).max() == pytest.approx(
+        0.25, abs=0.02
+    )  # the mean of both channels
     assert np.array_equal(np.concatenate(list(audio_blocks(path))), heard)
 
 
@@ -124,7 +166,9 @@ def test_sound_that_begins_late_stays_in_step(tmp_path: Path) -> None:
             frame = av.VideoFrame.from_ndarray(np.zeros((32, 48, 3), np.uint8), format="rgb24")
             frame.pts, frame.time_base = k, Fraction(1, 25)
             container.mux(video.encode(frame))
-        beep = av.AudioFrame.from_ndarray(np.full((1, 4_000), 8_000, np.int16), format="s16", layout="mono")
+        beep = av.AudioFrame.from_ndarray(
+            np.full((1, 4_000), 8_000, np.int16), format="s16", layout="mono"
+        )
         beep.sample_rate, beep.pts, beep.time_base = 16_000, 8_000, Fraction(1, 16_000)
         container.mux(sound.encode(beep))
         container.mux(video.encode(None))
@@ -142,8 +186,16 @@ def test_bad_files_are_refused_with_a_sentence(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "sound.wav", np.zeros(16_000), 16_000)
     soundfile.write(tmp_path / "nothing.wav", np.zeros(0), 16_000)
     write(tmp_path / "mute.mp4", Fraction(25), 5)
-    for name, reader in [("missing.mp4", decode_frames), ("", decode_frames), ("empty.mp4", decode_frames), ("text.mp4", decode_frames),
-                         ("sound.wav", decode_frames), ("mute.mp4", audio_blocks), ("nothing.wav", audio_blocks), ("text.mp4", audio_blocks)]:  # fmt: skip
+    for name, reader in [
+        ("missing.mp4", decode_frames),
+        ("", decode_frames),
+        ("empty.mp4", decode_frames),
+        ("text.mp4", decode_frames),
+        ("sound.wav", decode_frames),
+        ("mute.mp4", audio_blocks),
+        ("nothing.wav", audio_blocks),
+        ("text.mp4", audio_blocks),
+    ]:
         with pytest.raises(MediaError) as caught:
             list(reader(tmp_path / name))
         assert str(tmp_path / name) in str(caught.value)
@@ -152,7 +204,14 @@ def test_bad_files_are_refused_with_a_sentence(tmp_path: Path) -> None:
 
 
 def test_names_are_never_interpreted(tmp_path: Path) -> None:
-    for name in ["-i evil.mp4", "concat:a|b.mp4", "$(touch x).mp4", "a'b\"c.mp4", "zeile\nzwei.mp4", "pipe:0.mp4"]:
+    for name in [
+        "-i evil.mp4",
+        "concat:a|b.mp4",
+        "$(touch x).mp4",
+        "a'b\"c.mp4",
+        "zeile\nzwei.mp4",
+        "pipe:0.mp4",
+    ]:
         path = tmp_path / name
         write(path, Fraction(25), 3)
         assert levels(path) == [0, 1, 2]
@@ -168,13 +227,18 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
     with pytest.raises(ResourceError), VideoWriter(tmp_path / "b.mp4", Fraction(25)):
         pass  # no frame at all
     (tmp_path / "file").touch()
-    with pytest.raises(ResourceError), VideoWriter(tmp_path / "file" / "c.mp4", Fraction(25)) as writer:
+    with (
+        pytest.raises(ResourceError),
+        VideoWriter(tmp_path / "file" / "c.mp4", Fraction(25)) as writer,
+    ):
         writer.write(np.zeros((32, 32, 3), np.uint8))
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("place", ["__enter__", "_open", "mux", "close"])
-def test_an_interrupt_within_the_encoder_is_not_lost(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_within_the_encoder_is_not_lost(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def losing(call: Callable[..., object]) -> Callable[..., object]:
         def answer(*given: object, **named: object) -> object:
             with suppress(KeyboardInterrupt):  # as PyAV does
@@ -192,7 +256,13 @@ def test_an_interrupt_within_the_encoder_is_not_lost(place: str, tmp_path: Path,
             return losing(found) if name in (place, {"_open": "add_stream"}.get(place)) else found
 
     opens = av.open
-    monkeypatch.setattr(av, "open", lambda *given, **named: Container((losing(opens) if place == "__enter__" else opens)(*given, **named)))
+    monkeypatch.setattr(
+        av,
+        "open",
+        lambda *given, **named: Container(
+            (losing(opens) if place == "__enter__" else opens)(*given, **named)
+        ),
+    )
     with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "a.mp4", Fraction(25)) as writer:
         for _ in range(3):
             writer.write(np.zeros((32, 32, 3), np.uint8))

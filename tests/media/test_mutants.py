@@ -26,7 +26,13 @@ def script() -> ModuleType:
 
 
 def test_mutants_end_in_frames_or_in_a_sentence() -> None:
-    done = subprocess.run([sys.executable, str(SCRIPT), "--count", "200", "--seed", "7"], capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--count", "200", "--seed", "7"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
     report = json.loads(done.stdout)
     assert report["bad"] == []
@@ -37,7 +43,9 @@ def test_mutants_end_in_frames_or_in_a_sentence() -> None:
     assert report["ends"]["read"] > 40
 
 
-def test_a_slow_mutant_and_a_seed_that_cannot_be_made_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_slow_mutant_and_a_seed_that_cannot_be_made_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     mutants = script()
     clip = mutants.clip
 

@@ -12,23 +12,35 @@ import numpy as np
 import pytest
 import torch
 
-from talkers.avatar import Avatar
 from talkers.corpus import Corpus
+from talkers.corpus.splits import held_out, training_clips
+from talkers.corpus.views import face_shape
 from talkers.errors import ArtefactError, UsageError
 from talkers.experts.load import sounds_of
 from talkers.experts.models import POINTS
 from talkers.face.regions import region_boxes, region_figures
-from talkers.recipes import Recipe, tiny
+from talkers.progress import parse_duration
+from talkers.progress import quiet as quiet_report
+from talkers.runtime.avatar import Avatar
+from talkers.systems.dae_talker import tiny
+from talkers.systems.recipe import Recipe
 from talkers.training import train as train_module
-from talkers.training.articulation import agree
+from talkers.training.calibrate import agree
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import region_weights, train_codec
-from talkers.training.frames import FrameStore, PositionSampler, face_shape, held_out, training_clips
-from talkers.training.motion_data import UNSAID, MotionData, WindowDataset, fit_readout, gated, renditions, speech_features
-from talkers.training.motion_stage import Experts
-from talkers.training.progress import Pace, learning_rate, parse_duration
-from talkers.training.progress import quiet as quiet_report
-from talkers.training.train import Clock, start_folder, train
+from talkers.training.frames import FrameStore, PositionSampler
+from talkers.training.motion_data import (
+    UNSAID,
+    MotionData,
+    WindowDataset,
+    fit_probe,
+    gated,
+    sound_variants,
+    speech_features,
+)
+from talkers.training.progress import TrainingProgress, learning_rate
+from talkers.training.regressor_stage import Experts
+from talkers.training.train import TimeBudget, start_folder, train
 
 
 def test_the_tiny_recipe_learns_the_speaker(tiny_avatar: Avatar) -> None:
@@ -52,7 +64,14 @@ def test_training_leaves_what_people_look_at(tiny_avatar: Avatar) -> None:
 
 def short(frames: int) -> Recipe:
     recipe = tiny()
-    settings = dataclasses.replace(recipe.codec_training, frames=frames, save_every=160, validate_every=10_000, decay=False, warmup=0.0)
+    settings = dataclasses.replace(
+        recipe.codec_training,
+        frames=frames,
+        save_every=160,
+        validate_every=10_000,
+        decay=False,
+        warmup=0.0,
+    )
     return dataclasses.replace(recipe, codec_training=settings)
 
 
@@ -70,7 +89,9 @@ def test_resuming_equals_never_stopping(corpus: Corpus, tmp_path: Path) -> None:
         train_codec(corpus, short(480), tmp_path / "parts", report=kill)
     assert [p.name for p in (tmp_path / "parts").glob("*.ckpt")] == ["codec-000000020.ckpt"]
     resumed = train_codec(corpus, short(480), tmp_path / "parts")
-    for (name, a), b in zip(straight.state_dict().items(), resumed.state_dict().values(), strict=True):
+    for (name, a), b in zip(
+        straight.state_dict().items(), resumed.state_dict().values(), strict=True
+    ):
         assert torch.allclose(a, b, atol=1e-6), name
 
 
@@ -78,11 +99,16 @@ def test_a_finished_stage_is_taken_from_its_checkpoint(corpus: Corpus, tmp_path:
     first = train_codec(corpus, short(160), tmp_path)
     seen = (tmp_path / "metrics.jsonl").read_text()
     again = train_codec(corpus, short(160), tmp_path)
-    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True)
+    )
     assert (tmp_path / "metrics.jsonl").read_text() == seen  # nothing was trained again
 
 
-def test_a_training_is_not_overwritten_and_resumes_only_with_its_own_recipe(tiny_avatar: Avatar, corpus: Corpus) -> None:
+def test_a_training_is_not_overwritten_and_resumes_only_with_its_own_recipe(
+    tiny_avatar: Avatar, corpus: Corpus
+) -> None:
     with pytest.raises(UsageError, match="--resume"):
         train(corpus, tiny_avatar.folder, tiny())
     with pytest.raises(UsageError, match="another recipe"):
@@ -90,7 +116,7 @@ def test_a_training_is_not_overwritten_and_resumes_only_with_its_own_recipe(tiny
 
 
 def test_a_corpus_of_the_wrong_size_is_refused(corpus: Corpus, tmp_path: Path) -> None:
-    from talkers.recipes import compact
+    from talkers.systems.dae_talker import compact
 
     with pytest.raises(ArtefactError, match="--size 256"):
         train(corpus, tmp_path / "a", compact())
@@ -99,7 +125,12 @@ def test_a_corpus_of_the_wrong_size_is_refused(corpus: Corpus, tmp_path: Path) -
 
 def test_checkpoints_hold_everything_and_no_code(tmp_path: Path) -> None:
     io, path = SafetensorsCheckpointIO(), tmp_path / "a.ckpt"
-    state = {"a": torch.arange(3), "b": [1, 2.5, None, "x", True], 3: {"t": (torch.ones(2, 2), -1)}, "empty": {}}
+    state = {
+        "a": torch.arange(3),
+        "b": [1, 2.5, None, "x", True],
+        3: {"t": (torch.ones(2, 2), -1)},
+        "empty": {},
+    }
     state["images"] = torch.randn(4, 3, 5, 5).to(memory_format=torch.channels_last)
     io.save_checkpoint(state, path)
     back = io.load_checkpoint(path)
@@ -120,7 +151,9 @@ def test_checkpoints_hold_everything_and_no_code(tmp_path: Path) -> None:
 
 def test_order_is_a_function_of_the_position() -> None:
     def batches(start: int, world: int = 1, rank: int = 0) -> list[list[int]]:
-        sampler = iter(PositionSampler(np.arange(100, 200), np.ones(100), 4, 9, lambda: start, rank, world))
+        sampler = iter(
+            PositionSampler(np.arange(100, 200), np.ones(100), 4, 9, lambda: start, rank, world)
+        )
         return [next(sampler) for _ in range(6)]
 
     assert batches(0)[2:] == batches(2)[:4]
@@ -128,7 +161,9 @@ def test_order_is_a_function_of_the_position() -> None:
     assert batches(0, 2, 0) != batches(0, 2, 1)
     rare = np.ones(100)
     rare[7] = 50
-    drawn = np.concatenate([next(iter(PositionSampler(np.arange(100), rare, 64, 1, lambda p=p: p))) for p in range(50)])
+    drawn = np.concatenate(
+        [next(iter(PositionSampler(np.arange(100), rare, 64, 1, lambda p=p: p))) for p in range(50)]
+    )
     assert 0.25 < np.mean(drawn == 7) < 0.42
 
 
@@ -158,7 +193,9 @@ def test_regions_lie_on_mouth_and_eyes(corpus: Corpus) -> None:
     assert eye[1] < 0.4 * 64 < eye[3]
     weights = region_weights(torch.from_numpy(boxes[:2]), 64, 10, 5)
     assert weights.mean().item() == pytest.approx(1, abs=1e-5)
-    assert weights[0, 0, int(0.68 * 64), (left + right) // 2] / weights[0, 0, 1, 1] == pytest.approx(10)
+    assert weights[0, 0, int(0.68 * 64), (left + right) // 2] / weights[
+        0, 0, 1, 1
+    ] == pytest.approx(10)
 
 
 def test_figures_know_a_frozen_mouth_from_a_moving_one(corpus: Corpus) -> None:
@@ -169,7 +206,9 @@ def test_figures_know_a_frozen_mouth_from_a_moving_one(corpus: Corpus) -> None:
     assert abs(region_figures(frozen, real, boxes)["mouth_r2"]) < 0.02
     late = np.roll(real, 3, 0)
     assert region_figures(late, real, boxes)["mouth_r2"] < 0.9
-    assert region_figures(frozen, real, boxes)["psnr"] < region_figures(late, real, boxes)["psnr"] + 30
+    assert (
+        region_figures(frozen, real, boxes)["psnr"] < region_figures(late, real, boxes)["psnr"] + 30
+    )
 
 
 def test_the_frame_store_holds_the_clips(corpus: Corpus) -> None:
@@ -182,7 +221,7 @@ def test_the_frame_store_holds_the_clips(corpus: Corpus) -> None:
 def test_readout_finds_what_latents_say() -> None:
     latents = torch.randn(500, 12)
     shapes = latents @ torch.randn(12, 3) + 5
-    weights = fit_readout(latents, shapes, ridge=1e-6)
+    weights = fit_probe(latents, shapes, ridge=1e-6)
     x = (latents - latents.mean(0)) / latents.std(0)
     y = (shapes - shapes.mean(0)) / shapes.std(0)
     assert torch.allclose(x @ weights, y, atol=1e-2)
@@ -196,7 +235,7 @@ def test_budgets_and_learning_rates() -> None:
     for wrong in ("", "m", "90", "1 hour", "-5m"):
         with pytest.raises(UsageError):
             parse_duration(wrong)
-    pace = Pace(100, 10.0)
+    pace = TrainingProgress(100, 10.0)
     pace.load_state_dict({"seen": 20, "spent": 5.0})
     assert pace.fraction == 0.5
     assert learning_rate(0.0, 1.0, 0.1, True) == pytest.approx(0.05)
@@ -205,15 +244,23 @@ def test_budgets_and_learning_rates() -> None:
     assert learning_rate(1.0, 1.0, 0.0, False) == 1.0
 
 
-def test_a_budget_is_the_whole_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_budget_is_the_whole_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     now, spent = [1000.0], dict[str, float]()
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(train_module, "spent_on", lambda folder: {stage: {"seconds": seconds} for stage, seconds in spent.items()})
-    clock = Clock(tmp_path, 1000.0, ["codec", "motion"])
+    monkeypatch.setattr(
+        train_module,
+        "spent_on",
+        lambda folder: {stage: {"seconds": seconds} for stage, seconds in spent.items()},
+    )
+    clock = TimeBudget(tmp_path, 1000.0, ["codec", "motion"])
     now[0] += 100  # speech is heard
     codec = clock("codec")
     assert codec is not None
-    assert codec == pytest.approx((1000 - 100 - 100) * 0.57 / 0.72, abs=0.1)  # a tenth is put aside for measuring
+    assert codec == pytest.approx(
+        (1000 - 100 - 100) * 0.57 / 0.72, abs=0.1
+    )  # a tenth is put aside for measuring
     now[0] += codec + 50  # what is prepared between takes from what is left
     motion = clock("motion")
     assert motion is not None
@@ -221,30 +268,34 @@ def test_a_budget_is_the_whole_commands(tmp_path: Path, monkeypatch: pytest.Monk
     assert not caplog.text
     spent |= {"codec": codec, "motion": 0.5 * motion}
     now[0] = 10.0  # another day
-    later = Clock(tmp_path, 1000.0, ["codec", "motion"])
+    later = TimeBudget(tmp_path, 1000.0, ["codec", "motion"])
     assert (later("codec"), later("motion")) == (codec, motion)
-    longer = Clock(tmp_path, 3000.0, ["codec", "motion"])
+    longer = TimeBudget(tmp_path, 3000.0, ["codec", "motion"])
     assert longer("codec") == codec  # finished
     assert (longer("motion") or 0) > motion + 1500
     spent["motion"] = longer("motion") or 0
-    again = Clock(tmp_path, 6000.0, ["codec", "motion"])  # all are finished: all go on
+    again = TimeBudget(tmp_path, 6000.0, ["codec", "motion"])  # all are finished: all go on
     assert (again("codec") or 0) > codec + 1500
     assert (again("motion") or 0) > spent["motion"] + 300
     (tmp_path / "budget.json").write_text('{"budget": 1000.0, "codec": "long"}')
     with pytest.raises(ArtefactError, match="damaged"):
-        Clock(tmp_path, 1000.0, ["codec", "motion"])
+        TimeBudget(tmp_path, 1000.0, ["codec", "motion"])
     (tmp_path / "budget.json").unlink()  # as it says
     spent |= {"codec": 300.0, "motion": 0.0}
-    anew = Clock(tmp_path, 1000.0, ["codec", "motion"])("codec")
+    anew = TimeBudget(tmp_path, 1000.0, ["codec", "motion"])("codec")
     assert anew is not None
     assert 300 + 500 < anew + 100 < 1000  # what was spent is not taken for all of it
-    assert Clock(tmp_path, None, ["codec"])("codec") is None
+    assert TimeBudget(tmp_path, None, ["codec"])("codec") is None
     (tmp_path / "budget.json").unlink()
     spent.clear()
-    assert Clock(tmp_path, 20.0, ["codec", "motion"])("codec") == pytest.approx(18 * 0.57 / 0.72, abs=0.1)
+    assert TimeBudget(tmp_path, 20.0, ["codec", "motion"])("codec") == pytest.approx(
+        18 * 0.57 / 0.72, abs=0.1
+    )
     assert "hardly learn" in caplog.text
     spent["codec"] = 14.25
-    assert (Clock(tmp_path, 3000.0, ["codec", "motion"])("codec") or 0) > 1500  # it goes on, as was promised
+    assert (
+        TimeBudget(tmp_path, 3000.0, ["codec", "motion"])("codec") or 0
+    ) > 1500  # it goes on, as was promised
 
 
 def test_a_tracker_that_sees_something_else_is_not_trusted() -> None:
@@ -252,7 +303,9 @@ def test_a_tracker_that_sees_something_else_is_not_trusted() -> None:
     assert agree(known + 0.01, known)
     assert not agree(0.7 * known, known)  # sees smaller movements
     assert not agree(np.roll(known, 2), known)  # sees other movements
-    assert not agree(np.where(np.arange(100) % 5 == 0, np.nan, known).astype(np.float32), known)  # often sees nothing
+    assert not agree(
+        np.where(np.arange(100) % 5 == 0, np.nan, known).astype(np.float32), known
+    )  # often sees nothing
     assert not agree(known, 0 * known)
 
 
@@ -262,19 +315,37 @@ def test_silence_is_heard_in_training(corpus: Corpus) -> None:
     quiet = gated(samples, speech, 25.0)
     assert quiet[2 * 640 + 320] == 1
     assert np.all(quiet[6 * 640 : 9 * 640] == 0)
-    kinds, features = renditions(tiny()), speech_features(corpus, tiny(), quiet_report)["clip1"]
+    kinds, features = sound_variants(tiny()), speech_features(corpus, tiny(), quiet_report)["clip1"]
     assert kinds[:6] == ("recorded", "gated", "silent", "wordless 1", "wordless 2", "wordless 3")
     assert features.shape == (len(kinds), 2 * corpus.clip("clip1").frames, 160)
     assert features[2].float().std(0).max() < 0.05
-    assert all(features[k].float().std(0).max() > 0.2 for k, kind in enumerate(kinds) if kind not in UNSAID)
-    assert all((features[k].float() - features[j].float()).abs().max() > 0.2 for k, j in ((3, 4), (4, 5), (5, 3), (2, 3)))  # sounds of their own
+    assert all(
+        features[k].float().std(0).max() > 0.2 for k, kind in enumerate(kinds) if kind not in UNSAID
+    )
+    assert all(
+        (features[k].float() - features[j].float()).abs().max() > 0.2
+        for k, j in ((3, 4), (4, 5), (5, 3), (2, 3))
+    )  # sounds of their own
     names, frames = ["clip1"], corpus.clip("clip1").frames
     silent = ~torch.from_numpy(np.array(corpus.column("speech", "clip1"), bool))
     rows, usable = torch.zeros(frames, 4), torch.ones(frames, dtype=torch.bool)
-    data = MotionData(kinds, {"clip1": features}, {"clip1": rows}, {"clip1": rows}, {"clip1": rows}, {"clip1": usable}, {"clip1": silent}, {})
+    data = MotionData(
+        kinds,
+        {"clip1": features},
+        {"clip1": rows},
+        {"clip1": rows},
+        {"clip1": rows},
+        {"clip1": usable},
+        {"clip1": silent},
+        {},
+    )
     windows = WindowDataset(data, names, frames, kinds, {"clip1": rows + 1})
-    assert [float(windows[k]["latents"].mean()) for k in range(len(kinds))] == [float(kind in UNSAID) for kind in kinds]
-    assert all(bool(windows[k]["silent"].all()) == (kind in UNSAID) for k, kind in enumerate(kinds))  # what is not heard is not said: no loss asks for it
+    assert [float(windows[k]["latents"].mean()) for k in range(len(kinds))] == [
+        float(kind in UNSAID) for kind in kinds
+    ]
+    assert all(
+        bool(windows[k]["silent"].all()) == (kind in UNSAID) for k, kind in enumerate(kinds)
+    )  # what is not heard is not said: no loss asks for it
     assert all(torch.equal(windows[k]["features"], features[k].float()) for k in range(len(kinds)))
 
 
@@ -282,12 +353,24 @@ def test_sound_and_face_pass_in_one_rhythm() -> None:
     """In another rhythm, everything of a window tells the same moment of the clip; nothing comes of what is past its end."""
     count, window = 75, 40
     time = torch.arange(count).float()
-    fine = [((torch.arange(n * count) + 0.5) / n - 0.5)[:, None] for n in (2, 4)]  # rows of which there are 2 and 4 a frame
+    fine = [
+        ((torch.arange(n * count) + 0.5) / n - 0.5)[:, None] for n in (2, 4)
+    ]  # rows of which there are 2 and 4 a frame
     usable, silent = time != 30, time >= 50
     data = MotionData(
-        ("recorded",), {"a": fine[0][None]}, {"a": time[:, None]}, {"a": time[:, None]}, {"a": time[:, None]}, {"a": usable}, {"a": silent}, {"a": fine[1]}
+        ("recorded",),
+        {"a": fine[0][None]},
+        {"a": time[:, None]},
+        {"a": time[:, None]},
+        {"a": time[:, None]},
+        {"a": usable},
+        {"a": silent},
+        {"a": fine[1]},
     )
-    plain, windows = WindowDataset(data, ["a"], window), WindowDataset(data, ["a"], window, rhythms=1.0)
+    plain, windows = (
+        WindowDataset(data, ["a"], window),
+        WindowDataset(data, ["a"], window, rhythms=1.0),
+    )
     paces = []
     for k in range(len(windows)):
         row = windows[k]
@@ -301,27 +384,45 @@ def test_sound_and_face_pass_in_one_rhythm() -> None:
         paces.append(float(passed.mean()))
         for key, each in (("head", 1), ("features", 2), ("sounds", 4)):
             told = row[key].reshape(window, each, -1).mean(1)[row["exists"], 0]
-            assert float((told - at)[1:-1].abs().max()) < 1e-3, key  # but for the clip's first and last rows
-        assert torch.equal(row["silent"][row["exists"]], at >= 49.5 + 1e-4) or bool((at - 49.5).abs().min() < 1e-3)
+            assert float((told - at)[1:-1].abs().max()) < 1e-3, (
+                key
+            )  # but for the clip's first and last rows
+        assert torch.equal(row["silent"][row["exists"]], at >= 49.5 + 1e-4) or bool(
+            (at - 49.5).abs().min() < 1e-3
+        )
         assert not row["usable"][row["exists"]][(at - 30).abs() < 0.9].any()
         assert torch.equal(plain[k]["latents"][:, 0], time[k : k + window])
     assert min(paces) < 0.7
     assert max(paces) > 1.1
     some = WindowDataset(data, ["a"], window, rhythms=0.5)
-    assert 0.2 < np.mean([torch.equal(some[k]["latents"], plain[k]["latents"]) for k in range(len(some))]) < 0.8
+    assert (
+        0.2
+        < np.mean([torch.equal(some[k]["latents"], plain[k]["latents"]) for k in range(len(some))])
+        < 0.8
+    )
 
 
-def test_training_may_begin_with_another_avatar(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path) -> None:
+def test_training_may_begin_with_another_avatar(
+    tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path
+) -> None:
     """One step at no learning rate from a finished avatar gives its models again."""
     recipe = tiny()
     still = dataclasses.replace(
         recipe,
         codec_training=dataclasses.replace(recipe.codec_training, frames=16, learning_rate=1e-12),
-        motion_training=dataclasses.replace(recipe.motion_training, frames=400, learning_rate=1e-12),
-        sampler_training=dataclasses.replace(recipe.sampler_training, frames=400, learning_rate=1e-12),
-        listener_training=dataclasses.replace(recipe.listener_training, frames=400, learning_rate=1e-12),
+        motion_training=dataclasses.replace(
+            recipe.motion_training, frames=400, learning_rate=1e-12
+        ),
+        sampler_training=dataclasses.replace(
+            recipe.sampler_training, frames=400, learning_rate=1e-12
+        ),
+        listener_training=dataclasses.replace(
+            recipe.listener_training, frames=400, learning_rate=1e-12
+        ),
     )
-    shutil.copytree(tiny_avatar.folder, tmp_path / "start", ignore=shutil.ignore_patterns("training"))
+    shutil.copytree(
+        tiny_avatar.folder, tmp_path / "start", ignore=shutil.ignore_patterns("training")
+    )
     brief = dataclasses.replace(
         still,
         sampler_training=dataclasses.replace(still.sampler_training, frames=0),
@@ -331,12 +432,24 @@ def test_training_may_begin_with_another_avatar(tiny_avatar: Avatar, corpus: Cor
         (tiny_avatar.folder, brief, ("codec", "motion")),
         (tmp_path / "start", still, ("codec", "motion", "sampler", "listener")),
     ):
-        made = train(corpus, tmp_path / f"from-{start.name}", asked, start=start, trainer_options={"precision": "32-true"})
+        made = train(
+            corpus,
+            tmp_path / f"from-{start.name}",
+            asked,
+            start=start,
+            trainer_options={"precision": "32-true"},
+        )
         assert made is not None
         for part in parts:
             ours, theirs = (getattr(a, part).state_dict() for a in (made, tiny_avatar))
-            others = [k for k in ours if not torch.allclose(ours[k].float(), theirs[k].float(), atol=0.02, rtol=0.02)]
-            assert not [k for k in others if not k.startswith(("head_", "look_"))], part  # axes of the look may turn
+            others = [
+                k
+                for k in ours
+                if not torch.allclose(ours[k].float(), theirs[k].float(), atol=0.02, rtol=0.02)
+            ]
+            assert not [k for k in others if not k.startswith(("head_", "look_"))], (
+                part
+            )  # axes of the look may turn
 
 
 def test_what_sees_no_frames_is_kept(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path) -> None:
@@ -351,15 +464,28 @@ def test_what_sees_no_frames_is_kept(tiny_avatar: Avatar, corpus: Corpus, tmp_pa
     made = train(corpus, tmp_path / "kept", kept, start=tiny_avatar.folder)
     assert made is not None
     for part in ("codec", "listener"):
-        assert (made.folder / f"{part}.safetensors").read_bytes() == (tiny_avatar.folder / f"{part}.safetensors").read_bytes()
+        assert (made.folder / f"{part}.safetensors").read_bytes() == (
+            tiny_avatar.folder / f"{part}.safetensors"
+        ).read_bytes()
     assert made.sampler is not None
     assert tiny_avatar.sampler is not None
-    assert all(torch.equal(a, b) for a, b in zip(made.sampler.parameters(), tiny_avatar.sampler.parameters(), strict=True))
-    assert torch.allclose(made.sampler.head_write, tiny_avatar.sampler.head_write, atol=0.05)  # learnt anew, of the same footage
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(made.sampler.parameters(), tiny_avatar.sampler.parameters(), strict=True)
+    )
+    assert torch.allclose(
+        made.sampler.head_write, tiny_avatar.sampler.head_write, atol=0.05
+    )  # learnt anew, of the same footage
     assert made.about["sampler_pose"] > 0
-    assert (made.folder / "motion.safetensors").read_bytes() != (tiny_avatar.folder / "motion.safetensors").read_bytes()
-    other = dataclasses.replace(kept, codec_training=dataclasses.replace(recipe.codec_training, frames=16))
-    changed = train(corpus, tmp_path / "changed", other, start=tiny_avatar.folder)  # a sampler knows the latents of one codec
+    assert (made.folder / "motion.safetensors").read_bytes() != (
+        tiny_avatar.folder / "motion.safetensors"
+    ).read_bytes()
+    other = dataclasses.replace(
+        kept, codec_training=dataclasses.replace(recipe.codec_training, frames=16)
+    )
+    changed = train(
+        corpus, tmp_path / "changed", other, start=tiny_avatar.folder
+    )  # a sampler knows the latents of one codec
     assert changed is not None
     assert changed.sampler is None
     assert changed.listener is not None
@@ -382,8 +508,16 @@ def test_experts_may_be_losses(corpus: Corpus) -> None:
     shapes = torch.from_numpy(face_shape(corpus, name))[None, :, :POINTS]
     experts = Experts(torch.eye(POINTS))
     every = torch.ones(1, frames, dtype=torch.bool)
-    batch = {"exists": every, "usable": every, "silent": ~every, "sounds": sounds_of(corpus.audio(name), frames).T[None]}
-    same, still = (experts.losses(made, shapes, batch) for made in (shapes, shapes.mean(1, keepdim=True).expand_as(shapes)))
+    batch = {
+        "exists": every,
+        "usable": every,
+        "silent": ~every,
+        "sounds": sounds_of(corpus.audio(name), frames).T[None],
+    }
+    same, still = (
+        experts.losses(made, shapes, batch)
+        for made in (shapes, shapes.mean(1, keepdim=True).expand_as(shapes))
+    )
     assert same["lips"] == pytest.approx(0, abs=1e-4)
     assert still["lips"] > 0.05
     assert 0 < same["sync"] < 2

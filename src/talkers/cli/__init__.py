@@ -22,20 +22,34 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a verb; returns the exit code (see talkers.errors)."""
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
-        app.cli(prog="talkers", description="Minutes of a person's video -> an avatar that says anything.", args=arguments)
+        app.cli(
+            prog="talkers",
+            description="Minutes of a person's video -> an avatar that says anything.",
+            args=arguments,
+        )
         return 0
     except TalkersError as error:
-        err.print(f"[bold red]{'partly done' if isinstance(error, PartialFailure) else 'error'}:[/] {escape(shown(error))}", highlight=False, soft_wrap=True)
+        err.print(
+            f"[bold red]{'partly done' if isinstance(error, PartialFailure) else 'error'}:[/] {escape(shown(error))}",
+            highlight=False,
+            soft_wrap=True,
+        )
         return error.exit_code
     except KeyboardInterrupt:
-        err.print("[bold]interrupted:[/] nothing half-written was left; finished parts are kept.", highlight=False)
+        err.print(
+            "[bold]interrupted:[/] nothing half-written was left; finished parts are kept.",
+            highlight=False,
+        )
         return 130
     except BrokenPipeError:
         return 0
     except ImportError as error:
         if os.environ.get("TALKERS_DEBUG"):
             raise
-        err.print(f"[bold red]error:[/] the package {error.name} is missing. See `talkers doctor`.", highlight=False)
+        err.print(
+            f"[bold red]error:[/] the package {error.name} is missing. See `talkers doctor`.",
+            highlight=False,
+        )
         return 5
     except Exception as error:
         if os.environ.get("TALKERS_DEBUG"):

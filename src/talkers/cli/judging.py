@@ -12,13 +12,37 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
-from talkers.cli.common import Json, Out, app, json_text, missing, out, partial, print_json, progress_bar, remark, some, tell
+from talkers.cli.common import (
+    Json,
+    Out,
+    app,
+    json_text,
+    missing,
+    out,
+    partial,
+    print_json,
+    progress_bar,
+    remark,
+    some,
+    tell,
+)
 from talkers.errors import UsageError, shown
 
 
 @app.command
-def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], output: Out, pairs: bool = False, seeds: int = 1, jobs: int | None = None,
-             limit: int | None = None, every: bool = False, speed: float = 60.0, experts: Path | None = None, as_json: Json = False) -> None:  # fmt: skip
+def evaluate(
+    avatar: Positional[str],
+    clips: Positional[tuple[Path, ...]],
+    output: Out,
+    pairs: bool = False,
+    seeds: int = 1,
+    jobs: int | None = None,
+    limit: int | None = None,
+    every: bool = False,
+    speed: float = 60.0,
+    experts: Path | None = None,
+    as_json: Json = False,
+) -> None:
     """Score an avatar on real clips of its person, beside controls: writes metrics.json and index.html.
 
     Interrupted, it goes on where it was when it is run again.
@@ -43,16 +67,40 @@ def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], outpu
     except ImportError as error:
         raise missing("evaluating", "evaluate", error) from error
 
-    if seeds < 1 or (limit is not None and limit < 1) or (jobs is not None and jobs < 1) or speed < 0:
-        raise UsageError("seeds, limit, jobs and speed count from 1, 1, 1 and 0", todo="Correct the number")
+    if (
+        seeds < 1
+        or (limit is not None and limit < 1)
+        or (jobs is not None and jobs < 1)
+        or speed < 0
+    ):
+        raise UsageError(
+            "seeds, limit, jobs and speed count from 1, 1, 1 and 0", todo="Correct the number"
+        )
     command = "talkers " + shlex.join(sys.argv[1:])
     with progress_bar() as report:
         if pairs:
             if len(clips) != 1:
-                raise UsageError(f"{len(clips)} folders of real videos were named", todo="Write: talkers evaluate --pairs MADE REAL -o REPORT")
-            outcome = evaluate_pairs(Path(avatar), clips[0], output, jobs, limit, experts, command, report)
+                raise UsageError(
+                    f"{len(clips)} folders of real videos were named",
+                    todo="Write: talkers evaluate --pairs MADE REAL -o REPORT",
+                )
+            outcome = evaluate_pairs(
+                Path(avatar), clips[0], output, jobs, limit, experts, command, report
+            )
         else:
-            outcome = run(avatar, some(clips), output, seeds, jobs, limit, every, speed, experts, command, report)
+            outcome = run(
+                avatar,
+                some(clips),
+                output,
+                seeds,
+                jobs,
+                limit,
+                every,
+                speed,
+                experts,
+                command,
+                report,
+            )
     if as_json:
         print_json(outcome.metrics)
     else:
@@ -67,8 +115,17 @@ def evaluate(avatar: Positional[str], clips: Positional[tuple[Path, ...]], outpu
 
 
 @app.command
-def train_expert(corpus: Positional[Path], output: Out, task: Literal["lips", "sync"] = "sync", sees: Literal["pixels", "points"] = "pixels",
-                 alignments: Path | None = None, frames: int | None = None, budget: str | None = None, seed: int = 0, resume: bool = False) -> None:  # fmt: skip
+def train_expert(
+    corpus: Positional[Path],
+    output: Out,
+    task: Literal["lips", "sync"] = "sync",
+    sees: Literal["pixels", "points"] = "pixels",
+    alignments: Path | None = None,
+    frames: int | None = None,
+    budget: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+) -> None:
     """Train a judge on real clips: does the mouth go with the sound, or which words do the lips say?
 
     Args:
@@ -89,14 +146,18 @@ def train_expert(corpus: Positional[Path], output: Out, task: Literal["lips", "s
         raise missing("training", "train", error) from error
     from talkers.corpus import Corpus
     from talkers.experts import ExpertConfig
-    from talkers.training.progress import parse_duration
+    from talkers.progress import parse_duration
 
     config = ExpertConfig(task, sees)
-    settings = replace(training_of(config), seed=seed, **({} if frames is None else {"frames": frames}))
+    settings = replace(
+        training_of(config), seed=seed, **({} if frames is None else {"frames": frames})
+    )
     seconds = parse_duration(budget) if budget else None
     command = "talkers " + shlex.join(sys.argv[1:])
     with progress_bar() as report:
-        expert = run(Corpus(corpus), output, config, settings, alignments, seconds, resume, report, command)
+        expert = run(
+            Corpus(corpus), output, config, settings, alignments, seconds, resume, report, command
+        )
     for name, value in expert.about["metrics"].items():
         out.print(f"  {name}: {value}")
 
@@ -109,17 +170,37 @@ def inspect(avatar: Positional[str] = "default", as_json: Json = False) -> None:
         avatar: Folder of an avatar, or default for the bundled one.
         as_json: Print one JSON object.
     """
-    from talkers.avatar import Avatar
+    from talkers.runtime.avatar import Avatar
 
     about = Avatar.load(avatar).inspect()
     if as_json:
         print_json(about)
         return
-    about |= {"consent": about.get("consent") or "none stated", "licence": about.get("data", {}).get("licence") or "none stated"}
+    about |= {
+        "consent": about.get("consent") or "none stated",
+        "licence": about.get("data", {}).get("licence") or "none stated",
+    }
     table = Table(title=escape(shown(about["folder"])), show_header=False)
-    for key in ("talkers", "consent", "licence", "data", "command", "seed", "machine", "speech", "parameters", "files", "metrics"):
+    for key in (
+        "talkers",
+        "consent",
+        "licence",
+        "data",
+        "command",
+        "seed",
+        "machine",
+        "speech",
+        "parameters",
+        "files",
+        "metrics",
+    ):
         if about.get(key) is not None:
-            table.add_row(key, escape(shown(about[key]) if isinstance(about[key], str) else json_text(about[key], 1)))
+            table.add_row(
+                key,
+                escape(
+                    shown(about[key]) if isinstance(about[key], str) else json_text(about[key], 1)
+                ),
+            )
     out.print(table)
 
 
@@ -134,7 +215,7 @@ def doctor(licences: bool = False, as_json: Json = False) -> None:
     if licences:
         tell_licences(as_json)
         return
-    from talkers.doctor import examine
+    from talkers.cli.doctor import examine
 
     found = examine()
     if as_json:
@@ -142,18 +223,32 @@ def doctor(licences: bool = False, as_json: Json = False) -> None:
     else:
         table = Table("", "what", "state", "needed for", "how to get it")
         for c in found:
-            table.add_row("[green]ok[/]" if c["ok"] else "[red]--[/]", c["what"], escape(c["state"]), c["needed_for"], escape("" if c["ok"] else c["todo"]))
+            table.add_row(
+                "[green]ok[/]" if c["ok"] else "[red]--[/]",
+                c["what"],
+                escape(c["state"]),
+                c["needed_for"],
+                escape("" if c["ok"] else c["todo"]),
+            )
         out.print(table)
 
 
 def tell_licences(as_json: bool) -> None:
-    from talkers.licences import KINDS, dependencies
+    from talkers.cli.licences import KINDS, dependencies
 
     found = dependencies()
     counts = {kind: sum(d.version is not None and d.kind == kind for d in found) for kind in KINDS}
     counts["not installed"] = sum(d.version is None for d in found)
     if as_json:
-        print_json({"dependencies": [asdict(d) | {"kind": d.kind if d.version else None, "note": d.note} for d in found], "counts": counts})
+        print_json(
+            {
+                "dependencies": [
+                    asdict(d) | {"kind": d.kind if d.version else None, "note": d.note}
+                    for d in found
+                ],
+                "counts": counts,
+            }
+        )
         return
     table = Table("package", "version", "licence", "brought by", "wanted by")
     for d in found:
@@ -162,9 +257,15 @@ def tell_licences(as_json: bool) -> None:
             licence += f" ({d.kind})"
         extras = [extra for extra in d.brought_by if extra != "dev"] or d.brought_by
         wanted = d.wanted_by[:2] + [f"{len(d.wanted_by) - 2} more"] * (len(d.wanted_by) > 2)
-        table.add_row(d.name, d.version or "", escape(licence), ", ".join(extras), ", ".join(wanted))
+        table.add_row(
+            d.name, d.version or "", escape(licence), ", ".join(extras), ", ".join(wanted)
+        )
     out.print(table)
     for d in found:
         if d.version and d.note:
             tell(f"{d.name}: {d.note}")
-    tell(f"{len(found)} packages: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()) + ". This is what their metadata say.")
+    tell(
+        f"{len(found)} packages: "
+        + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        + ". This is what their metadata say."
+    )

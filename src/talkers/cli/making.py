@@ -12,12 +12,28 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
-from talkers.cli.common import Json, Out, Settings, app, frame_rate_of, missing, out, partial, print_json, progress_bar, remark, some, tell
+from talkers.cli.common import (
+    Json,
+    Out,
+    Settings,
+    app,
+    frame_rate_of,
+    missing,
+    out,
+    partial,
+    print_json,
+    progress_bar,
+    remark,
+    some,
+    tell,
+)
 from talkers.errors import PartialFailure, UsageError, shown
 
 
 @app.command
-def check(footage: Positional[tuple[Path, ...]], as_json: Json = False, jobs: int | None = None) -> None:
+def check(
+    footage: Positional[tuple[Path, ...]], as_json: Json = False, jobs: int | None = None
+) -> None:
     """Say what is wrong with footage, at which time, and what to do about it.
 
     Args:
@@ -25,11 +41,11 @@ def check(footage: Positional[tuple[Path, ...]], as_json: Json = False, jobs: in
         as_json: Print one JSON object.
         jobs: Files looked at at once (default: one a core).
     """
-    from talkers.corpus.parallel import parallel
     from talkers.corpus.prepare import footage_files
     from talkers.errors import MediaError
     from talkers.face.analysis import analyse
     from talkers.face.check import check_footage
+    from talkers.parallel import parallel
 
     paths = footage_files(some(footage))
     results: dict[str, Any] = {}
@@ -39,12 +55,24 @@ def check(footage: Positional[tuple[Path, ...]], as_json: Json = False, jobs: in
             results[key] = result
             report("looking", len(results), len(paths))
 
-        parallel(analyse, {str(p): (str(p),) for p in paths}, jobs if jobs is not None else os.cpu_count() or 1, done)
+        parallel(
+            analyse,
+            {str(p): (str(p),) for p in paths},
+            jobs if jobs is not None else os.cpu_count() or 1,
+            done,
+        )
     told = check_footage({str(p): results[str(p)] for p in paths})
     if as_json:
         print_json(told)
     else:
-        table = Table("", "file", "at", "what", "what to do", title=f"{len(paths)} files, {told['seconds']:.1f} s usable")
+        table = Table(
+            "",
+            "file",
+            "at",
+            "what",
+            "what to do",
+            title=f"{len(paths)} files, {told['seconds']:.1f} s usable",
+        )
         for f in told["findings"]:
             at = "" if f["at"] is None else f"{int(f['at'] // 60)}:{f['at'] % 60:05.2f}"
             table.add_row(
@@ -54,16 +82,29 @@ def check(footage: Positional[tuple[Path, ...]], as_json: Json = False, jobs: in
                 escape(f["what"]),
                 escape(f["todo"]),
             )
-        out.print(table if told["findings"] else f"{len(paths)} files, {told['seconds']:.1f} s usable, nothing wrong.")
+        out.print(
+            table
+            if told["findings"]
+            else f"{len(paths)} files, {told['seconds']:.1f} s usable, nothing wrong."
+        )
     if not told["usable"]:
         raise MediaError("none of this footage can be used", todo="See the findings above")
     if any(f["severity"] == "error" for f in told["findings"]):
-        raise PartialFailure("some of this footage cannot be used", todo="See the findings above; the rest is good")
+        raise PartialFailure(
+            "some of this footage cannot be used", todo="See the findings above; the rest is good"
+        )
 
 
 @app.command
-def prepare(footage: Positional[tuple[Path, ...]], output: Out, size: int = 256, rate: str = "25", jobs: int | None = None,
-            consent: str | None = None, licence: str | None = None) -> None:  # fmt: skip
+def prepare(
+    footage: Positional[tuple[Path, ...]],
+    output: Out,
+    size: int = 256,
+    rate: str = "25",
+    jobs: int | None = None,
+    consent: str | None = None,
+    licence: str | None = None,
+) -> None:
     """Turn footage of one person into a corpus. Interrupted, it goes on where it was; run again, it adds what is new.
 
     Args:
@@ -82,13 +123,27 @@ def prepare(footage: Positional[tuple[Path, ...]], output: Out, size: int = 256,
     for note in done.remarks:
         remark(f"note: {note}")
     about = done.corpus.about
-    tell(f"{output}: {done.added} clips added, {len(about['clips'])} in all, {about['frames']} frames, {about['seconds']:.1f} s")
+    tell(
+        f"{output}: {done.added} clips added, {len(about['clips'])} in all, {about['frames']} frames, {about['seconds']:.1f} s"
+    )
     partial(done.failures)
 
 
 @app.command
-def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: Settings = (), budget: str | None = None, resume: bool = False, start: Path | None = None,
-          consent: str | None = None, licence: str | None = None, devices: str = "auto", strategy: str = "auto", precision: str = "auto") -> None:  # fmt: skip
+def train(
+    corpus: Positional[Path],
+    output: Out,
+    recipe: str = "compact",
+    set: Settings = (),
+    budget: str | None = None,
+    resume: bool = False,
+    start: Path | None = None,
+    consent: str | None = None,
+    licence: str | None = None,
+    devices: str = "auto",
+    strategy: str = "auto",
+    precision: str = "auto",
+) -> None:
     """Train an avatar from a corpus: the codec, the two motion models (a regressor and a sampler), the listener.
 
     Args:
@@ -110,22 +165,43 @@ def train(corpus: Positional[Path], output: Out, recipe: str = "compact", set: S
     except ImportError as error:
         raise missing("training", "train", error) from error
     from talkers.corpus import Corpus
-    from talkers.recipes import recipe_named, with_settings
-    from talkers.training.progress import parse_duration
+    from talkers.progress import parse_duration
+    from talkers.systems.dae_talker import recipe_named
+    from talkers.systems.recipe import with_settings
 
-    options: dict[str, Any] = {"strategy": strategy} | ({"precision": precision} if precision != "auto" else {})
+    options: dict[str, Any] = {"strategy": strategy} | (
+        {"precision": precision} if precision != "auto" else {}
+    )
     if devices != "auto":
         if not devices.isdigit() or not int(devices):
-            raise UsageError(f"'{devices}' is not a number of devices", todo="Use a number, or auto")
+            raise UsageError(
+                f"'{devices}' is not a number of devices", todo="Use a number, or auto"
+            )
         options["devices"] = int(devices)
     seconds = parse_duration(budget) if budget else None
     chosen = with_settings(recipe_named(recipe), [setting for group in set for setting in group])
     command = "talkers " + shlex.join(sys.argv[1:])
     footage = Corpus(corpus)
     if not (consent or footage.about.get("consent")):
-        raise UsageError("nobody is said to have agreed to this avatar", where=corpus, todo="Say who agreed to what: --consent 'I, Ada, agree to be shown'")
+        raise UsageError(
+            "nobody is said to have agreed to this avatar",
+            where=corpus,
+            todo="Say who agreed to what: --consent 'I, Ada, agree to be shown'",
+        )
     with progress_bar() as report:
-        avatar = run(footage, output, chosen, seconds, resume, report, command, options, start, consent, licence)
+        avatar = run(
+            footage,
+            output,
+            chosen,
+            seconds,
+            resume,
+            report,
+            command,
+            options,
+            start,
+            consent,
+            licence,
+        )
     if avatar is None:
         return
     tell(f"{output}: an avatar of {avatar.size} px at {avatar.frame_rate} fps")

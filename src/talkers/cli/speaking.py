@@ -10,8 +10,20 @@ from typing import Any
 
 from tyro.conf import Positional
 
-from talkers.cli.common import Asked, Json, Out, app, frame_rate_of, partial, print_json, progress_bar, remark, some, tell
-from talkers.controls import Controls
+from talkers.cli.common import (
+    Asked,
+    Json,
+    Out,
+    app,
+    frame_rate_of,
+    partial,
+    print_json,
+    progress_bar,
+    remark,
+    some,
+    tell,
+)
+from talkers.controls.request import Controls
 from talkers.errors import MediaError, UsageError
 
 
@@ -22,22 +34,36 @@ def demo(output: Out = Path("demo")) -> None:
     Args:
         output: Folder for the video and the montage.
     """
-    from talkers.avatar import Avatar
     from talkers.media import decode_frames, write_png
-    from talkers.montage import montage
+    from talkers.media.montage import montage
+    from talkers.runtime.avatar import Avatar
 
     avatar = Avatar.load()
     talk = avatar.speak(str(files("talkers") / "avatars" / "hello.flac"))
     with progress_bar() as report:
         video = talk.save(output / "hello.mp4", lambda done, total: report("speaking", done, total))
     frames = list(decode_frames(video))
-    write_png(output / "hello.png", montage([frames[: len(frames) // 2], frames[len(frames) // 2 :]]))
-    tell(f"Wrote {output / 'hello.mp4'} ({talk.frame_count} frames, {talk.seconds:.2f} s) and {output / 'hello.png'}")
+    write_png(
+        output / "hello.png", montage([frames[: len(frames) // 2], frames[len(frames) // 2 :]])
+    )
+    tell(
+        f"Wrote {output / 'hello.mp4'} ({talk.frame_count} frames, {talk.seconds:.2f} s) and {output / 'hello.png'}"
+    )
 
 
 @app.command
-def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: int = 0, steps: int | None = None, fps: str | None = None,
-          size: int | None = None, live: bool = False, provenance: bool = True, controls: Asked = Controls()) -> None:  # fmt: skip
+def speak(
+    speech: Positional[Path],
+    output: Out,
+    avatar: str = "default",
+    seed: int = 0,
+    steps: int | None = None,
+    fps: str | None = None,
+    size: int | None = None,
+    live: bool = False,
+    provenance: bool = True,
+    controls: Asked = Controls(),
+) -> None:
     """Make an avatar say what a sound file says.
 
     Args:
@@ -52,10 +78,18 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
         provenance: Mark the frames and sign the video as made by a machine (see talkers verify).
         controls: Of head, eyes and mouth.
     """
-    from talkers.avatar import Avatar
+    from talkers.runtime.avatar import Avatar
 
-    talk = Avatar.load(avatar).speak(speech, seed=seed, steps=steps, controls=controls, frame_rate=frame_rate_of(fps) if fps else None, size=size, live=live,
-                                      provenance=provenance)  # fmt: skip
+    talk = Avatar.load(avatar).speak(
+        speech,
+        seed=seed,
+        steps=steps,
+        controls=controls,
+        frame_rate=frame_rate_of(fps) if fps else None,
+        size=size,
+        live=live,
+        provenance=provenance,
+    )
     if talk.silent:
         remark(f"note: no speech is heard in {speech}; the mouth rests.")
     with progress_bar() as report:
@@ -66,8 +100,21 @@ def speak(speech: Positional[Path], output: Out, avatar: str = "default", seed: 
 
 
 @app.command
-def say(text: Positional[str], output: Out, voice: str = "joe", speed: float = 1.0, words: Path | None = None, avatar: str = "default", seed: int = 0,
-        steps: int | None = None, fps: str | None = None, size: int | None = None, live: bool = False, provenance: bool = True, controls: Asked = Controls()) -> None:  # fmt: skip
+def say(
+    text: Positional[str],
+    output: Out,
+    voice: str = "joe",
+    speed: float = 1.0,
+    words: Path | None = None,
+    avatar: str = "default",
+    seed: int = 0,
+    steps: int | None = None,
+    fps: str | None = None,
+    size: int | None = None,
+    live: bool = False,
+    provenance: bool = True,
+    controls: Asked = Controls(),
+) -> None:
     """Make an avatar say a text, with a local text-to-speech voice.
 
     Args:
@@ -87,13 +134,16 @@ def say(text: Positional[str], output: Out, voice: str = "joe", speed: float = 1
     """
     import soundfile
 
-    from talkers.media.encode import atomic
-    from talkers.voice import load_voice, subtitles
+    from talkers.artefacts.files import atomic
+    from talkers.speech.voices import load_voice, subtitles
 
     teller = load_voice(voice)
     said = teller.say(sys.stdin.read() if text == "-" else text, speed)
     if words is not None and not said.words:
-        raise UsageError("this voice does not tell when it says the words of this text", todo="Leave out --words, or use joe and write numbers as words")
+        raise UsageError(
+            "this voice does not tell when it says the words of this text",
+            todo="Leave out --words, or use joe and write numbers as words",
+        )
     with tempfile.TemporaryDirectory() as folder:
         speech = Path(folder) / "speech.wav"
         soundfile.write(speech, said.samples, teller.rate)
@@ -112,8 +162,8 @@ def verify(videos: Positional[tuple[Path, ...]], as_json: Json = False) -> None:
         as_json: Print one JSON object.
     """
     from talkers.media import decode_frames, probe
-    from talkers.provenance import read_manifest
-    from talkers.watermark import find
+    from talkers.media.manifest import read_manifest
+    from talkers.media.watermark import find
 
     told: dict[str, Any] = {}
     failures: dict[str, MediaError] = {}
@@ -126,9 +176,15 @@ def verify(videos: Positional[tuple[Path, ...]], as_json: Json = False) -> None:
             continue
         told[str(path)] = {"manifest": manifest._asdict(), "mark": mark._asdict()}
         if not as_json:
-            signed = f"manifest {manifest.state}" + (f": made by {manifest.made_by}, signed by {manifest.signed_by}" if manifest.made_by else "")
+            signed = f"manifest {manifest.state}" + (
+                f": made by {manifest.made_by}, signed by {manifest.signed_by}"
+                if manifest.made_by
+                else ""
+            )
             signed += f" ({', '.join(manifest.problems)})" if manifest.problems else ""
-            tell(f"{path}: {signed}; mark in the frames {'found' if mark.there else 'not found'} (score {mark.score:.1f})")
+            tell(
+                f"{path}: {signed}; mark in the frames {'found' if mark.there else 'not found'} (score {mark.score:.1f})"
+            )
     if as_json:
         print_json(told)
     if len(failures) == len(told):
@@ -140,7 +196,14 @@ def verify(videos: Positional[tuple[Path, ...]], as_json: Json = False) -> None:
 
 
 @app.command
-def reconstruct(clip: Positional[Path], output: Out, avatar: str = "default", seed: int = 0, steps: int | None = None, provenance: bool = True) -> None:
+def reconstruct(
+    clip: Positional[Path],
+    output: Out,
+    avatar: str = "default",
+    seed: int = 0,
+    steps: int | None = None,
+    provenance: bool = True,
+) -> None:
     """Frames to latents and back: shows what the codec alone keeps of a video of the same person.
 
     Args:
@@ -151,17 +214,29 @@ def reconstruct(clip: Positional[Path], output: Out, avatar: str = "default", se
         steps: Network passes a frame.
         provenance: Mark and sign the video.
     """
-    from talkers.avatar import Avatar
     from talkers.face.source import cropped_clip
     from talkers.media import audio_blocks, probe
-    from talkers.talk import write_made
+    from talkers.media.generated import write_generated
+    from talkers.runtime.avatar import Avatar
 
     loaded = Avatar.load(avatar)
     info = probe(clip)
     with progress_bar() as report:
-        count, frames = cropped_clip(clip, loaded.frame_rate, loaded.size, lambda done: report("finding the face", done, done))
+        count, frames = cropped_clip(
+            clip,
+            loaded.frame_rate,
+            loaded.size,
+            lambda done: report("finding the face", done, done),
+        )
         sound = audio_blocks(clip, 48_000, 1) if info.audio else None
         made = loaded.reconstruct(frames, seed, steps, mark=provenance)
         digest = loaded.digest if provenance else None
-        write_made(output, made, loaded.frame_rate, (sound, 48_000, 1), digest, lambda done: report("reconstructing", done, count))
+        write_generated(
+            output,
+            made,
+            loaded.frame_rate,
+            (sound, 48_000, 1),
+            digest,
+            lambda done: report("reconstructing", done, count),
+        )
     tell(f"Wrote {output}")

@@ -26,9 +26,17 @@ def analyse_to(path: str, rate: str, target: str) -> str:
     if not Path(target).exists():
         analysis = analyse(path, Fraction(rate), marks=marks_of(target))
         if not analysis.found.any():
-            raise FaceError("no face is seen in any frame", where=path, todo="Use footage that shows one face from the front")
+            raise FaceError(
+                "no face is seen in any frame",
+                where=path,
+                todo="Use footage that shows one face from the front",
+            )
         if not analysis.audio_seconds:
-            raise MediaError("there is no sound in this file", where=path, todo="Use footage with the speaker's voice")
+            raise MediaError(
+                "there is no sound in this file",
+                where=path,
+                todo="Use footage with the speaker's voice",
+            )
         analysis.save(Path(target))
     return target
 
@@ -41,17 +49,24 @@ def marks_of(target: str) -> Path:
 def gaps_of(found: np.ndarray) -> tuple[tuple[int, int], ...]:
     """Runs of frames without a face: bool [T] -> (first, one past last)."""
     missing = np.concatenate([[False], ~found, [False]])
-    return tuple((int(a), int(b)) for a, b in np.flatnonzero(missing[1:] != missing[:-1]).reshape(-1, 2))
+    return tuple(
+        (int(a), int(b)) for a, b in np.flatnonzero(missing[1:] != missing[:-1]).reshape(-1, 2)
+    )
 
 
 def pieces_of(name: str, count: int, rate: Fraction) -> list[tuple[str, slice]]:
     """Names and frames of a source's clips, of nearly equal lengths."""
     pieces = max(1, -(-count // int(LONGEST_SECONDS * rate)))
     edges = np.linspace(0, count, pieces + 1).round().astype(int)
-    return [(name if pieces == 1 else f"{name}.{k + 1:03d}", slice(int(a), int(b))) for k, (a, b) in enumerate(pairwise(edges))]
+    return [
+        (name if pieces == 1 else f"{name}.{k + 1:03d}", slice(int(a), int(b)))
+        for k, (a, b) in enumerate(pairwise(edges))
+    ]
 
 
-def in_pieces(blocks: Iterable[NDArray[np.float32]], edges: Iterable[int]) -> Iterator[NDArray[np.float32]]:
+def in_pieces(
+    blocks: Iterable[NDArray[np.float32]], edges: Iterable[int]
+) -> Iterator[NDArray[np.float32]]:
     """Sound in blocks [n] cut at these samples, from the first to the last; silence where it ends sooner."""
     source, held = iter(blocks), np.zeros(0, np.float32)
     for first, last in pairwise(edges):
@@ -61,14 +76,22 @@ def in_pieces(blocks: Iterable[NDArray[np.float32]], edges: Iterable[int]) -> It
         yield np.pad(piece, (0, last - first - len(piece)))
 
 
-def render(path: str, analysis_file: str, crop: Crop, rate_text: str, name: str, clips: str, rows_file: str) -> list[ClipRecord]:
+def render(
+    path: str, analysis_file: str, crop: Crop, rate_text: str, name: str, clips: str, rows_file: str
+) -> list[ClipRecord]:
     """Write the clips of one source, unless that is done (its rows are written last); returns their records."""
     rate, folder, rows = Fraction(rate_text), Path(clips), Path(rows_file)
     a = Analysis.load(Path(analysis_file))
     pieces = pieces_of(name, len(a.faces), rate)
     if not rows.exists():
-        edges = [round(edge * AUDIO_RATE / rate) for edge in (0, *(part.stop for _, part in pieces))]
-        frames, sounds, speaking = decode_frames(path, rate), in_pieces(audio_blocks(path), edges), speech_activity(a.levels)
+        edges = [
+            round(edge * AUDIO_RATE / rate) for edge in (0, *(part.stop for _, part in pieces))
+        ]
+        frames, sounds, speaking = (
+            decode_frames(path, rate),
+            in_pieces(audio_blocks(path), edges),
+            speech_activity(a.levels),
+        )
 
         def written() -> Iterator[pa.Table]:
             for clip, part in pieces:
@@ -77,8 +100,20 @@ def render(path: str, analysis_file: str, crop: Crop, rate_text: str, name: str,
                         writer.write(crop.cut(frame))
                 write_flac(folder / f"{clip}.flac", next(sounds), AUDIO_RATE)
                 marks = crop.to_crop(landmarks_in(marks_of(analysis_file), part))
-                yield frames_table(clip, a.angles[part], marks, a.blendshapes[part], a.faces[part], speaking[part], crop.size, rate)
+                yield frames_table(
+                    clip,
+                    a.angles[part],
+                    marks,
+                    a.blendshapes[part],
+                    a.faces[part],
+                    speaking[part],
+                    crop.size,
+                    rate,
+                )
 
         write_table(rows, written())
     source = Path(path).name
-    return [ClipRecord(clip, part.stop - part.start, source, a.sha256, crop, gaps_of(a.found[part])) for clip, part in pieces]
+    return [
+        ClipRecord(clip, part.stop - part.start, source, a.sha256, crop, gaps_of(a.found[part]))
+        for clip, part in pieces
+    ]

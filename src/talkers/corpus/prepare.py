@@ -15,15 +15,23 @@ from typing import Any
 
 import numpy as np
 
-import talkers
+from talkers.artefacts.documents import write_json
+from talkers.artefacts.files import file_digest, unfinished
 from talkers.corpus.clips import analyse_to, render
-from talkers.corpus.parallel import parallel
-from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, read_tables, write_json, write_table
-from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, TalkersError, UsageError
-from talkers.face.analysis import Analysis, file_digest
+from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, read_tables, write_table
+from talkers.errors import (
+    ArtefactError,
+    FaceError,
+    MediaError,
+    ResourceError,
+    TalkersError,
+    UsageError,
+)
+from talkers.face.analysis import Analysis
 from talkers.face.crop import Crop, choose_crop, face_height
 from talkers.media import VIDEO_SUFFIXES
-from talkers.media.encode import unfinished
+from talkers.parallel import parallel
+from talkers.version import __version__
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,15 @@ def footage_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+            found = sorted(
+                p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()
+            )
             if not found:
-                raise MediaError("there is no video in this folder", where=path, todo="Name the video files themselves")
+                raise MediaError(
+                    "there is no video in this folder",
+                    where=path,
+                    todo="Name the video files themselves",
+                )
             files += found
         else:
             files.append(path)
@@ -101,29 +115,52 @@ def prepare(
     """
     folder = Path(out)
     if size % 32 or not 32 <= size <= 2048:
-        raise UsageError(f"the frame size {size} is not a multiple of 32 up to 2048", todo="Use for example 128, 256 or 512")
+        raise UsageError(
+            f"the frame size {size} is not a multiple of 32 up to 2048",
+            todo="Use for example 128, 256 or 512",
+        )
     if folder.exists() and not folder.is_dir():
-        raise ArtefactError("this is a file, not a folder for a corpus", where=folder, todo="Name a folder")
+        raise ArtefactError(
+            "this is a file, not a folder for a corpus", where=folder, todo="Name a folder"
+        )
     existing = Corpus(folder) if (folder / "corpus.json").exists() else None
     if existing and (existing.size, existing.rate) != (size, rate):
         raise ArtefactError(
-            f"this corpus has {existing.size} px at {existing.rate} fps, not {size} px at {rate} fps", where=folder, todo="Choose another folder"
+            f"this corpus has {existing.size} px at {existing.rate} fps, not {size} px at {rate} fps",
+            where=folder,
+            todo="Choose another folder",
         )
     left = [*unfinished(folder), *unfinished(folder / "clips")]
     known_names = {".work", "clips", "frames.parquet", *(p.name for p in left)}
-    if existing is None and folder.is_dir() and any(p.name not in known_names for p in folder.iterdir()):
-        raise ArtefactError("this folder is not empty and is no corpus", where=folder, todo="Choose a new folder")
+    if (
+        existing is None
+        and folder.is_dir()
+        and any(p.name not in known_names for p in folder.iterdir())
+    ):
+        raise ArtefactError(
+            "this folder is not empty and is no corpus", where=folder, todo="Choose a new folder"
+        )
     files, failures, remarks = footage_files(paths), {}, []
     known = {clip.sha256: clip for clip in existing.clips} if existing else {}
     fresh: dict[str, Path] = {}
     for path in files:
         try:
             if path.exists() and not path.is_file():  # a pipe or a device would be read without end
-                failures[str(path)] = str(MediaError("this is no regular file", where=path, todo="Copy what it gives into a file, and name that"))
+                failures[str(path)] = str(
+                    MediaError(
+                        "this is no regular file",
+                        where=path,
+                        todo="Copy what it gives into a file, and name that",
+                    )
+                )
                 continue
             digest = file_digest(path)
         except OSError as error:
-            failures[str(path)] = str(MediaError("the file cannot be read", where=path, why=error.strerror, todo="Check the path"))
+            failures[str(path)] = str(
+                MediaError(
+                    "the file cannot be read", where=path, why=error.strerror, todo="Check the path"
+                )
+            )
             continue
         if digest not in known and fresh.setdefault(digest, path) != path:
             remarks.append(f"{path}: the same content as {fresh[digest]}; taken once.")
@@ -134,7 +171,12 @@ def prepare(
         for path in left:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise ResourceError("the corpus folder cannot be made", where=folder, why=error.strerror, todo="Choose a folder that can be written") from error
+        raise ResourceError(
+            "the corpus folder cannot be made",
+            where=folder,
+            why=error.strerror,
+            todo="Choose a folder that can be written",
+        ) from error
     workers = jobs if jobs is not None else os.cpu_count() or 1
 
     analysed: dict[str, str] = {}
@@ -154,7 +196,10 @@ def prepare(
         return done
 
     tasks: dict[str, tuple[Any, ...]]
-    tasks = {d: (str(p), str(rate), str(work / f"{d}-{rate.numerator}-{rate.denominator}.analysis")) for d, p in fresh.items()}
+    tasks = {
+        d: (str(p), str(rate), str(work / f"{d}-{rate.numerator}-{rate.denominator}.analysis"))
+        for d, p in fresh.items()
+    }
     parallel(analyse_to, tasks, workers, note(analysed, "finding faces", len(tasks)))
 
     by_size: dict[str, list[str]] = defaultdict(list)
@@ -163,7 +208,9 @@ def prepare(
         by_size[f"{analysis.width}x{analysis.height}"].append(digest)
         many = int((analysis.faces > 1).sum())
         if many:
-            remarks.append(f"{analysis.source}: {many} frames show several faces; the tracked one was kept.")
+            remarks.append(
+                f"{analysis.source}: {many} frames show several faces; the tracked one was kept."
+            )
         remarks += analysis.notes
     faces: dict[str, float] = dict(existing.about["face_heights"]) if existing else {}
     for key, digests in by_size.items():
@@ -171,16 +218,30 @@ def prepare(
     crops: dict[str, Crop] = {}
     for digest, a in loaded.items():
         try:
-            crops[digest] = choose_crop(a.boxes[a.found], a.width, a.height, size, faces[f"{a.width}x{a.height}"])
+            crops[digest] = choose_crop(
+                a.boxes[a.found], a.width, a.height, size, faces[f"{a.width}x{a.height}"]
+            )
         except FaceError as error:
-            failures[str(fresh[digest])] = str(FaceError(error.what, where=fresh[digest], todo=error.todo))
+            failures[str(fresh[digest])] = str(
+                FaceError(error.what, where=fresh[digest], todo=error.todo)
+            )
     names = _unique_names([fresh[d] for d in crops], {c.name for c in known.values()})
     rendered: dict[str, list[ClipRecord]] = {}
     tasks = {}
     for digest, crop in crops.items():
         name = names[fresh[digest]]
-        made = sha256(f"{digest} {crop} {rate} {name}".encode()).hexdigest()[:32]  # a clip made otherwise is made again
-        tasks[digest] = (str(fresh[digest]), analysed[digest], crop, str(rate), name, str(clips), str(work / f"{made}.parquet"))
+        made = sha256(f"{digest} {crop} {rate} {name}".encode()).hexdigest()[
+            :32
+        ]  # a clip made otherwise is made again
+        tasks[digest] = (
+            str(fresh[digest]),
+            analysed[digest],
+            crop,
+            str(rate),
+            name,
+            str(clips),
+            str(work / f"{made}.parquet"),
+        )
     rows = {digest: Path(arguments[-1]) for digest, arguments in tasks.items()}
     parallel(render, tasks, workers, note(rendered, "writing clips", len(tasks)))
 
@@ -195,13 +256,28 @@ def prepare(
             why=f"of {len(files)} files, {len(failures)} failed, the first: {reason.rstrip('.')}",
             todo="See `talkers check`",
         )
-    added = [clip for d in fresh if d in rendered for clip in with_transcript(rendered[d], fresh[d], remarks)]
+    added = [
+        clip
+        for d in fresh
+        if d in rendered
+        for clip in with_transcript(rendered[d], fresh[d], remarks)
+    ]
     if added or (
         existing
         and ((consent or existing.about.get("consent")), (licence or existing.about.get("licence")))
         != (existing.about.get("consent"), existing.about.get("licence"))
     ):
-        _finish(folder, existing, added, [rows[d] for d in fresh if d in rendered], faces, size, rate, consent, licence)
+        _finish(
+            folder,
+            existing,
+            added,
+            [rows[d] for d in fresh if d in rendered],
+            faces,
+            size,
+            rate,
+            consent,
+            licence,
+        )
     shutil.rmtree(work, ignore_errors=True)
     return Prepared(Corpus(folder), len(added), failures, remarks)
 
@@ -217,22 +293,35 @@ def with_transcript(clips: list[ClipRecord], source: Path, remarks: list[str]) -
         remarks.append(f"{path}: the transcript cannot be read ({error}); left out.")
         return clips
     if len(clips) != 1 or not 0 < len(text) <= LONGEST_TRANSCRIPT:
-        remarks.append(f"{path}: the transcript is left out: it has {len(text)} characters, and the video became {len(clips)} clips.")
+        remarks.append(
+            f"{path}: the transcript is left out: it has {len(text)} characters, and the video became {len(clips)} clips."
+        )
         return clips
     return [replace(clips[0], transcript=text)]
 
 
-def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], rows: list[Path], faces: dict[str, float], size: int, rate: Fraction,
-            consent: str | None, licence: str | None) -> None:  # fmt: skip
+def _finish(
+    folder: Path,
+    existing: Corpus | None,
+    added: list[ClipRecord],
+    rows: list[Path],
+    faces: dict[str, float],
+    size: int,
+    rate: Fraction,
+    consent: str | None,
+    licence: str | None,
+) -> None:
     """Join the clips' rows into one table and write corpus.json last, which makes the corpus complete."""
     old = existing.clips if existing else []
     table = folder / "frames.parquet"
-    held = read_tables(table, sum(clip.frames for clip in old)) if existing else ()  # rows beyond those of corpus.json are of an interrupted preparation
+    held = (
+        read_tables(table, sum(clip.frames for clip in old)) if existing else ()
+    )  # rows beyond those of corpus.json are of an interrupted preparation
     write_table(table, chain(held, *map(read_tables, rows)))
     clips = [*old, *added]
     about = {
         "format_version": FORMAT_VERSION,
-        "talkers": talkers.__version__,
+        "talkers": __version__,
         "size": size,
         "rate": str(rate),
         "frames": sum(clip.frames for clip in clips),
@@ -241,7 +330,15 @@ def _finish(folder: Path, existing: Corpus | None, added: list[ClipRecord], rows
         "licence": licence or (existing.about.get("licence") if existing else None),
         "face_heights": faces,
         "clips": [
-            {"name": c.name, "frames": c.frames, "source": c.source, "sha256": c.sha256, "crop": c.crop.as_dict(), "gaps": c.gaps, "transcript": c.transcript}
+            {
+                "name": c.name,
+                "frames": c.frames,
+                "source": c.source,
+                "sha256": c.sha256,
+                "crop": c.crop.as_dict(),
+                "gaps": c.gaps,
+                "transcript": c.transcript,
+            }
             for c in clips
         ],
     }

@@ -20,11 +20,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from talkers.artefacts.documents import _text_of
+from talkers.artefacts.files import atomic
 from talkers.errors import ArtefactError, reason
 from talkers.face.crop import Crop
 from talkers.face.landmarks import BLENDSHAPES, BLINKS, EYE_CORNERS
 from talkers.media import decode_frames, read_audio
-from talkers.media.encode import atomic
 
 FORMAT_VERSION = 1
 LANDMARK_STEP = 1 / 64  # pixels: landmarks are stored as int16 multiples of this
@@ -42,12 +43,25 @@ def pose_of(angles: NDArray[np.float32], landmarks: NDArray[np.float32], size: i
     return np.concatenate([angles, centre, scale], axis=-1).astype(np.float32)
 
 
-def frames_table(clip: str, angles: NDArray[np.float32], landmarks: NDArray[np.float32], blendshapes: NDArray[np.float32],
-                 faces: NDArray[np.int8], speech: NDArray[np.bool_], size: int, rate: Fraction) -> pa.Table:  # fmt: skip
+def frames_table(
+    clip: str,
+    angles: NDArray[np.float32],
+    landmarks: NDArray[np.float32],
+    blendshapes: NDArray[np.float32],
+    faces: NDArray[np.int8],
+    speech: NDArray[np.bool_],
+    size: int,
+    rate: Fraction,
+) -> pa.Table:
     """The rows of one clip; landmarks [T, 478, 2] in crop pixels, NaN where there is no face."""
     count = len(faces)
     pose = pose_of(angles, landmarks, size)
-    stored = np.clip(np.nan_to_num(landmarks) / LANDMARK_STEP, -32768, 32767).round().astype(np.int16).reshape(count, -1)
+    stored = (
+        np.clip(np.nan_to_num(landmarks) / LANDMARK_STEP, -32768, 32767)
+        .round()
+        .astype(np.int16)
+        .reshape(count, -1)
+    )
     columns: dict[str, Any] = {
         "clip": pa.array([clip] * count).dictionary_encode(),
         "frame": pa.array(np.arange(count, dtype=np.int32)),
@@ -58,15 +72,23 @@ def frames_table(clip: str, angles: NDArray[np.float32], landmarks: NDArray[np.f
         "blink": pa.array(blendshapes[:, list(BLINKS)].mean(1)),
         **{name: pa.array(pose[:, i]) for i, name in enumerate(POSE)},
         "landmarks": pa.FixedSizeListArray.from_arrays(pa.array(stored.ravel()), stored.shape[1]),
-        "blendshapes": pa.FixedSizeListArray.from_arrays(pa.array(blendshapes.astype(np.float16).ravel()), len(BLENDSHAPES)),
+        "blendshapes": pa.FixedSizeListArray.from_arrays(
+            pa.array(blendshapes.astype(np.float16).ravel()), len(BLENDSHAPES)
+        ),
     }
     return pa.table(columns)
 
 
 def _schema() -> pa.Schema:
     """The columns of frames.parquet and what they hold."""
-    none = np.zeros((1, 3), np.float32), np.zeros((1, 478, 2), np.float32), np.zeros((1, len(BLENDSHAPES)), np.float32)
-    return frames_table("", *none, np.zeros(1, np.int8), np.zeros(1, np.bool_), 1, Fraction(1)).schema
+    none = (
+        np.zeros((1, 3), np.float32),
+        np.zeros((1, 478, 2), np.float32),
+        np.zeros((1, len(BLENDSHAPES)), np.float32),
+    )
+    return frames_table(
+        "", *none, np.zeros(1, np.int8), np.zeros(1, np.bool_), 1, Fraction(1)
+    ).schema
 
 
 WIDE = {"landmarks": 478 * 2, "blendshapes": len(BLENDSHAPES)}  # columns of many numbers a frame
@@ -76,7 +98,10 @@ ROWS = 2048  # of a table that are held in memory and written together
 
 def write_table(path: Path, tables: Iterable[pa.Table]) -> None:
     """Write the rows of many clips as one parquet file; it appears when it is complete."""
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, _schema(), compression="zstd", compression_level=9) as writer:
+    with (
+        atomic(path) as temporary,
+        pq.ParquetWriter(temporary, _schema(), compression="zstd", compression_level=9) as writer,
+    ):
         held: list[pa.Table] = []
         for table in tables:
             held.append(table)
@@ -103,7 +128,12 @@ def read_tables(path: Path, most: int | None = None) -> Iterator[pa.Table]:
                 if most == 0:
                     return
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise ArtefactError(f"{path.name} cannot be read", where=path, why=reason(error), todo="Prepare the footage again") from error
+        raise ArtefactError(
+            f"{path.name} cannot be read",
+            where=path,
+            why=reason(error),
+            todo="Prepare the footage again",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -127,9 +157,15 @@ def _check_clip(clip: ClipRecord) -> None:
     """Raises ValueError: its name is no file's name, or its numbers cannot be."""
     if clip.name in ("", ".", "..") or not clip.name.isprintable() or set(clip.name) & set("/\\"):
         raise ValueError(f"a clip is named {clip.name!r:.60}")
-    if not 1 <= clip.frames <= MOST_FRAMES or any(not 0 <= a <= b <= clip.frames for a, b in clip.gaps):
-        raise ValueError(f"the clip '{clip.name:.60}' has {clip.frames} frames and gaps that do not lie in them")
-    if not all(1 <= n <= 10**5 for n in (clip.crop.side, clip.crop.size)) or not all(abs(n) <= 10**5 for n in (clip.crop.left, clip.crop.top)):
+    if not 1 <= clip.frames <= MOST_FRAMES or any(
+        not 0 <= a <= b <= clip.frames for a, b in clip.gaps
+    ):
+        raise ValueError(
+            f"the clip '{clip.name:.60}' has {clip.frames} frames and gaps that do not lie in them"
+        )
+    if not all(1 <= n <= 10**5 for n in (clip.crop.side, clip.crop.size)) or not all(
+        abs(n) <= 10**5 for n in (clip.crop.left, clip.crop.top)
+    ):
         raise ValueError(f"the clip '{clip.name:.60}' was cut from nowhere: {clip.crop}")
 
 
@@ -145,18 +181,6 @@ def rate_of(text: object) -> Fraction:
     if not 1 <= rate <= 240:
         raise ValueError(f"{rate} is no frame rate")
     return rate
-
-
-MOST_TEXT = 64_000_000  # bytes of a JSON file
-
-
-def _text_of(path: Path) -> str:
-    """Raises OSError; ValueError: it is no regular file, too long, or not UTF-8."""
-    if path.stat().st_size > MOST_TEXT:
-        raise ValueError("it is far too long")
-    if not path.is_file():  # a pipe would be waited for
-        raise ValueError("it is no regular file")
-    return path.read_text("utf-8")
 
 
 class Corpus:
@@ -190,14 +214,27 @@ class Corpus:
             if len({clip.name for clip in self.clips}) < len(self.clips):
                 raise ValueError("two clips have one name")
         except FileNotFoundError as error:
-            raise ArtefactError("there is no corpus here", where=self.folder, why="corpus.json is missing", todo=f"Make one: `talkers prepare FOOTAGE -o {self.folder}`") from error  # fmt: skip
+            raise ArtefactError(
+                "there is no corpus here",
+                where=self.folder,
+                why="corpus.json is missing",
+                todo=f"Make one: `talkers prepare FOOTAGE -o {self.folder}`",
+            ) from error
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, ("clips", *first["loc"])))
-            raise ArtefactError("corpus.json is damaged", where=path, why=f"{place:.80}: {first['msg'].lower()}", todo="Prepare the footage again") from error
+            raise ArtefactError(
+                "corpus.json is damaged",
+                where=path,
+                why=f"{place:.80}: {first['msg'].lower()}",
+                todo="Prepare the footage again",
+            ) from error
         except (OSError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             raise ArtefactError(
-                "corpus.json is damaged", where=path, why=f"{type(error).__name__}: {reason(error)}", todo="Prepare the footage again"
+                "corpus.json is damaged",
+                where=path,
+                why=f"{type(error).__name__}: {reason(error)}",
+                todo="Prepare the footage again",
             ) from error
 
     @property
@@ -207,14 +244,22 @@ class Corpus:
     def digest(self, names: Sequence[str] | None = None) -> str:
         """SHA-256 over the sources' digests and the preparation, for the clips named (default all)."""
         chosen = set(names if names is not None else self.names)
-        lines = [f"{c.name} {c.sha256} {sorted(c.crop.as_dict().items())}" for c in sorted(self.clips, key=lambda c: c.name) if c.name in chosen]
+        lines = [
+            f"{c.name} {c.sha256} {sorted(c.crop.as_dict().items())}"
+            for c in sorted(self.clips, key=lambda c: c.name)
+            if c.name in chosen
+        ]
         return hashlib.sha256("\n".join([f"{self.size} {self.rate}", *lines]).encode()).hexdigest()
 
     def clip(self, name: str) -> ClipRecord:
         for clip in self.clips:
             if clip.name == name:
                 return clip
-        raise ArtefactError(f"there is no clip '{name}' in this corpus", where=self.folder, todo="See corpus.json for the names")
+        raise ArtefactError(
+            f"there is no clip '{name}' in this corpus",
+            where=self.folder,
+            todo="See corpus.json for the names",
+        )
 
     def frames(self, name: str) -> NDArray[np.uint8]:
         """All frames of a clip: uint8 [T, size, size, 3]."""
@@ -226,22 +271,38 @@ class Corpus:
 
     def _read(self, columns: Sequence[str], group: int | None = None) -> pa.Table:
         """Columns of frames.parquet: all rows, or those of one of the groups that were written together."""
-        path, wanted = self.folder / "frames.parquet", pa.schema([_schema().field(name) for name in columns])
+        path, wanted = (
+            self.folder / "frames.parquet",
+            pa.schema([_schema().field(name) for name in columns]),
+        )
         try:
             with pq.ParquetFile(path) as file:
                 table = file.read(columns) if group is None else file.read_row_group(group, columns)
-                rows = file.metadata.num_rows if group is None else file.metadata.row_group(group).num_rows
+                rows = (
+                    file.metadata.num_rows
+                    if group is None
+                    else file.metadata.row_group(group).num_rows
+                )
             table = table.select(wanted.names).cast(wanted)
             table.validate(full=True)
             if len(table) != rows:
                 raise ValueError(f"it holds {len(table)} rows of {rows}")
             for name in wanted.names:
                 parts = table.column(name).chunks
-                if any(part.null_count or (pa.types.is_fixed_size_list(part.type) and part.flatten().null_count) for part in parts):
+                if any(
+                    part.null_count
+                    or (pa.types.is_fixed_size_list(part.type) and part.flatten().null_count)
+                    for part in parts
+                ):
                     raise ValueError(f"there are values missing in its column '{name}'")
             return table
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-            raise ArtefactError("frames.parquet cannot be read", where=path, why=reason(error), todo="Prepare the footage again") from error
+            raise ArtefactError(
+                "frames.parquet cannot be read",
+                where=path,
+                why=reason(error),
+                todo="Prepare the footage again",
+            ) from error
 
     @cached_property
     def _narrow(self) -> pa.Table:
@@ -254,40 +315,75 @@ class Corpus:
         path = self.folder / "frames.parquet"
         try:
             with pq.ParquetFile(path) as file:
-                return list(accumulate(file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)))
+                return list(
+                    accumulate(
+                        file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)
+                    )
+                )
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise ArtefactError("frames.parquet cannot be read", where=path, why=reason(error), todo="Prepare the footage again") from error
+            raise ArtefactError(
+                "frames.parquet cannot be read",
+                where=path,
+                why=reason(error),
+                todo="Prepare the footage again",
+            ) from error
 
     def _wide(self, column: str, group: int) -> NDArray[Any]:
         """A column of many numbers a frame in one group, as stored: [n, k]. Few are held, so that memory does not grow with the footage."""
         if (column, group) not in self._held:
-            values = self._read([column], group).column(column).combine_chunks().flatten().to_numpy().reshape(-1, WIDE[column])
+            values = (
+                self._read([column], group)
+                .column(column)
+                .combine_chunks()
+                .flatten()
+                .to_numpy()
+                .reshape(-1, WIDE[column])
+            )
             self._held = dict([*self._held.items(), ((column, group), values)][-HELD:])
         return self._held[column, group]
 
     @cached_property
     def _rows(self) -> dict[str, slice]:
         rows, start, names, fits = {}, 0, self._narrow.column("clip").to_pylist(), True
-        for clip in self.clips:  # the table holds the clips in the order of corpus.json, perhaps with more after them
+        for clip in (
+            self.clips
+        ):  # the table holds the clips in the order of corpus.json, perhaps with more after them
             rows[clip.name] = slice(start, start + clip.frames)
-            fits &= set(names[start : start + clip.frames]) == {clip.name} and start + clip.frames <= len(names)
+            fits &= set(names[start : start + clip.frames]) == {
+                clip.name
+            } and start + clip.frames <= len(names)
             start += clip.frames
         if not fits:
-            raise ArtefactError("frames.parquet and corpus.json disagree", where=self.folder, todo="Prepare the footage again")
+            raise ArtefactError(
+                "frames.parquet and corpus.json disagree",
+                where=self.folder,
+                todo="Prepare the footage again",
+            )
         return rows
 
     def column(self, column: str, clip: str) -> NDArray[Any]:
         """One column of the table (see docs/reference/formats.md) for one clip: [T], or [T, k] for landmarks (478 x 2 pixels) and blendshapes."""
         rows = self._rows[clip]
         if column not in WIDE:
-            return np.asarray(self._narrow.column(column).slice(rows.start, rows.stop - rows.start).combine_chunks().to_numpy(zero_copy_only=False))
+            return np.asarray(
+                self._narrow.column(column)
+                .slice(rows.start, rows.stop - rows.start)
+                .combine_chunks()
+                .to_numpy(zero_copy_only=False)
+            )
         parts, begin = [], 0
         for group, end in enumerate(self._ends):
             if begin < rows.stop and end > rows.start:
-                parts.append(self._wide(column, group)[max(0, rows.start - begin) : rows.stop - begin])
+                parts.append(
+                    self._wide(column, group)[max(0, rows.start - begin) : rows.stop - begin]
+                )
             begin = end
         values = np.concatenate(parts).astype(np.float32)
-        return values.reshape(-1, 478, 2) * np.float32(LANDMARK_STEP) if column == "landmarks" else values
+        return (
+            values.reshape(-1, 478, 2) * np.float32(LANDMARK_STEP)
+            if column == "landmarks"
+            else values
+        )
 
     def pose(self, clip: str) -> PoseSeries:
         """Measured head pose of a clip: float32 [T, 6], gaps filled from their neighbours."""
@@ -301,25 +397,6 @@ def fill_gaps(series: NDArray[np.float32]) -> NDArray[np.float32]:
     if good.all() or not good.any():
         return np.nan_to_num(series)
     index = np.arange(len(series))
-    return np.stack([np.interp(index, index[good], series[good, k]) for k in range(series.shape[1])], -1).astype(np.float32)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        ArtefactError: it cannot be read, or is none.
-    """
-    try:
-        content = json.loads(_text_of(path))
-        if not isinstance(content, dict):
-            raise ValueError("it holds no object")
-        return content
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtefactError("this file is damaged", where=path, why=reason(error), todo="Remove it, or copy it again") from error
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file atomically, readable by people."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return np.stack(
+        [np.interp(index, index[good], series[good, k]) for k in range(series.shape[1])], -1
+    ).astype(np.float32)

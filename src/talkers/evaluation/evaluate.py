@@ -13,26 +13,46 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import talkers
-from talkers.avatar import Avatar
-from talkers.bundle import digest
+from talkers.artefacts.documents import write_json
+from talkers.artefacts.files import file_digest
 from talkers.corpus import Corpus
 from talkers.corpus.prepare import footage_files, prepare
-from talkers.corpus.store import write_json
+from talkers.corpus.views import head_values
 from talkers.errors import ArtefactError, TalkersError
-from talkers.evaluation.judges import Judged, load_judges
+from talkers.evaluation.metrics import ClipScores, load_metrics
 from talkers.evaluation.motion import takes_differ
-from talkers.evaluation.records import RECORDS, SHOWN, Outcome, about_run, finish, judges_key, run, show, threads_each, work_folder, write_record
+from talkers.evaluation.records import (
+    RECORDS,
+    SHOWN,
+    Outcome,
+    about_run,
+    finish,
+    judges_key,
+    run,
+    show,
+    threads_each,
+    work_folder,
+    write_record,
+)
 from talkers.evaluation.speed import measure_speed, measure_stream
+from talkers.evaluation.tracked import TrackedClip, track_clip
 from talkers.evaluation.variants import variants
-from talkers.evaluation.watched import Watched, watch
 from talkers.experts.load import RATE
 from talkers.experts.words import sentence_of_name
 from talkers.hardware import give_back_memory, machine
-from talkers.training.motion_data import head_values
-from talkers.training.progress import Report, quiet
+from talkers.progress import Report, quiet
+from talkers.runtime.avatar import Avatar
+from talkers.version import __version__
 
-SEEDED = ("codec", "speech", "speech_given_pose", "sampled", "sampled_given_pose", "live", "controls.per_frame_noise")  # variants made anew for every seed
+SEEDED = (
+    "codec",
+    "speech",
+    "speech_given_pose",
+    "sampled",
+    "sampled_given_pose",
+    "live",
+    "controls.per_frame_noise",
+)  # variants made anew for every seed
 
 
 @lru_cache(1)
@@ -44,7 +64,13 @@ def partner(name: str, names: Sequence[str]) -> str:
     """The clip whose sound is the wrong one for a clip: one that shares the fewest words with it."""
     said = set(enumerate(sentence_of_name(name) or ()))
     others = [n for n in names if n != name] or [name]
-    return min(others, key=lambda n: (len(said & set(enumerate(sentence_of_name(n) or ()))), sha256(f"{name} {n}".encode()).hexdigest()))
+    return min(
+        others,
+        key=lambda n: (
+            len(said & set(enumerate(sentence_of_name(n) or ()))),
+            sha256(f"{name} {n}".encode()).hexdigest(),
+        ),
+    )
 
 
 def shuffled(samples: NDArray[np.float32], name: str) -> NDArray[np.float32]:
@@ -53,32 +79,54 @@ def shuffled(samples: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     return np.roll(samples, -int(place * len(samples)))
 
 
-def score_clip(avatar: str, corpus: str, name: str, other: str, seeds: int, experts: Path | None, path: str, shown: bool, threads: int) -> None:
+def score_clip(
+    avatar: str,
+    corpus: str,
+    name: str,
+    other: str,
+    seeds: int,
+    experts: Path | None,
+    path: str,
+    shown: bool,
+    threads: int,
+) -> None:
     """Score one clip of a corpus and write PATH; run in a child process."""
     torch.set_num_threads(threads)
-    loaded, clips, judges = _avatar(avatar), Corpus(corpus), load_judges(experts)
+    loaded, clips, judges = _avatar(avatar), Corpus(corpus), load_metrics(experts)
     frames, samples = clips.frames(name), clips.audio(name)
-    real, sentence = watch(frames), sentence_of_name(name)
+    real, sentence = track_clip(frames), sentence_of_name(name)
     speech = np.array(clips.column("speech", name), dtype=bool)
-    phones = judges.said_when(samples, sentence)
-    judged: dict[str, list[Judged]] = {}
-    columns: dict[str, Watched] = {"real": real}
-    for variant, make in variants(loaded, frames, samples, shuffled(clips.audio(other), name), torch.from_numpy(head_values(clips, name))).items():
+    phones = judges.align_phones(samples, sentence)
+    judged: dict[str, list[ClipScores]] = {}
+    columns: dict[str, TrackedClip] = {"real": real}
+    for variant, make in variants(
+        loaded,
+        frames,
+        samples,
+        shuffled(clips.audio(other), name),
+        torch.from_numpy(head_values(clips, name)),
+    ).items():
         judged[variant], first = [], real
         for seed in range(seeds if variant in SEEDED else 1):
-            made = real if variant == "controls.real" else watch(make(seed), 0.0)
+            made = real if variant == "controls.real" else track_clip(make(seed), 0.0)
             judged[variant].append(judges.judge(made, real, samples, speech, sentence, phones))
             first = made if seed == 0 else first
-            judged[variant][-1].figures["takes_differ"] = takes_differ(made, first) if seed else float("nan")
+            judged[variant][-1].figures["takes_differ"] = (
+                takes_differ(made, first) if seed else float("nan")
+            )
             if seed == 0 and not variant.startswith("controls."):
                 columns[variant] = made
             del made
             give_back_memory()
     curves = show(Path(path).with_suffix(""), columns, samples) if shown else None
-    write_record(Path(path), judged, {"curves": curves, "skipped": judges.skipped, "sentence": sentence})
+    write_record(
+        Path(path), judged, {"curves": curves, "skipped": judges.skipped, "sentence": sentence}
+    )
 
 
-def _corpus_of(clips: Sequence[Path], avatar: Avatar, work: Path, report: Report, jobs: int) -> tuple[Corpus, dict[str, str]]:
+def _corpus_of(
+    clips: Sequence[Path], avatar: Avatar, work: Path, report: Report, jobs: int
+) -> tuple[Corpus, dict[str, str]]:
     """The clips as a corpus of the avatar's size: a corpus as it is, footage prepared beside the report."""
     if avatar.frame_rate != RATE:
         raise ArtefactError(
@@ -89,9 +137,16 @@ def _corpus_of(clips: Sequence[Path], avatar: Avatar, work: Path, report: Report
     if len(clips) == 1 and (clips[0] / "corpus.json").is_file():
         corpus, failures = Corpus(clips[0]), {}
     else:
-        files = [(str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) if p.is_file() else str(p) for p in footage_files(clips)]
-        key = sha256(f"{avatar.size} {files}".encode()).hexdigest()[:12]  # other footage is another corpus
-        prepared = prepare(clips, work / f"corpus-{key}", avatar.size, avatar.frame_rate, jobs, progress=report)
+        files = [
+            (str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) if p.is_file() else str(p)
+            for p in footage_files(clips)
+        ]
+        key = sha256(f"{avatar.size} {files}".encode()).hexdigest()[
+            :12
+        ]  # other footage is another corpus
+        prepared = prepare(
+            clips, work / f"corpus-{key}", avatar.size, avatar.frame_rate, jobs, progress=report
+        )
         corpus, failures = prepared.corpus, prepared.failures
     if corpus.size != avatar.size or corpus.rate != RATE:
         raise ArtefactError(
@@ -102,7 +157,9 @@ def _corpus_of(clips: Sequence[Path], avatar: Avatar, work: Path, report: Report
     return corpus, failures
 
 
-def _chosen(corpus: Corpus, avatar: Avatar, every: bool, limit: int | None, notes: list[str]) -> list[str]:
+def _chosen(
+    corpus: Corpus, avatar: Avatar, every: bool, limit: int | None, notes: list[str]
+) -> list[str]:
     """The clips to score: those that the avatar was not trained on, which is told by their sources' digests."""
     about = avatar.about.get("data") or {}
     trained, held = set(about.get("sources") or []), set(about.get("held_out") or [])
@@ -113,19 +170,30 @@ def _chosen(corpus: Corpus, avatar: Avatar, every: bool, limit: int | None, note
     elif seen:
         notes.append(f"{len(seen)} clips that the avatar was trained on are left out.")
     if not names:
-        raise ArtefactError("the avatar was trained on all of these clips", where=corpus.folder, todo="Name other footage, or add --every")
+        raise ArtefactError(
+            "the avatar was trained on all of these clips",
+            where=corpus.folder,
+            todo="Name other footage, or add --every",
+        )
     return names[:limit] if limit else names
 
 
-def _speed_of(avatar: Avatar, identity: list[str], seconds: float, work: Path, notes: list[str]) -> dict[str, float] | None:
+def _speed_of(
+    avatar: Avatar, identity: list[str], seconds: float, work: Path, notes: list[str]
+) -> dict[str, float] | None:
     """Speed of speaking and streaming, measured once an avatar and report."""
-    key = sha256(f"{identity} {seconds} {talkers.__version__} {machine()} {RECORDS}".encode()).hexdigest()[:12]
+    key = sha256(f"{identity} {seconds} {__version__} {machine()} {RECORDS}".encode()).hexdigest()[
+        :12
+    ]
     path = work / f"speed-{key}.json"
     try:
         if not path.is_file():
             got = measure_speed(str(avatar.folder), seconds)
             if avatar.listener is not None:
-                got |= {f"live_{k}": v for k, v in measure_stream(str(avatar.folder), min(seconds, 30.0)).items()}
+                got |= {
+                    f"live_{k}": v
+                    for k, v in measure_stream(str(avatar.folder), min(seconds, 30.0)).items()
+                }
             write_json(path, got)
         figures: dict[str, float] = json.loads(path.read_text("utf-8"))
         return figures
@@ -134,8 +202,19 @@ def _speed_of(avatar: Avatar, identity: list[str], seconds: float, work: Path, n
         return None
 
 
-def evaluate(avatar: str, clips: Sequence[Path], out: Path, seeds: int = 1, jobs: int | None = None, limit: int | None = None, every: bool = False,
-             speed_seconds: float = 60.0, experts: Path | None = None, command: str = "", report: Report = quiet) -> Outcome:  # fmt: skip
+def evaluate(
+    avatar: str,
+    clips: Sequence[Path],
+    out: Path,
+    seeds: int = 1,
+    jobs: int | None = None,
+    limit: int | None = None,
+    every: bool = False,
+    speed_seconds: float = 60.0,
+    experts: Path | None = None,
+    command: str = "",
+    report: Report = quiet,
+) -> Outcome:
     """Score an avatar on real clips of its person.
 
     Args:
@@ -157,15 +236,40 @@ def evaluate(avatar: str, clips: Sequence[Path], out: Path, seeds: int = 1, jobs
     loaded, about = _avatar(avatar), about_run(command)
     corpus, failures = _corpus_of(clips, loaded, work, report, workers)
     names = _chosen(corpus, loaded, every, limit, about["notes"])
-    parts = ("avatar.json", "codec.safetensors", "motion.safetensors", "sampler.safetensors", "listener.safetensors")
-    identity = [digest(loaded.folder / f) for f in parts if (loaded.folder / f).is_file()]
-    speed = _speed_of(loaded, identity, speed_seconds, work, about["notes"]) if speed_seconds else None  # while nothing else runs
-    about |= {"avatar": str(loaded.folder), "avatar_sha256": sha256("".join(identity).encode()).hexdigest(), "data": corpus.digest(names), "seeds": seeds}
+    parts = (
+        "avatar.json",
+        "codec.safetensors",
+        "motion.safetensors",
+        "sampler.safetensors",
+        "listener.safetensors",
+    )
+    identity = [file_digest(loaded.folder / f) for f in parts if (loaded.folder / f).is_file()]
+    speed = (
+        _speed_of(loaded, identity, speed_seconds, work, about["notes"]) if speed_seconds else None
+    )  # while nothing else runs
+    about |= {
+        "avatar": str(loaded.folder),
+        "avatar_sha256": sha256("".join(identity).encode()).hexdigest(),
+        "data": corpus.digest(names),
+        "seeds": seeds,
+    }
     judged, paths, tasks = judges_key(experts), {}, {}
     for k, name in enumerate(names):
         other = partner(name, corpus.names)
-        key = sha256(f"{judged} {identity} {corpus.digest([name])} {corpus.digest([other])} {seeds} {k < SHOWN}".encode())
+        key = sha256(
+            f"{judged} {identity} {corpus.digest([name])} {corpus.digest([other])} {seeds} {k < SHOWN}".encode()
+        )
         paths[name] = work / f"{name}-{key.hexdigest()[:12]}.json"
-        tasks[name] = (avatar, str(corpus.folder), name, other, seeds, experts, str(paths[name]), k < SHOWN, threads)
+        tasks[name] = (
+            avatar,
+            str(corpus.folder),
+            name,
+            other,
+            seeds,
+            experts,
+            str(paths[name]),
+            k < SHOWN,
+            threads,
+        )
     failures |= run(tasks, score_clip, paths, workers, report)
     return finish(out, about, paths, failures, speed, loaded)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from talkers.evaluation.watched import Watched
+from talkers.evaluation.tracked import TrackedClip
 from talkers.face.regions import psnr, region_boxes, region_figures
 
 Region = tuple[slice, slice]
@@ -21,15 +21,19 @@ def face_box(landmarks: NDArray[np.float32], height: int, width: int) -> Region:
     return slice(top, bottom), slice(left, right)
 
 
-def regions(real: Watched) -> dict[str, Region]:
+def regions(real: TrackedClip) -> dict[str, Region]:
     """Where figures are taken, by the suffix of their names: the whole frame, the face, and the mouth throughout a clip."""
     height, width = real.frames.shape[1:3]
     mouth = region_boxes(real.landmarks, max(height, width))[:, 0]
     (left, top), (right, bottom) = mouth[:, :2].min(0), mouth[:, 2:].max(0)
-    return {"": (slice(None), slice(None)), "_face": face_box(real.landmarks, height, width), "_mouth": (slice(top, bottom), slice(left, right))}
+    return {
+        "": (slice(None), slice(None)),
+        "_face": face_box(real.landmarks, height, width),
+        "_mouth": (slice(top, bottom), slice(left, right)),
+    }
 
 
-def fidelity(made: NDArray[np.uint8], real: Watched) -> dict[str, float]:
+def fidelity(made: NDArray[np.uint8], real: TrackedClip) -> dict[str, float]:
     """Fidelity of a clip: uint8 [T, H, W, 3] against the real one, frame by frame.
 
     Returns:
@@ -42,8 +46,20 @@ def fidelity(made: NDArray[np.uint8], real: Watched) -> dict[str, float]:
     face = where["_face"]
     return {
         **region_figures(made, frames, boxes),
-        "psnr_face": psnr(float(np.mean([np.square(m[face].astype(np.float32) - r[face]).mean() for m, r in zip(made, frames, strict=True)]))),
-        **{f"ssim{name}": _ssim(made[:, *region], frames[:, *region]) for name, region in where.items()},
+        "psnr_face": psnr(
+            float(
+                np.mean(
+                    [
+                        np.square(m[face].astype(np.float32) - r[face]).mean()
+                        for m, r in zip(made, frames, strict=True)
+                    ]
+                )
+            )
+        ),
+        **{
+            f"ssim{name}": _ssim(made[:, *region], frames[:, *region])
+            for name, region in where.items()
+        },
     }
 
 
@@ -53,5 +69,8 @@ def _ssim(made: NDArray[np.uint8], real: NDArray[np.uint8]) -> float:
         return float("nan")
     picks = np.unique(np.linspace(0, len(made) - 1, min(25, len(made))).round().astype(int))
     a, b = (torch.from_numpy(x[picks]).permute(0, 3, 1, 2).float() for x in (made, real))
-    few = [structural_similarity_index_measure(*pair, data_range=255.0) for pair in zip(a[:, None], b[:, None], strict=True)]
+    few = [
+        structural_similarity_index_measure(*pair, data_range=255.0)
+        for pair in zip(a[:, None], b[:, None], strict=True)
+    ]
     return float(np.mean([float(value) for value in few if isinstance(value, torch.Tensor)]))

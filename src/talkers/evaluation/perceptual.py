@@ -17,19 +17,33 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from talkers.artefacts.pretrained import fetch
 from talkers.errors import MissingComponent
-from talkers.pretrained import fetch
 
 Frames = NDArray[np.uint8]  # [T, H, W, 3]
 MOST = 15  # frames of a clip that are looked at, evenly picked
 TOGETHER = 5  # of them, so that what a network holds of them is little
 LEAST = 96  # pixels to which the shorter side of a smaller region is enlarged: networks shrink pictures 32 times
 TAPS = (1, 3, 6, 13, 17)  # blocks whose outputs are compared
-SETTINGS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+SETTINGS = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 
 
-def _unit(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs), nn.ReLU6())
+def _unit(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU6(),
+    )
 
 
 class _Block(nn.Module):
@@ -37,7 +51,12 @@ class _Block(nn.Module):
         super().__init__()
         hidden = inputs * expand
         widen = [_unit(inputs, hidden)] if expand > 1 else []
-        self.conv = nn.Sequential(*widen, _unit(hidden, hidden, 3, stride, hidden), nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.conv = nn.Sequential(
+            *widen,
+            _unit(hidden, hidden, 3, stride, hidden),
+            nn.Conv2d(hidden, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,8 +79,12 @@ class MobileNetV2(nn.Module):
                 layers.append(_Block(inputs, outputs, stride if k == 0 else 1, expand))
                 inputs = outputs
         self.features = nn.Sequential(*layers, _unit(inputs, 1280))
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None], persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None], persistent=False
+        )
+        self.register_buffer(
+            "std", torch.tensor([0.229, 0.224, 0.225])[:, None, None], persistent=False
+        )
 
     def forward(self, frames: Tensor) -> tuple[list[Tensor], Tensor]:
         """uint8 [N, H, W, 3] -> outputs of the blocks in TAPS, and pooled features [N, 1280]."""
@@ -80,7 +103,9 @@ def load_features() -> MobileNetV2:
     Raises:
         MissingComponent: they cannot be had.
     """
-    weights = torch.load(fetch("mobilenet-v2"), weights_only=True)  # tensors only, and of a known digest
+    weights = torch.load(
+        fetch("mobilenet-v2"), weights_only=True
+    )  # tensors only, and of a known digest
     model = MobileNetV2()
     model.load_state_dict({k: v for k, v in weights.items() if not k.startswith("classifier.")})
     return model.eval().requires_grad_(False)
@@ -88,15 +113,26 @@ def load_features() -> MobileNetV2:
 
 def picked(frames: Frames) -> Tensor:
     """Up to MOST evenly picked frames, enlarged if they are small: uint8 [n, H, W, 3]."""
-    few = torch.from_numpy(frames[np.unique(np.linspace(0, len(frames) - 1, min(MOST, len(frames))).round().astype(int))])
+    few = torch.from_numpy(
+        frames[
+            np.unique(np.linspace(0, len(frames) - 1, min(MOST, len(frames))).round().astype(int))
+        ]
+    )
     if (shortest := min(few.shape[1:3])) >= LEAST or not shortest:
         return few
-    larger = F.interpolate(few.permute(0, 3, 1, 2).float(), scale_factor=LEAST / shortest, mode="bilinear", antialias=True)
+    larger = F.interpolate(
+        few.permute(0, 3, 1, 2).float(),
+        scale_factor=LEAST / shortest,
+        mode="bilinear",
+        antialias=True,
+    )
     return larger.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 @torch.inference_mode()
-def perceptual(network: MobileNetV2, made: Frames, real: Frames) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
+def perceptual(
+    network: MobileNetV2, made: Frames, real: Frames
+) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
     """LPIPS-MNv2 of a clip, and the pooled features of its frames for FID-MNv2.
 
     Returns:
@@ -105,8 +141,14 @@ def perceptual(network: MobileNetV2, made: Frames, real: Frames) -> tuple[float,
     few, wanted, distance, pooled = picked(made), picked(real), 0.0, list[tuple[Tensor, Tensor]]()
     for first in range(0, len(few), TOGETHER):
         some = few[first : first + TOGETHER]
-        (taps_a, pooled_a), (taps_b, pooled_b) = network(some), network(wanted[first : first + TOGETHER])
-        apart = sum(float((F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1).mean()) for a, b in zip(taps_a, taps_b, strict=True))
+        (taps_a, pooled_a), (taps_b, pooled_b) = (
+            network(some),
+            network(wanted[first : first + TOGETHER]),
+        )
+        apart = sum(
+            float((F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1).mean())
+            for a, b in zip(taps_a, taps_b, strict=True)
+        )
         distance += len(some) * apart / len(few)
         pooled.append((pooled_a, pooled_b))
     pooled_made, pooled_real = (torch.cat(part).numpy() for part in zip(*pooled, strict=True))
@@ -121,13 +163,22 @@ def _published(name: str, packages: str, make: Callable[[], nn.Module]) -> nn.Mo
     """
     todo = f"Install what it needs (`pip install {packages}`) on a machine that reaches its weights; {name}-MNv2 stands in for it"
     if os.environ.get("TALKERS_OFFLINE"):
-        raise MissingComponent(f"{name} fetches its own weights", why="switched off by TALKERS_OFFLINE", todo=todo)
+        raise MissingComponent(
+            f"{name} fetches its own weights", why="switched off by TALKERS_OFFLINE", todo=todo
+        )
     try:
         return make().eval().requires_grad_(False)
     except ImportError as error:
-        raise MissingComponent(f"{name} needs packages that are not installed", todo=todo) from error
-    except (OSError, RuntimeError) as error:  # its weights are not reached, or a package does not fit the torch that is here
-        raise MissingComponent(f"{name} cannot be had here", why=str(error).splitlines()[0].rstrip("."), todo=todo) from error
+        raise MissingComponent(
+            f"{name} needs packages that are not installed", todo=todo
+        ) from error
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # its weights are not reached, or a package does not fit the torch that is here
+        raise MissingComponent(
+            f"{name} cannot be had here", why=str(error).splitlines()[0].rstrip("."), todo=todo
+        ) from error
 
 
 def load_lpips() -> Callable[[Frames, Frames], float]:
@@ -138,7 +189,9 @@ def load_lpips() -> Callable[[Frames, Frames], float]:
     """
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-    network = _published("LPIPS", "torchvision", lambda: LearnedPerceptualImagePatchSimilarity(net_type="alex"))
+    network = _published(
+        "LPIPS", "torchvision", lambda: LearnedPerceptualImagePatchSimilarity(net_type="alex")
+    )
 
     @torch.inference_mode()
     def distance(made: Frames, real: Frames) -> float:
@@ -156,7 +209,11 @@ def load_inception() -> Callable[[Frames], NDArray[np.float32]]:
     """
     from torchmetrics.image.fid import NoTrainInceptionV3
 
-    network = _published("FID", "torch-fidelity torchvision", lambda: NoTrainInceptionV3("inception-v3-compat", ["2048"]))
+    network = _published(
+        "FID",
+        "torch-fidelity torchvision",
+        lambda: NoTrainInceptionV3("inception-v3-compat", ["2048"]),
+    )
 
     @torch.inference_mode()
     def features(frames: Frames) -> NDArray[np.float32]:
@@ -171,4 +228,6 @@ def frechet_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     # trace of sqrt(C_a C_b) is the nuclear norm of X_a X_b^T for centred rows X: no d x d matrix is needed
     x, y = (a - mean_a) / np.sqrt(max(len(a) - 1, 1)), (b - mean_b) / np.sqrt(max(len(b) - 1, 1))
     cross = np.linalg.svd(x @ y.T, compute_uv=False).sum()
-    return float(np.square(mean_a - mean_b).sum() + np.square(x).sum() + np.square(y).sum() - 2 * cross)
+    return float(
+        np.square(mean_a - mean_b).sum() + np.square(x).sum() + np.square(y).sum() - 2 * cross
+    )

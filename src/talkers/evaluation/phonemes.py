@@ -15,7 +15,9 @@ CLOSED = 0.03  # opening, in inter-ocular distances, at or below which lips are 
 OPENED = 0.03  # by how much further they are open within a fifth of a second of it: a mouth that rests does not close
 
 
-def aligned_phones(samples: NDArray[np.float32], words: Sequence[str]) -> list[tuple[str, float, float]]:
+def aligned_phones(
+    samples: NDArray[np.float32], words: Sequence[str]
+) -> list[tuple[str, float, float]]:
     """Phones (ARPAbet) with their start and end in seconds; empty where the words cannot be found in the sound.
 
     Args:
@@ -27,7 +29,9 @@ def aligned_phones(samples: NDArray[np.float32], words: Sequence[str]) -> list[t
     try:
         from pocketsphinx import Decoder
     except ImportError as error:
-        raise MissingComponent("forced alignment needs PocketSphinx", todo="Install it: `pip install pocketsphinx`") from error
+        raise MissingComponent(
+            "forced alignment needs PocketSphinx", todo="Install it: `pip install pocketsphinx`"
+        ) from error
     sound = (np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes()
     decoder = Decoder(lm=None, loglevel="FATAL", bestpath=False)
     if any(decoder.lookup_word(word) is None for word in words):
@@ -40,12 +44,20 @@ def aligned_phones(samples: NDArray[np.float32], words: Sequence[str]) -> list[t
             decoder.start_utt()
             decoder.process_raw(sound, full_utt=True)
             decoder.end_utt()
-        return [(re.sub(r"\d", "", p.name), p.start / 100, (p.start + p.duration) / 100) for word in decoder.get_alignment() for p in word]
+        return [
+            (re.sub(r"\d", "", p.name), p.start / 100, (p.start + p.duration) / 100)
+            for word in decoder.get_alignment()
+            for p in word
+        ]
     except (RuntimeError, TypeError):
         return []
 
 
-def bilabial_closure(opening: NDArray[np.float32], phones: Sequence[tuple[str, float, float]], frame_rate: float = 25.0) -> float:
+def bilabial_closure(
+    opening: NDArray[np.float32],
+    phones: Sequence[tuple[str, float, float]],
+    frame_rate: float = 25.0,
+) -> float:
     """Share of p, b and m for which the lips close, a frame before to a frame after, having been or coming to be open
     within a fifth of a second: NaN where none is said.
 

@@ -11,12 +11,28 @@ import numpy as np
 from jinja2 import Environment
 from rich.table import Column, Table
 
+from talkers.artefacts.files import atomic
 from talkers.experts.load import RATE
 from talkers.media import read_audio
-from talkers.media.encode import atomic
 
-SHOWN = ("psnr", "psnr_mouth", "mouth_r2", "eye_r2", "ssim", "lpips_mnv2", "lmd_mouth", "articulation", "silence_motion", "bilabial_closure",
-         "sync_offset", "sync_confidence", "lip_wer", "jitter_ratio", "flicker_ratio", "csim")  # fmt: skip
+SHOWN = (
+    "psnr",
+    "psnr_mouth",
+    "mouth_r2",
+    "eye_r2",
+    "ssim",
+    "lpips_mnv2",
+    "lmd_mouth",
+    "articulation",
+    "silence_motion",
+    "bilabial_closure",
+    "sync_offset",
+    "sync_confidence",
+    "lip_wer",
+    "jitter_ratio",
+    "flicker_ratio",
+    "csim",
+)
 """Metrics of the terminal's table; the page has all."""
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -46,10 +62,18 @@ Ranges are 95 % intervals over clips.</p>
 
 def columns_of(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The variants of metrics.json, side by side."""
-    made: dict[str, dict[str, Any]] = {name: metrics[name] for name in ("codec", "speech", "sampled", "live", "pairs") if name in metrics}
+    made: dict[str, dict[str, Any]] = {
+        name: metrics[name]
+        for name in ("codec", "speech", "sampled", "live", "pairs")
+        if name in metrics
+    }
     for name in ("speech", "sampled"):
         if name in made:
-            made[f"{name}, pose given"] = {k.removesuffix("_given_pose"): v for k, v in made[name].items() if k.endswith("_given_pose")}
+            made[f"{name}, pose given"] = {
+                k.removesuffix("_given_pose"): v
+                for k, v in made[name].items()
+                if k.endswith("_given_pose")
+            }
             made[name] = {k: v for k, v in made[name].items() if not k.endswith("_given_pose")}
     return made | metrics.get("controls", {})
 
@@ -59,12 +83,24 @@ def tables(metrics: dict[str, Any]) -> list[Table]:
     columns = columns_of(metrics)
     first = [c for c in columns if c not in metrics.get("controls", {}) or c == "real"]
     shown = []
-    for title, names in ((f"means over {len(metrics['about']['clips'])} clips", first), ("controls", [c for c in columns if c not in first])):
-        shown.append(Table(Column("", no_wrap=True), *(Column(c.replace("_", " "), justify="right") for c in names), title=title))
+    for title, names in (
+        (f"means over {len(metrics['about']['clips'])} clips", first),
+        ("controls", [c for c in columns if c not in first]),
+    ):
+        shown.append(
+            Table(
+                Column("", no_wrap=True),
+                *(Column(c.replace("_", " "), justify="right") for c in names),
+                title=title,
+            )
+        )
         for metric in SHOWN:
             row = [columns[c].get(metric, {}).get("mean") for c in names]
             if any(v is not None for v in row):
-                shown[-1].add_row(metric, *("" if v is None else f"{v:.2f}" if abs(v) < 10 else f"{v:.1f}" for v in row))
+                shown[-1].add_row(
+                    metric,
+                    *("" if v is None else f"{v:.2f}" if abs(v) < 10 else f"{v:.1f}" for v in row),
+                )
     return shown
 
 
@@ -81,8 +117,16 @@ def curves(record: dict[str, Any], sound: Path) -> str:
     for name, rows in record["curves"].items():
         time = (np.arange(len(rows["opening"])) + 0.5) / RATE
         for axis, key in zip(axes[1:], ("opening", "yaw", "pitch"), strict=True):
-            axis.plot(time, rows[key], label=name, color="black" if name == "real" else None, linewidth=2 if name == "real" else 1.2)
-    for axis, label in zip(axes[1:], ("mouth opening / eye distance", "yaw / degrees", "pitch / degrees"), strict=True):
+            axis.plot(
+                time,
+                rows[key],
+                label=name,
+                color="black" if name == "real" else None,
+                linewidth=2 if name == "real" else 1.2,
+            )
+    for axis, label in zip(
+        axes[1:], ("mouth opening / eye distance", "yaw / degrees", "pitch / degrees"), strict=True
+    ):
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
     axes[1].legend(ncols=4, fontsize=8)
@@ -93,7 +137,9 @@ def curves(record: dict[str, Any], sound: Path) -> str:
     return base64.b64encode(held.getvalue()).decode()
 
 
-def write_report(out: Path, metrics: dict[str, Any], shown: dict[str, dict[str, Any]], paths: dict[str, Path]) -> Path:
+def write_report(
+    out: Path, metrics: dict[str, Any], shown: dict[str, dict[str, Any]], paths: dict[str, Path]
+) -> Path:
     """Write index.html.
 
     Args:
@@ -103,13 +149,26 @@ def write_report(out: Path, metrics: dict[str, Any], shown: dict[str, dict[str, 
     for name, record in shown.items():
         folder = paths[name].with_suffix("")
         video, picture = ((folder / f).read_bytes() for f in ("side-by-side.mp4", "montage.png"))
-        clips.append({"name": name, "sentence": " ".join(record["sentence"] or ()), "columns": " | ".join(record["curves"]),
-                      "video": base64.b64encode(video).decode(), "montage": base64.b64encode(picture).decode(),
-                      "curves": curves(record, folder / "side-by-side.mp4")})  # fmt: skip
+        clips.append(
+            {
+                "name": name,
+                "sentence": " ".join(record["sentence"] or ()),
+                "columns": " | ".join(record["curves"]),
+                "video": base64.b64encode(video).decode(),
+                "montage": base64.b64encode(picture).decode(),
+                "curves": curves(record, folder / "side-by-side.mp4"),
+            }
+        )
     columns = columns_of(metrics)
     rows = list(dict.fromkeys(metric for figures in columns.values() for metric in figures))
     page = Environment(autoescape=True).from_string(PAGE)
-    text = page.render(about=metrics["about"], speed=metrics.get("speed"), columns=columns, metrics=rows, clips=clips)
+    text = page.render(
+        about=metrics["about"],
+        speed=metrics.get("speed"),
+        columns=columns,
+        metrics=rows,
+        clips=clips,
+    )
     with atomic(out / "index.html") as temporary:
         temporary.write_text(text, "utf-8")
     return out / "index.html"

@@ -23,7 +23,7 @@ def peak_mb():
         return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
     except (OSError, StopIteration):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-import talkers
+from talkers.version import __version__
 avatar = talkers.Avatar.load(sys.argv[1])
 controls = talkers.Controls(motion=sys.argv[4])
 mover, moving = avatar.mover(sys.argv[4]), [0.0]
@@ -51,7 +51,7 @@ print(json.dumps({"frames": talk.frame_count, "seconds": seconds, "motion_share"
 STREAM = """
 import json, sys, time
 import numpy as np
-import talkers
+from talkers.version import __version__
 from talkers.media import read_audio
 samples = read_audio(sys.argv[2])
 avatar = talkers.Avatar.load(sys.argv[1])
@@ -79,9 +79,14 @@ print(json.dumps({"latency_ms": late.mean(), "latency_p95_ms": float(np.percenti
 
 def _measured(script: str, *arguments: str) -> dict[str, float]:
     """Run a script in a fresh process; the last line it prints is its figures."""
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise TalkersError("the speed could not be measured", why=(done.stderr.strip().splitlines() or ["the process ended"])[-1])
+        raise TalkersError(
+            "the speed could not be measured",
+            why=(done.stderr.strip().splitlines() or ["the process ended"])[-1],
+        )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
@@ -115,7 +120,9 @@ def measure_speed(avatar: str, seconds: float, motion: str = "regressor") -> dic
     }
 
 
-def measure_stream(avatar: str, seconds: float, motion: str = "regressor", block: float = 0.02) -> dict[str, float]:
+def measure_stream(
+    avatar: str, seconds: float, motion: str = "regressor", block: float = 0.02
+) -> dict[str, float]:
     """Follow the demo's sentence as if it were being said, in blocks of so many seconds, in a fresh process, by the
     motion model of that kind.
 

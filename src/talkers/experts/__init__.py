@@ -4,4 +4,12 @@ from talkers.experts.load import Expert, load_expert
 from talkers.experts.models import ExpertConfig, LipReader, SyncExpert
 from talkers.experts.mouths import Mouths, mouths_of
 
-__all__ = ["Expert", "ExpertConfig", "LipReader", "Mouths", "SyncExpert", "load_expert", "mouths_of"]
+__all__ = [
+    "Expert",
+    "ExpertConfig",
+    "LipReader",
+    "Mouths",
+    "SyncExpert",
+    "load_expert",
+    "mouths_of",
+]

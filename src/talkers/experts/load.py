@@ -15,12 +15,19 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from talkers.bundle import read_weights, write_weights
+from talkers.artefacts.files import atomic
+from talkers.artefacts.weights import read_weights, write_weights
 from talkers.errors import ArtefactError, UsageError, reason
-from talkers.experts.models import POINTS, SYNC_RANGE, ExpertConfig, LipReader, SyncExpert, sync_curve
+from talkers.experts.models import (
+    POINTS,
+    SYNC_RANGE,
+    ExpertConfig,
+    LipReader,
+    SyncExpert,
+    sync_curve,
+)
 from talkers.experts.mouths import PATCH, Mouths
 from talkers.experts.words import read_sentence
-from talkers.media.encode import atomic
 from talkers.speech import loudness, speech_gain
 from talkers.speech.mel import log_mel_spectrogram
 
@@ -60,9 +67,18 @@ class Expert:
     model: nn.Module
 
     def _seen(self, mouths: Mouths) -> Tensor:
-        if len(mouths.patches) != len(mouths.points) or mouths.patches.shape[1:] != (PATCH, PATCH) or mouths.points.shape[1:] != (POINTS,):
-            raise UsageError(f"these are not mouths: {mouths.patches.shape}, {mouths.points.shape}", todo="Use mouths_of(frames, landmarks)")
-        return torch.from_numpy(mouths.patches if self.config.sees == "pixels" else mouths.points)[None]
+        if (
+            len(mouths.patches) != len(mouths.points)
+            or mouths.patches.shape[1:] != (PATCH, PATCH)
+            or mouths.points.shape[1:] != (POINTS,)
+        ):
+            raise UsageError(
+                f"these are not mouths: {mouths.patches.shape}, {mouths.points.shape}",
+                todo="Use mouths_of(frames, landmarks)",
+            )
+        return torch.from_numpy(mouths.patches if self.config.sees == "pixels" else mouths.points)[
+            None
+        ]
 
     @torch.inference_mode()
     def read(self, mouths: Mouths) -> tuple[str, ...]:
@@ -71,7 +87,9 @@ class Expert:
         return read_sentence(self.model(self._seen(mouths))[0].numpy())
 
     @torch.inference_mode()
-    def sync(self, mouths: Mouths, samples: NDArray[np.float32], speech: NDArray[np.bool_]) -> tuple[int, float]:
+    def sync(
+        self, mouths: Mouths, samples: NDArray[np.float32], speech: NDArray[np.bool_]
+    ) -> tuple[int, float]:
         """How many frames the sound comes after the lips (-15..15), and how sure that is: the similarity there
         minus the median over all offsets.
 
@@ -89,14 +107,23 @@ class Expert:
 
     def _must(self, task: str) -> None:
         if self.config.task != task:
-            raise UsageError(f"an expert for '{self.config.task}' was asked about '{task}'", todo="Load one for it")
+            raise UsageError(
+                f"an expert for '{self.config.task}' was asked about '{task}'",
+                todo="Load one for it",
+            )
 
 
-def save_expert(folder: Path, name: str, config: ExpertConfig, model: nn.Module, about: dict[str, Any]) -> None:
+def save_expert(
+    folder: Path, name: str, config: ExpertConfig, model: nn.Module, about: dict[str, Any]
+) -> None:
     """Write an expert; its json file last."""
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(folder / f"{name}.safetensors", model.state_dict(), "float16")
-    content = {"format_version": FORMAT_VERSION, "config": _CONFIG.dump_python(config, mode="json"), **about}
+    content = {
+        "format_version": FORMAT_VERSION,
+        "config": _CONFIG.dump_python(config, mode="json"),
+        **about,
+    }
     with atomic(folder / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
@@ -107,21 +134,40 @@ def load_expert(name: str | os.PathLike[str]) -> Expert:
     Raises:
         ArtefactError: there is none, or it is damaged.
     """
-    path = Path(str(files("talkers") / "experts" / "weights" / f"{name}.json")) if str(name) in BUNDLED else Path(name)
+    path = (
+        Path(str(files("talkers") / "experts" / "weights" / f"{name}.json"))
+        if str(name) in BUNDLED
+        else Path(name)
+    )
     todo = "Copy or train the expert again"
     try:
         about = json.loads(path.read_text("utf-8"))
         if not isinstance(about["format_version"], int):
             raise ValueError("its version is no number")
         if about["format_version"] != FORMAT_VERSION:
-            raise ArtefactError(f"this expert has format version {about['format_version']}, this talkers reads version {FORMAT_VERSION}", where=path, todo=todo)
+            raise ArtefactError(
+                f"this expert has format version {about['format_version']}, this talkers reads version {FORMAT_VERSION}",
+                where=path,
+                todo=todo,
+            )
         config = _CONFIG.validate_python(about["config"])
         if not 8 <= config.width <= 4096:
-            raise ArtefactError(f"the setting 'width' is {config.width}", where=path, todo="Use 8 to 4096")
+            raise ArtefactError(
+                f"the setting 'width' is {config.width}", where=path, todo="Use 8 to 4096"
+            )
     except FileNotFoundError as error:
-        raise ArtefactError("there is no expert here", where=path, todo=f"Use one of {', '.join(BUNDLED)}, or the json file of your own") from error
+        raise ArtefactError(
+            "there is no expert here",
+            where=path,
+            todo=f"Use one of {', '.join(BUNDLED)}, or the json file of your own",
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
-        raise ArtefactError("this expert is damaged", where=path, why=f"{type(error).__name__}: {reason(error)}", todo=todo) from error
+        raise ArtefactError(
+            "this expert is damaged",
+            where=path,
+            why=f"{type(error).__name__}: {reason(error)}",
+            todo=todo,
+        ) from error
     with torch.device("meta"):
         model = build(config)
     read_weights(path.with_suffix(".safetensors"), model, model.state_dict())

@@ -29,7 +29,7 @@ class ExpertConfig:
     dropout: float = 0.4
 
 
-class Look(nn.Module):
+class Backbone(nn.Module):
     """Mouth patches [B, T, 48, 48] or lip shapes [B, T, 81] -> [B, T, width], each from five frames."""
 
     def __init__(self, config: ExpertConfig):
@@ -38,12 +38,32 @@ class Look(nn.Module):
         if config.sees == "pixels":
             layers: list[nn.Module] = []
             for inputs, outputs, kernel in ((5, 32, 5), (32, 48, 3), (48, 96, 3), (96, w, 3)):
-                layers += [nn.Conv2d(inputs, outputs, kernel, 2, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
-                layers += [nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()] if inputs > 5 else []
+                layers += [
+                    nn.Conv2d(inputs, outputs, kernel, 2, kernel // 2, bias=False),
+                    nn.BatchNorm2d(outputs),
+                    nn.ReLU(),
+                ]
+                layers += (
+                    [
+                        nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+                        nn.BatchNorm2d(outputs),
+                        nn.ReLU(),
+                    ]
+                    if inputs > 5
+                    else []
+                )
             side = PATCH // 16
-            self.net = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(w * side**2, w))
+            self.net = nn.Sequential(
+                *layers, nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(w * side**2, w)
+            )
         else:
-            self.net = nn.Sequential(nn.Linear(5 * POINTS, 2 * w), nn.LayerNorm(2 * w), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(2 * w, w))
+            self.net = nn.Sequential(
+                nn.Linear(5 * POINTS, 2 * w),
+                nn.LayerNorm(2 * w),
+                nn.ReLU(),
+                nn.Dropout(config.dropout),
+                nn.Linear(2 * w, w),
+            )
 
     def forward(self, seen: Tensor) -> Tensor:
         if self.sees == "pixels":  # brightness and contrast of the clip do not count
@@ -55,7 +75,11 @@ class Look(nn.Module):
         padded = F.pad(x.flatten(2), (0, 0, 2, 2))
         near = torch.stack([padded[:, k : k + x.shape[1]] for k in range(5)], 2)  # [B, T, 5, ...]
         rows = near.flatten(0, 1)
-        rows = rows.reshape(-1, 5, PATCH, PATCH).contiguous(memory_format=torch.channels_last) if self.sees == "pixels" else rows.flatten(1)
+        rows = (
+            rows.reshape(-1, 5, PATCH, PATCH).contiguous(memory_format=torch.channels_last)
+            if self.sees == "pixels"
+            else rows.flatten(1)
+        )
         out: Tensor = self.net(rows)
         return out.reshape(*x.shape[:2], -1)
 
@@ -66,7 +90,7 @@ class LipReader(nn.Module):
     def __init__(self, config: ExpertConfig):
         super().__init__()
         self.config, w = config, config.width
-        self.look = Look(config)
+        self.look = Backbone(config)
         self.before = nn.Dropout(config.dropout)
         self.recall = nn.GRU(w, w, 2, batch_first=True, bidirectional=True, dropout=config.dropout)
         self.after = nn.Dropout(config.dropout)
@@ -84,18 +108,30 @@ class SyncExpert(nn.Module):
     def __init__(self, config: ExpertConfig):
         super().__init__()
         self.config, w = config, config.width
-        self.look = Look(config)
-        self.watch = nn.Sequential(nn.ReLU(), nn.Conv1d(w, w, 5, padding=2), nn.ReLU(), nn.Conv1d(w, w, 1))
+        self.look = Backbone(config)
+        self.watch = nn.Sequential(
+            nn.ReLU(), nn.Conv1d(w, w, 5, padding=2), nn.ReLU(), nn.Conv1d(w, w, 1)
+        )
         self.listen = nn.Sequential(
-            nn.Conv1d(N_MELS, w, 5, 2, 2), nn.BatchNorm1d(w), nn.ReLU(), nn.Dropout(config.dropout / 2),
-            nn.Conv1d(w, w, 5, 2, 2), nn.BatchNorm1d(w), nn.ReLU(), nn.Dropout(config.dropout / 2),
-            nn.Conv1d(w, w, 5, 1, 2), nn.ReLU(), nn.Conv1d(w, w, 1),
-        )  # fmt: skip
+            nn.Conv1d(N_MELS, w, 5, 2, 2),
+            nn.BatchNorm1d(w),
+            nn.ReLU(),
+            nn.Dropout(config.dropout / 2),
+            nn.Conv1d(w, w, 5, 2, 2),
+            nn.BatchNorm1d(w),
+            nn.ReLU(),
+            nn.Dropout(config.dropout / 2),
+            nn.Conv1d(w, w, 5, 1, 2),
+            nn.ReLU(),
+            nn.Conv1d(w, w, 1),
+        )
         self.sharpness = nn.Parameter(torch.tensor(2.5))  # log of the inverse temperature
 
     def see(self, seen: Tensor) -> Tensor:
         """Patches or points [B, T, ...] -> unit vectors [B, T, width]."""
-        return F.normalize(self.watch(self.look(seen).transpose(1, 2)).transpose(1, 2).float(), dim=-1)
+        return F.normalize(
+            self.watch(self.look(seen).transpose(1, 2)).transpose(1, 2).float(), dim=-1
+        )
 
     def hear(self, mel: Tensor) -> Tensor:
         """Log-mel spectrogram [B, 80, 4 T] at 100 Hz -> unit vectors [B, T, width]."""

@@ -43,9 +43,15 @@ def mouths_of(frames: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> Mout
     height, width = frames.shape[1:3]
     grey = torch.stack([frame.float().mean(-1) for frame in torch.from_numpy(frames)])[:, None]
     scale = np.array([2 / width, 2 / height])
-    down = np.stack([-axis[:, 1], axis[:, 0]], -1)  # a quarter turn from the line of the eyes towards the chin
+    down = np.stack(
+        [-axis[:, 1], axis[:, 0]], -1
+    )  # a quarter turn from the line of the eyes towards the chin
     offset = (2 * centre + 1) / np.array([width, height]) - 1
     theta = np.stack([axis * scale, down * scale, offset], -1)  # [T, 2, 3]
-    grid = F.affine_grid(torch.from_numpy(theta).float(), [len(frames), 1, PATCH, PATCH], align_corners=False)
-    patches = F.grid_sample(grey, grid, mode="bilinear", padding_mode="border", align_corners=False)[:, 0]
+    grid = F.affine_grid(
+        torch.from_numpy(theta).float(), [len(frames), 1, PATCH, PATCH], align_corners=False
+    )
+    patches = F.grid_sample(
+        grey, grid, mode="bilinear", padding_mode="border", align_corners=False
+    )[:, 0]
     return Mouths(patches.round().clamp(0, 255).to(torch.uint8).numpy(), lip_shape(landmarks))

@@ -19,7 +19,10 @@ SLOTS: tuple[tuple[str, ...], ...] = (
     ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     ("again", "now", "please", "soon"),
 )
-SPELT = {"a": "eigh", "z": "zed"}  # letters that engines take for a word, or say otherwise than GRID's speakers
+SPELT = {
+    "a": "eigh",
+    "z": "zed",
+}  # letters that engines take for a word, or say otherwise than GRID's speakers
 SILENCE = 0
 WORDS = ("", *(word for slot in SLOTS for word in slot))
 """Every word, silence first: the classes of the lip reader."""
@@ -57,13 +60,26 @@ def read_alignment(path: Path) -> list[tuple[float, float, str]]:
         rows = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
         times = [(int(start), int(end), word) for start, end, word in rows]
         if wrong := [row for row in times if not 0 <= row[0] <= row[1] <= LONGEST]:
-            raise ValueError(f"'{wrong[0][2]:.40}' begins or ends at no time within a day, or ends before it begins")
+            raise ValueError(
+                f"'{wrong[0][2]:.40}' begins or ends at no time within a day, or ends before it begins"
+            )
     except (OSError, ValueError) as error:
-        raise MediaError("this alignment cannot be read", where=path, why=reason(error), todo="Each line must be: start end word") from error
-    return [(start / UNITS_A_SECOND, end / UNITS_A_SECOND, word) for start, end, word in times if word not in ("sil", "sp")]
+        raise MediaError(
+            "this alignment cannot be read",
+            where=path,
+            why=reason(error),
+            todo="Each line must be: start end word",
+        ) from error
+    return [
+        (start / UNITS_A_SECOND, end / UNITS_A_SECOND, word)
+        for start, end, word in times
+        if word not in ("sil", "sp")
+    ]
 
 
-def frame_labels(words: list[tuple[float, float, str]], frames: int, rate: float = 25.0) -> NDArray[np.int64]:
+def frame_labels(
+    words: list[tuple[float, float, str]], frames: int, rate: float = 25.0
+) -> NDArray[np.int64]:
     """The class of each frame (its middle counts): index into WORDS, SILENCE where nothing is said."""
     labels = np.zeros(frames, np.int64)
     middle = (np.arange(frames) + 0.5) / rate

@@ -3,4 +3,13 @@
 from talkers.face.crop import Crop, choose_crop, paste_back
 from talkers.face.landmarks import EYES, LIPS, FaceReading, FaceTracker, mouth_opening
 
-__all__ = ["EYES", "LIPS", "Crop", "FaceReading", "FaceTracker", "choose_crop", "mouth_opening", "paste_back"]
+__all__ = [
+    "EYES",
+    "LIPS",
+    "Crop",
+    "FaceReading",
+    "FaceTracker",
+    "choose_crop",
+    "mouth_opening",
+    "paste_back",
+]

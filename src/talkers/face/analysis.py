@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -16,14 +15,16 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from talkers.artefacts.files import atomic, file_digest
 from talkers.errors import FaceError, MediaError
 from talkers.face.crop import box_of
 from talkers.face.landmarks import BLENDSHAPES, FaceTracker, mouth_opening
 from talkers.media import AUDIO_RATE, MediaInfo, audio_blocks, decode_frames, probe
-from talkers.media.encode import atomic
 from talkers.speech.activity import loudness_of, of_length
 
-CUT_DIFFERENCE = 30.0  # mean absolute change of a 32x32 grey thumbnail (0..255) that no moving head makes
+CUT_DIFFERENCE = (
+    30.0  # mean absolute change of a 32x32 grey thumbnail (0..255) that no moving head makes
+)
 
 
 @dataclass
@@ -56,7 +57,11 @@ class Analysis:
 
     def save(self, path: Path) -> None:
         """Write as safetensors; what is no array goes into its header."""
-        arrays = {k: np.ascontiguousarray(v) for k, v in self.__dict__.items() if isinstance(v, np.ndarray)}
+        arrays = {
+            k: np.ascontiguousarray(v)
+            for k, v in self.__dict__.items()
+            if isinstance(v, np.ndarray)
+        }
         plain = {k: v for k, v in self.__dict__.items() if k not in arrays}
         with atomic(path) as temporary:
             save_file(arrays, temporary, {"plain": json.dumps(plain)})
@@ -64,13 +69,10 @@ class Analysis:
     @staticmethod
     def load(path: Path) -> Analysis:
         with safe_open(path, framework="numpy") as file:
-            return Analysis(**json.loads(file.metadata()["plain"]), **{k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
-
-
-def file_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+            return Analysis(
+                **json.loads(file.metadata()["plain"]),
+                **{k: file.get_tensor(k) for k in file.keys()},  # noqa: SIM118 - not a dict
+            )
 
 
 POINTS = 478, 2  # of a face
@@ -79,10 +81,17 @@ POINTS = 478, 2  # of a face
 def landmarks_in(path: Path, part: slice) -> NDArray[np.float32]:
     """Some frames of the landmarks that `analyse` wrote: [n, 478, 2] source pixels."""
     row = int(np.prod(POINTS))
-    return np.fromfile(path, np.float32, row * (part.stop - part.start), offset=4 * row * part.start).reshape(-1, *POINTS)
+    return np.fromfile(
+        path, np.float32, row * (part.stop - part.start), offset=4 * row * part.start
+    ).reshape(-1, *POINTS)
 
 
-def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_faces: int = 2, marks: str | os.PathLike[str] | None = None) -> Analysis:
+def analyse(
+    path: str | os.PathLike[str],
+    rate: Fraction = Fraction(25),
+    max_faces: int = 2,
+    marks: str | os.PathLike[str] | None = None,
+) -> Analysis:
     """Read a footage file once and measure every frame.
 
     Args:
@@ -104,10 +113,16 @@ def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_fac
     nowhere = np.full(POINTS, np.nan, np.float32)
     with ExitStack() as stack:
         tracker = stack.enter_context(FaceTracker(max_faces))
-        kept = stack.enter_context(stack.enter_context(atomic(marks)).open("wb")) if marks is not None else None
+        kept = (
+            stack.enter_context(stack.enter_context(atomic(marks)).open("wb"))
+            if marks is not None
+            else None
+        )
         for index, frame in enumerate(decode_frames(path, rate, notes.append)):
             height, width = frame.shape[:2]
-            thumbnail = frame[:: max(1, height // 32), :: max(1, width // 32)].mean(2, dtype=np.float32)
+            thumbnail = frame[:: max(1, height // 32), :: max(1, width // 32)].mean(
+                2, dtype=np.float32
+            )
             if last is not None and np.abs(thumbnail - last).mean() > CUT_DIFFERENCE:
                 cuts.append(index)
             last = thumbnail
@@ -117,7 +132,9 @@ def analyse(path: str | os.PathLike[str], rate: Fraction = Fraction(25), max_fac
                 kept.write(np.ascontiguousarray(points, np.float32).tobytes())
             boxes.append(box_of(points))
             opening.append(mouth_opening(points))
-            shapes.append(reading.blendshapes if reading else np.full(len(BLENDSHAPES), np.nan, np.float32))
+            shapes.append(
+                reading.blendshapes if reading else np.full(len(BLENDSHAPES), np.nan, np.float32)
+            )
             angles.append(reading.angles if reading else np.full(3, np.nan, np.float32))
             counts.append(reading.faces if reading else 0)
     clipped, levels, samples = 0, np.zeros(0, np.float32), 0
@@ -160,8 +177,15 @@ def poses_in(video: str | os.PathLike[str], rate: int = 25) -> dict[str, NDArray
         MediaError: it cannot be read. FaceError: a face is seen in fewer than half of its frames.
     """
     with FaceTracker(1) as tracker:
-        angles = [reading.angles if (reading := tracker.track(frame)) is not None else None for frame in decode_frames(video, Fraction(rate))]
+        angles = [
+            reading.angles if (reading := tracker.track(frame)) is not None else None
+            for frame in decode_frames(video, Fraction(rate))
+        ]
     rows = [(k / rate, *row) for k, row in enumerate(angles) if row is not None]
     if 2 * len(rows) < len(angles) or not rows:
-        raise FaceError(f"a face is seen in only {len(rows)} of {len(angles)} frames", where=video, todo="Use a video that shows a face from the front")
+        raise FaceError(
+            f"a face is seen in only {len(rows)} of {len(angles)} frames",
+            where=video,
+            todo="Use a video that shows a face from the front",
+        )
     return dict(zip(("time", "yaw", "pitch", "roll"), np.array(rows, np.float64).T, strict=True))

@@ -53,14 +53,19 @@ def lip_delay(analyses: Iterable[Analysis]) -> tuple[float, float]:
         if a.audio_seconds and a.found.mean() > 0.5 and len(a.levels) > 4 * SYNC_RANGE:
             rate = a.rate
             seen = a.opening
-            opening = np.interp(np.arange(len(seen)), np.flatnonzero(np.isfinite(seen)), seen[np.isfinite(seen)])
+            opening = np.interp(
+                np.arange(len(seen)), np.flatnonzero(np.isfinite(seen)), seen[np.isfinite(seen)]
+            )
             mouth = np.convolve(np.abs(np.gradient(opening)), np.ones(3) / 3, "same")
             sound = np.clip(a.levels, -60, 0)
             x, y = (v - v.mean() for v in (mouth, sound))
             scale = np.sqrt((x**2).sum() * (y**2).sum())
             if scale > 1e-9:
                 for k, shift in enumerate(range(-SYNC_RANGE, SYNC_RANGE + 1)):
-                    left, right = x[max(0, -shift) : len(x) - max(0, shift)], y[max(0, shift) : len(y) - max(0, -shift)]
+                    left, right = (
+                        x[max(0, -shift) : len(x) - max(0, shift)],
+                        y[max(0, shift) : len(y) - max(0, -shift)],
+                    )
                     sums[k] += (left * right).sum() / scale
                 counts += 1
     if not counts:
@@ -87,7 +92,16 @@ def findings_of(a: Analysis) -> list[Finding]:
             "Nothing: the gap is left out. Cut it away if it is long",
         )
     if not a.found.any():
-        found = [Finding("error", "no-face", a.source, None, "no face is seen in any frame", "Use footage that shows one face from the front")]
+        found = [
+            Finding(
+                "error",
+                "no-face",
+                a.source,
+                None,
+                "no face is seen in any frame",
+                "Use footage that shows one face from the front",
+            )
+        ]
     for first, last in _runs(a.faces > 1)[:5]:
         add(
             "warning",
@@ -97,26 +111,74 @@ def findings_of(a: Analysis) -> list[Finding]:
             "Crop or cover the other person; the tracked face is kept",
         )
     for cut in a.cuts[:5]:
-        add("warning", "cut", cut / a.rate, "the picture jumps", "Split the file there; one set-up of camera and light a corpus")
+        add(
+            "warning",
+            "cut",
+            cut / a.rate,
+            "the picture jumps",
+            "Split the file there; one set-up of camera and light a corpus",
+        )
     if seconds < 1.0:
-        add("error" if len(a.faces) < 5 else "warning", "too-short", None, f"it is only {seconds:.2f} s long", "Use clips of at least 1 s")
+        add(
+            "error" if len(a.faces) < 5 else "warning",
+            "too-short",
+            None,
+            f"it is only {seconds:.2f} s long",
+            "Use clips of at least 1 s",
+        )
     if not a.audio_seconds:
         add("error", "no-audio", None, "there is no sound", "Use footage with the speaker's voice")
     else:
         if abs(a.audio_seconds - seconds) > max(0.5, 0.02 * seconds):
-            add("warning", "length", None, f"the sound lasts {a.audio_seconds:.2f} s, the picture {seconds:.2f} s", "Check that the file was cut cleanly")
+            add(
+                "warning",
+                "length",
+                None,
+                f"the sound lasts {a.audio_seconds:.2f} s, the picture {seconds:.2f} s",
+                "Check that the file was cut cleanly",
+            )
         if a.clipped > 0.001:
-            add("warning", "clipped", None, f"{100 * a.clipped:.1f} % of the sound is at full scale", "Record with a lower level")
+            add(
+                "warning",
+                "clipped",
+                None,
+                f"{100 * a.clipped:.1f} % of the sound is at full scale",
+                "Record with a lower level",
+            )
         if not speech_activity(a.levels).any() or a.levels.max() < -50:
-            add("error", "no-speech", None, "no speech is heard", "Use footage in which the person speaks")
+            add(
+                "error",
+                "no-speech",
+                None,
+                "no speech is heard",
+                "Use footage in which the person speaks",
+            )
     if a.source_rate and a.source_rate < 20:
-        add("warning", "frame-rate", None, f"it has only {a.source_rate:.3g} frames a second", "Use at least 24: fast lip movements are lost")
+        add(
+            "warning",
+            "frame-rate",
+            None,
+            f"it has only {a.source_rate:.3g} frames a second",
+            "Use at least 24: fast lip movements are lost",
+        )
     if a.found.any():
         height = face_height(a.boxes[a.found])
         if height < 48:
-            add("error", "resolution", None, f"the face is only {height:.0f} pixels high", "Move the camera nearer; 128 pixels or more are good")
+            add(
+                "error",
+                "resolution",
+                None,
+                f"the face is only {height:.0f} pixels high",
+                "Move the camera nearer; 128 pixels or more are good",
+            )
         elif height < 100:
-            add("warning", "resolution", None, f"the face is only {height:.0f} pixels high", "128 pixels or more give a sharper avatar")
+            add(
+                "warning",
+                "resolution",
+                None,
+                f"the face is only {height:.0f} pixels high",
+                "128 pixels or more give a sharper avatar",
+            )
     return found
 
 
@@ -134,14 +196,31 @@ def check_footage(results: dict[str, Analysis | TalkersError]) -> dict[str, Any]
     good: list[Analysis] = []
     for path, result in results.items():
         if isinstance(result, TalkersError):
-            findings.append(Finding("error", "unreadable", path, None, result.what + (f" ({result.why})" if result.why else ""), result.todo or "Leave it out"))
+            findings.append(
+                Finding(
+                    "error",
+                    "unreadable",
+                    path,
+                    None,
+                    result.what + (f" ({result.why})" if result.why else ""),
+                    result.todo or "Leave it out",
+                )
+            )
             continue
         own = findings_of(result)
         findings += own
         if not any(f.severity == "error" for f in own):
             good.append(result)
-        files.append({"file": path, "seconds": round(len(result.faces) / result.rate, 3), "width": result.width, "height": result.height,
-                      "frame_rate": round(result.source_rate, 3), "faces": round(float(result.found.mean()), 4)})  # fmt: skip
+        files.append(
+            {
+                "file": path,
+                "seconds": round(len(result.faces) / result.rate, 3),
+                "width": result.width,
+                "height": result.height,
+                "frame_rate": round(result.source_rate, 3),
+                "faces": round(float(result.found.mean()), 4),
+            }
+        )
     seconds = sum(float(a.found.sum()) / a.rate for a in good)
     every = ", ".join(sorted({f"{a.width}x{a.height}" for a in good}))
     if len({(a.width, a.height) for a in good}) > 1:
@@ -161,7 +240,12 @@ def check_footage(results: dict[str, Analysis | TalkersError]) -> dict[str, Any]
             when = "late" if delay > 0 else "early"
             findings.append(
                 Finding(
-                    "warning", "sync", "all files", None, f"the sound seems {abs(delay):.2f} s {when}", f"Shift the sound by {-delay:+.2f} s before preparing"
+                    "warning",
+                    "sync",
+                    "all files",
+                    None,
+                    f"the sound seems {abs(delay):.2f} s {when}",
+                    f"Shift the sound by {-delay:+.2f} s before preparing",
                 )
             )
         if seconds < ENOUGH_SECONDS:
@@ -175,4 +259,9 @@ def check_footage(results: dict[str, Analysis | TalkersError]) -> dict[str, Any]
                     f"{ENOUGH_SECONDS / 60:.0f} minutes or more give a good avatar",
                 )
             )
-    return {"usable": bool(good), "seconds": round(seconds, 2), "files": files, "findings": [f.as_dict() for f in findings]}
+    return {
+        "usable": bool(good),
+        "seconds": round(seconds, 2),
+        "files": files,
+        "findings": [f.as_dict() for f in findings],
+    }

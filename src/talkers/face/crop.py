@@ -15,7 +15,9 @@ from PIL import Image
 
 from talkers.errors import FaceError
 
-FACE_TO_CROP = 2.0  # side of the crop in heights of the face (chin to hairline): head, shoulders, background
+FACE_TO_CROP = (
+    2.0  # side of the crop in heights of the face (chin to hairline): head, shoulders, background
+)
 FACE_FROM_TOP = 0.59  # where the middle of the face lies in the crop
 
 
@@ -36,15 +38,21 @@ class Crop:
         square = frame[rows[:, None], columns[None]]
         if self.side == self.size:
             return square
-        return np.asarray(Image.fromarray(square).resize((self.size, self.size), Image.Resampling.LANCZOS))
+        return np.asarray(
+            Image.fromarray(square).resize((self.size, self.size), Image.Resampling.LANCZOS)
+        )
 
     def to_crop(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Source pixels [..., 2] -> pixels of the crop."""
-        return np.asarray((points - np.array([self.left, self.top])) * (self.size / self.side), np.float32)
+        return np.asarray(
+            (points - np.array([self.left, self.top])) * (self.size / self.side), np.float32
+        )
 
     def to_source(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pixels of the crop [..., 2] -> source pixels."""
-        return np.asarray(points * (self.side / self.size) + np.array([self.left, self.top]), np.float32)
+        return np.asarray(
+            points * (self.side / self.size) + np.array([self.left, self.top]), np.float32
+        )
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -61,7 +69,9 @@ def face_height(boxes: NDArray[np.float32]) -> float:
     return float(np.median(found[:, 3] - found[:, 1])) if len(found) else 0.0
 
 
-def choose_crop(boxes: NDArray[np.float32], width: int, height: int, size: int, face: float | None = None) -> Crop:
+def choose_crop(
+    boxes: NDArray[np.float32], width: int, height: int, size: int, face: float | None = None
+) -> Crop:
     """The crop that holds head and shoulders in all frames of a file.
 
     Args:
@@ -74,10 +84,16 @@ def choose_crop(boxes: NDArray[np.float32], width: int, height: int, size: int, 
         FaceError: there is no face, or it is too small.
     """
     if not len(boxes):
-        raise FaceError("there is no face in this footage", todo="Use footage that shows one face from the front")
+        raise FaceError(
+            "there is no face in this footage",
+            todo="Use footage that shows one face from the front",
+        )
     face = face or face_height(boxes)
     if face < 48:
-        raise FaceError(f"the face is only {face:.0f} pixels high", todo="Use footage in which the face is at least 48 pixels high (better 128)")
+        raise FaceError(
+            f"the face is only {face:.0f} pixels high",
+            todo="Use footage in which the face is at least 48 pixels high (better 128)",
+        )
     side = min(round(FACE_TO_CROP * face), width, height)
     if abs(side - size) <= 0.08 * size and size <= min(width, height):
         side = size  # native pixels: nothing is resampled
@@ -87,7 +103,9 @@ def choose_crop(boxes: NDArray[np.float32], width: int, height: int, size: int, 
     return Crop(left, top, side, size)
 
 
-def paste_back(frame: NDArray[np.uint8], generated: NDArray[np.uint8], crop: Crop, feather: float = 0.06) -> NDArray[np.uint8]:
+def paste_back(
+    frame: NDArray[np.uint8], generated: NDArray[np.uint8], crop: Crop, feather: float = 0.06
+) -> NDArray[np.uint8]:
     """Put a generated square back into its source frame with a soft border.
 
     Args:
@@ -96,12 +114,23 @@ def paste_back(frame: NDArray[np.uint8], generated: NDArray[np.uint8], crop: Cro
         crop: how `generated` was cut.
         feather: width of the soft border as a share of the side.
     """
-    square = np.asarray(Image.fromarray(generated).resize((crop.side, crop.side), Image.Resampling.LANCZOS), np.float32)
-    ramp = np.clip(np.minimum(np.arange(crop.side) + 1, crop.side - np.arange(crop.side)) / max(1.0, feather * crop.side), 0, 1)
+    square = np.asarray(
+        Image.fromarray(generated).resize((crop.side, crop.side), Image.Resampling.LANCZOS),
+        np.float32,
+    )
+    ramp = np.clip(
+        np.minimum(np.arange(crop.side) + 1, crop.side - np.arange(crop.side))
+        / max(1.0, feather * crop.side),
+        0,
+        1,
+    )
     mask = np.minimum(ramp[:, None], ramp[None])[..., None].astype(np.float32)
     out = frame.astype(np.float32)
     top, left = max(crop.top, 0), max(crop.left, 0)
-    bottom, right = min(crop.top + crop.side, frame.shape[0]), min(crop.left + crop.side, frame.shape[1])
+    bottom, right = (
+        min(crop.top + crop.side, frame.shape[0]),
+        min(crop.left + crop.side, frame.shape[1]),
+    )
     inner = (slice(top - crop.top, bottom - crop.top), slice(left - crop.left, right - crop.left))
     region = out[top:bottom, left:right]
     out[top:bottom, left:right] = region + mask[inner] * (square[inner] - region)

@@ -16,17 +16,111 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talkers import pretrained
+from talkers.artefacts import pretrained
 from talkers.errors import MissingComponent
 
 # Indices into the 478 points of MediaPipe's face mesh.
-LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409, 78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415)  # fmt: skip
+LIPS = (
+    61,
+    146,
+    91,
+    181,
+    84,
+    17,
+    314,
+    405,
+    321,
+    375,
+    291,
+    185,
+    40,
+    39,
+    37,
+    0,
+    267,
+    269,
+    270,
+    409,
+    78,
+    95,
+    88,
+    178,
+    87,
+    14,
+    317,
+    402,
+    318,
+    324,
+    308,
+    191,
+    80,
+    81,
+    82,
+    13,
+    312,
+    311,
+    310,
+    415,
+)
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 EYES = RIGHT_EYE + LEFT_EYE
 INNER_LIPS = (13, 14)  # upper, lower: middle of the inner lip line
 EYE_CORNERS = (33, 263)  # outer corners: their distance is the inter-ocular distance of the metrics
-BLENDSHAPES = ("_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight")  # fmt: skip
+BLENDSHAPES = (
+    "_neutral",
+    "browDownLeft",
+    "browDownRight",
+    "browInnerUp",
+    "browOuterUpLeft",
+    "browOuterUpRight",
+    "cheekPuff",
+    "cheekSquintLeft",
+    "cheekSquintRight",
+    "eyeBlinkLeft",
+    "eyeBlinkRight",
+    "eyeLookDownLeft",
+    "eyeLookDownRight",
+    "eyeLookInLeft",
+    "eyeLookInRight",
+    "eyeLookOutLeft",
+    "eyeLookOutRight",
+    "eyeLookUpLeft",
+    "eyeLookUpRight",
+    "eyeSquintLeft",
+    "eyeSquintRight",
+    "eyeWideLeft",
+    "eyeWideRight",
+    "jawForward",
+    "jawLeft",
+    "jawOpen",
+    "jawRight",
+    "mouthClose",
+    "mouthDimpleLeft",
+    "mouthDimpleRight",
+    "mouthFrownLeft",
+    "mouthFrownRight",
+    "mouthFunnel",
+    "mouthLeft",
+    "mouthLowerDownLeft",
+    "mouthLowerDownRight",
+    "mouthPressLeft",
+    "mouthPressRight",
+    "mouthPucker",
+    "mouthRight",
+    "mouthRollLower",
+    "mouthRollUpper",
+    "mouthShrugLower",
+    "mouthShrugUpper",
+    "mouthSmileLeft",
+    "mouthSmileRight",
+    "mouthStretchLeft",
+    "mouthStretchRight",
+    "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+    "noseSneerLeft",
+    "noseSneerRight",
+)
 BLINKS = (BLENDSHAPES.index("eyeBlinkLeft"), BLENDSHAPES.index("eyeBlinkRight"))
 
 
@@ -57,8 +151,12 @@ def angles_of(matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
 def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Gap between the inner lips divided by the inter-ocular distance: [..., 478, 2] -> [...]."""
-    gap = np.linalg.norm(landmarks[..., INNER_LIPS[0], :] - landmarks[..., INNER_LIPS[1], :], axis=-1)
-    eyes = np.linalg.norm(landmarks[..., EYE_CORNERS[0], :] - landmarks[..., EYE_CORNERS[1], :], axis=-1)
+    gap = np.linalg.norm(
+        landmarks[..., INNER_LIPS[0], :] - landmarks[..., INNER_LIPS[1], :], axis=-1
+    )
+    eyes = np.linalg.norm(
+        landmarks[..., EYE_CORNERS[0], :] - landmarks[..., EYE_CORNERS[1], :], axis=-1
+    )
     return np.asarray(gap / np.maximum(eyes, 1e-6), np.float32)
 
 
@@ -70,8 +168,16 @@ def lip_shape(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     scale = np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-3)
     cos, sin = (axis / scale).T
     lips = (landmarks[:, list(LIPS)] - ((left + right) / 2)[:, None]) / scale[:, None]
-    turned = np.stack([lips[..., 0] * cos[:, None] + lips[..., 1] * sin[:, None], -lips[..., 0] * sin[:, None] + lips[..., 1] * cos[:, None]], -1)
-    return np.concatenate([mouth_opening(landmarks)[:, None], turned.reshape(len(landmarks), -1)], -1).astype(np.float32)
+    turned = np.stack(
+        [
+            lips[..., 0] * cos[:, None] + lips[..., 1] * sin[:, None],
+            -lips[..., 0] * sin[:, None] + lips[..., 1] * cos[:, None],
+        ],
+        -1,
+    )
+    return np.concatenate(
+        [mouth_opening(landmarks)[:, None], turned.reshape(len(landmarks), -1)], -1
+    ).astype(np.float32)
 
 
 @contextmanager
@@ -98,9 +204,17 @@ class FaceTracker:
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
-            raise MissingComponent("finding faces needs the package mediapipe", todo="Install it: `pip install 'talkers[prepare]'`") from error
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGPROF) is signal.SIG_DFL:
-            signal.signal(signal.SIGPROF, signal.SIG_IGN)  # mediapipe's library holds a profiler whose late signal would end the process
+            raise MissingComponent(
+                "finding faces needs the package mediapipe",
+                todo="Install it: `pip install 'talkers[prepare]'`",
+            ) from error
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
+        ):
+            signal.signal(
+                signal.SIGPROF, signal.SIG_IGN
+            )  # mediapipe's library holds a profiler whose late signal would end the process
         model = pretrained.fetch("face-landmarker").read_bytes()
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=model),
@@ -111,7 +225,11 @@ class FaceTracker:
         self._mediapipe = mediapipe
         with _hushed():
             self._landmarker = vision.FaceLandmarker.create_from_options(options)
-            self._landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.zeros((64, 64, 3), np.uint8)))
+            self._landmarker.detect(
+                mediapipe.Image(
+                    image_format=mediapipe.ImageFormat.SRGB, data=np.zeros((64, 64, 3), np.uint8)
+                )
+            )
         self._last: NDArray[np.float32] | None = None
 
     def __enter__(self) -> FaceTracker:
@@ -122,12 +240,16 @@ class FaceTracker:
 
     def track(self, frame: NDArray[np.uint8]) -> FaceReading | None:
         """The tracked face in the next frame, uint8 [H, W, 3] RGB; None when no face is seen."""
-        image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(frame))
+        image = self._mediapipe.Image(
+            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(frame)
+        )
         found = self._landmarker.detect(image)
         if not found.face_landmarks:
             return None
         size = np.array([frame.shape[1], frame.shape[0]], np.float32)
-        faces = [np.array([(p.x, p.y) for p in face], np.float32) * size for face in found.face_landmarks]
+        faces = [
+            np.array([(p.x, p.y) for p in face], np.float32) * size for face in found.face_landmarks
+        ]
         if self._last is None:
             chosen = int(np.argmax([np.ptp(face, axis=0).prod() for face in faces]))
         else:
@@ -135,7 +257,9 @@ class FaceTracker:
         self._last = faces[chosen].mean(0)
         return FaceReading(
             landmarks=faces[chosen],
-            blendshapes=np.array([shape.score for shape in found.face_blendshapes[chosen]], np.float32),
+            blendshapes=np.array(
+                [shape.score for shape in found.face_blendshapes[chosen]], np.float32
+            ),
             angles=angles_of(found.facial_transformation_matrixes[chosen]),
             faces=len(faces),
         )

@@ -31,7 +31,9 @@ def ratio(made: float, real: float, least: float) -> float:
     return float(made / real) if real > least else float("nan")
 
 
-def region_figures(made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDArray[np.int16]) -> dict[str, float]:
+def region_figures(
+    made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDArray[np.int16]
+) -> dict[str, float]:
     """Fidelity of a clip, whole and where it matters.
 
     Args:
@@ -43,7 +45,9 @@ def region_figures(made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDAr
         frame that is explained (0: a still picture does as well; 1: perfect; NaN: nothing moves there).
     """
     mean = real.mean(0, dtype=np.float32)
-    error = np.stack([np.square(m.astype(np.float32) - r).mean(-1) for m, r in zip(made, real, strict=True)])  # [T, S, S]
+    error = np.stack(
+        [np.square(m.astype(np.float32) - r).mean(-1) for m, r in zip(made, real, strict=True)]
+    )  # [T, S, S]
     spread = np.stack([np.square(r - mean).mean(-1) for r in real])
     sums = {"mouth": np.zeros(3), "eye": np.zeros(3)}
     for k, region in enumerate(("mouth", "eye", "eye")):

@@ -17,7 +17,11 @@ from talkers.media import decode_frames
 
 
 def cropped_clip(
-    path: str | os.PathLike[str], rate: Fraction, size: int, progress: Callable[[int], None] = lambda done: None, most: int | None = None
+    path: str | os.PathLike[str],
+    rate: Fraction,
+    size: int,
+    progress: Callable[[int], None] = lambda done: None,
+    most: int | None = None,
 ) -> tuple[int, Iterator[NDArray[np.uint8]]]:
     """Frames of a clip, cut to head and shoulders.
 
@@ -44,6 +48,10 @@ def cropped_clip(
                 boxes.append(box_of(reading.landmarks))
             progress(count)
     if not boxes:
-        raise FaceError("no face is seen in this clip", where=path, todo="Use a clip of the avatar's person from the front")
+        raise FaceError(
+            "no face is seen in this clip",
+            where=path,
+            todo="Use a clip of the avatar's person from the front",
+        )
     crop = choose_crop(np.stack(boxes), width, height, size)
     return count + 1, (crop.cut(frame) for frame in islice(decode_frames(path, rate), most))

@@ -34,7 +34,12 @@ def _duration(path: str) -> Iterator[Piece]:
     yield {"seconds": duration_here(path)}, None
 
 
-READINGS: dict[str, Callable[..., Iterator[Piece]]] = {"probe": _probe, "frames": _frames, "blocks": _blocks, "duration": _duration}
+READINGS: dict[str, Callable[..., Iterator[Piece]]] = {
+    "probe": _probe,
+    "frames": _frames,
+    "blocks": _blocks,
+    "duration": _duration,
+}
 
 
 def _bind() -> None:
@@ -43,7 +48,12 @@ def _bind() -> None:
         import resource
     except ImportError:  # not on this system
         return
-    for what, most in (("RLIMIT_AS", MEMORY), ("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 64)):
+    for what, most in (
+        ("RLIMIT_AS", MEMORY),
+        ("RLIMIT_FSIZE", 0),
+        ("RLIMIT_CORE", 0),
+        ("RLIMIT_NOFILE", 64),
+    ):
         kind = getattr(resource, what, None)
         if kind is not None:
             hard = resource.getrlimit(kind)[1]

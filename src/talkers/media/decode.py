@@ -16,11 +16,15 @@ from talkers.media.probe import LONGEST_GAP, decoded_of, open_media, stream_star
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
 
 
-def _timed_frames(path: str | os.PathLike[str], warn: Callable[[str], None]) -> Iterator[tuple[float, Frame, float]]:
+def _timed_frames(
+    path: str | os.PathLike[str], warn: Callable[[str], None]
+) -> Iterator[tuple[float, Frame, float]]:
     """(time in seconds, frame, nominal duration in seconds) of every picture that decodes, in order."""
     with open_media(path) as container:
         if not container.streams.video:
-            raise MediaError("there is no picture in this file", where=path, todo="Give a video file")
+            raise MediaError(
+                "there is no picture in this file", where=path, todo="Give a video file"
+            )
         stream = container.streams.video[0]
         stream.thread_type = "SLICE"  # threads with a picture each wait for each other for ever in some damaged files
         start = stream_start(container)
@@ -35,7 +39,12 @@ def _timed_frames(path: str | os.PathLike[str], warn: Callable[[str], None]) -> 
             decoded += 1
             yield time, np.ascontiguousarray(np.rot90(image, turns)), step  # FFmpeg pads its rows
         if not decoded:
-            raise MediaError("no frame of this video can be decoded", where=path, why="its data is damaged or cut short", todo="Convert or copy it again")
+            raise MediaError(
+                "no frame of this video can be decoded",
+                where=path,
+                why="its data is damaged or cut short",
+                todo="Convert or copy it again",
+            )
         if broken:
             warn(f"{path}: {len(broken)} damaged packets were skipped")
 
@@ -69,7 +78,9 @@ def decode_frames(
             warn(head["note"])
 
 
-def frames_here(path: str | os.PathLike[str], rate: Fraction | None, warn: Callable[[str], None]) -> Iterator[Frame]:
+def frames_here(
+    path: str | os.PathLike[str], rate: Fraction | None, warn: Callable[[str], None]
+) -> Iterator[Frame]:
     """`decode_frames` in this process."""
     if rate is None:
         for _, frame, _ in _timed_frames(path, warn):
@@ -80,12 +91,20 @@ def frames_here(path: str | os.PathLike[str], rate: Fraction | None, warn: Calla
     end, k = 0.0, 0
     for time, frame, step in _timed_frames(path, warn):
         if time - end > LONGEST_GAP:
-            raise MediaError(f"the time jumps by {time - end:.0f} s", where=f"{path} at {end:.2f} s", todo="Cut the file there and give the parts")
+            raise MediaError(
+                f"the time jumps by {time - end:.0f} s",
+                where=f"{path} at {end:.2f} s",
+                todo="Cut the file there and give the parts",
+            )
         while shown is not None and k * period < time - step / 2:
             yield shown
             k += 1
         if shown is not None and frame.shape != shown.shape:
-            raise MediaError("the picture changes its size", where=f"{path} at {time:.2f} s", todo="Cut the file there and give the parts")
+            raise MediaError(
+                "the picture changes its size",
+                where=f"{path} at {time:.2f} s",
+                todo="Cut the file there and give the parts",
+            )
         shown, end = frame, time + step
     while shown is not None and k * period < end - period / 2 - 1e-6:
         yield shown

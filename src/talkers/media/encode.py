@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,60 +14,14 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
 
-from talkers.errors import ResourceError, UsageError, interrupts_held
+from talkers.artefacts.files import atomic
+from talkers.errors import UsageError, interrupts_held
 
 
 def frame_count(duration: float, rate: Fraction) -> int:
     """How many frames show `duration` seconds: the nearest count, at least one (|video - audio| <= half a frame)."""
     return max(1, round(Fraction(duration).limit_denominator(1_000_000) * rate))
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
-
-
-UNFINISHED = f".{'[0-9a-f]' * 8}.partial*"  # names that `atomic` gives
-
-
-def unfinished(folder: Path) -> list[Path]:
-    """What writers that were killed left in a folder: they could not tidy up."""
-    return sorted(folder.glob(UNFINISHED))
-
-
-@contextmanager
-def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it on success and removed on any failure or interrupt."""
-    path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(4)}.partial{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise UsageError("this is a folder, not a file to write", where=path, todo=f"Name a file in it, for example {path / 'out.mp4'}")
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # some writers make private files
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise ResourceError("the file cannot be written", where=path, why=why, todo="Free some room or choose another folder") from error
-    finally:
-        with interrupts_held(), suppress(OSError):  # a second Ctrl-C must not stop the tidying
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def folder_beside(path: Path) -> Iterator[Path]:
-    """A folder for what a file is made of, on its disk; it goes with all that is in it."""
-    with interrupts_held():
-        folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=".talkers-")
-    try:
-        yield Path(folder.name)
-    finally:
-        with interrupts_held():
-            folder.cleanup()
 
 
 class VideoWriter:
@@ -89,12 +40,24 @@ class VideoWriter:
     Use as a context manager; an exception or interrupt inside it leaves no file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], rate: Fraction, audio: Iterable[NDArray[np.float32]] | None = None,
-                 audio_rate: int = 48_000, channels: int = 1, crf: float = 16, preset: str = "veryfast",
-                 comment: str = ""):  # fmt: skip
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        rate: Fraction,
+        audio: Iterable[NDArray[np.float32]] | None = None,
+        audio_rate: int = 48_000,
+        channels: int = 1,
+        crf: float = 16,
+        preset: str = "veryfast",
+        comment: str = "",
+    ):
         self.path, self.rate = Path(path), Fraction(rate)
         if self.path.suffix.lower() not in {".mp4", ".m4v", ".mov", ".mkv"}:
-            raise UsageError(f"videos are not written as '{self.path.suffix}'", where=self.path, todo="Use a name ending in .mp4, .mov or .mkv")
+            raise UsageError(
+                f"videos are not written as '{self.path.suffix}'",
+                where=self.path,
+                todo="Use a name ending in .mp4, .mov or .mkv",
+            )
         self._options, self._comment = {"crf": str(crf), "preset": preset}, comment
         self._audio_blocks = iter(audio) if audio is not None else None
         self._audio_rate, self._channels = audio_rate, channels
@@ -108,7 +71,9 @@ class VideoWriter:
         temporary = self._atomic.__enter__()
         try:
             with interrupts_held():
-                self._container = av.open(str(temporary.absolute()), mode="w", options={"movflags": "+faststart"})
+                self._container = av.open(
+                    str(temporary.absolute()), mode="w", options={"movflags": "+faststart"}
+                )
                 self._container.metadata["comment"] = self._comment
         except (OSError, av.error.FFmpegError) as error:
             self._atomic.__exit__(OSError, OSError(*error.args), None)
@@ -146,14 +111,27 @@ class VideoWriter:
             if block is None:
                 self._audio_blocks = None
                 return
-            packed = np.ascontiguousarray(block, np.float32).reshape(1, -1)  # interleaved, as "flt" wants it
+            packed = np.ascontiguousarray(block, np.float32).reshape(
+                1, -1
+            )  # interleaved, as "flt" wants it
             with interrupts_held():
-                sound = av.AudioFrame.from_ndarray(packed, format="flt", layout="mono" if self._channels == 1 else "stereo")
-                sound.sample_rate, sound.pts, sound.time_base = self._audio_rate, self._audio_samples, Fraction(1, self._audio_rate)
+                sound = av.AudioFrame.from_ndarray(
+                    packed, format="flt", layout="mono" if self._channels == 1 else "stereo"
+                )
+                sound.sample_rate, sound.pts, sound.time_base = (
+                    self._audio_rate,
+                    self._audio_samples,
+                    Fraction(1, self._audio_rate),
+                )
                 self._audio_samples += len(block)
                 self._container.mux(self._sound.encode(sound))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         late: BaseException | None = None
         try:
             try:
@@ -170,8 +148,14 @@ class VideoWriter:
             if kind is None and self._video is None:
                 late = OSError("no frame was written")
         except BaseException as raised:
-            if kind is None or not isinstance(raised, Exception):  # else what the block raised is the cause
-                late = OSError(*raised.args) if isinstance(raised, OSError | av.error.FFmpegError) else raised
+            if kind is None or not isinstance(
+                raised, Exception
+            ):  # else what the block raised is the cause
+                late = (
+                    OSError(*raised.args)
+                    if isinstance(raised, OSError | av.error.FFmpegError)
+                    else raised
+                )
         if late is not None:
             kind, error, trace = type(late), late, late.__traceback__
         self._atomic.__exit__(kind, error, trace)

@@ -36,7 +36,11 @@ class _Child:
         paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
         command = [sys.executable, "-P", "-m", "talkers.media.child"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -51,7 +55,10 @@ class _Child:
         line = b""
         with suppress(BrokenPipeError):
             place = str(Path(path).absolute())  # a kept child may have begun in another folder
-            self._ask.write(json.dumps({"what": what, "path": place, "limit": LIMIT, **arguments}).encode() + b"\n")
+            self._ask.write(
+                json.dumps({"what": what, "path": place, "limit": LIMIT, **arguments}).encode()
+                + b"\n"
+            )
             self._ask.flush()
             while line := self._hear.readline():
                 head = json.loads(line)
@@ -62,12 +69,23 @@ class _Child:
                 array = None
                 if "dtype" in head:
                     array = np.empty(head.pop("shape"), head.pop("dtype"))
-                    if array.size and self._hear.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
+                    into: Any = self._hear  # a BufferedReader
+                    wanted = array.reshape(-1).view(np.uint8)
+                    if array.size and into.readinto(wanted) != array.nbytes:
                         break
                 yield head, array
         code = -self._process.wait()
-        why = f"it holds the decoder up for more than {LIMIT:g} s" if code == signal.SIGALRM else f"it ends the decoder ({_named(code)})"
-        raise MediaError("this file cannot be decoded", where=path, why=why, todo="Convert it to mp4 with another tool, or copy it again")
+        why = (
+            f"it holds the decoder up for more than {LIMIT:g} s"
+            if code == signal.SIGALRM
+            else f"it ends the decoder ({_named(code)})"
+        )
+        raise MediaError(
+            "this file cannot be decoded",
+            where=path,
+            why=why,
+            todo="Convert it to mp4 with another tool, or copy it again",
+        )
 
     def end(self) -> None:
         self._process.kill()
@@ -89,7 +107,11 @@ def _named(code: int) -> str:
 
 def _told(error: dict[str, Any], place: str, path: str) -> TalkersError:
     """The child's error, about the path as it was given."""
-    where = path + error["where"].removeprefix(place) if str(error["where"]).startswith(place) else error["where"]
+    where = (
+        path + error["where"].removeprefix(place)
+        if str(error["where"]).startswith(place)
+        else error["where"]
+    )
     return MediaError(error["what"], where=where, why=error["why"], todo=error["todo"])
 
 
@@ -132,7 +154,9 @@ def ask(what: str, path: str | os.PathLike[str], **arguments: Any) -> Iterator[P
             child.end()
 
 
-def serve(ask: IO[bytes], tell: IO[bytes], readings: dict[str, Callable[..., Iterator[Piece]]]) -> None:
+def serve(
+    ask: IO[bytes], tell: IO[bytes], readings: dict[str, Callable[..., Iterator[Piece]]]
+) -> None:
     """The child: answer requests until there are no more.
 
     Args:
@@ -151,13 +175,33 @@ def serve(ask: IO[bytes], tell: IO[bytes], readings: dict[str, Callable[..., Ite
                 head, last = {"end": True}, True
             except TalkersError as error:
                 where = None if error.where is None else str(error.where)
-                head, last = {"error": {"what": error.what, "where": where, "why": error.why, "todo": error.todo}}, True
+                head, last = (
+                    {
+                        "error": {
+                            "what": error.what,
+                            "where": where,
+                            "why": error.why,
+                            "todo": error.todo,
+                        }
+                    },
+                    True,
+                )
             except MemoryError:
-                told = {"what": "this file cannot be decoded", "where": path, "why": "it asks for too much memory", "todo": "Convert it"}
+                told = {
+                    "what": "this file cannot be decoded",
+                    "where": path,
+                    "why": "it asks for too much memory",
+                    "todo": "Convert it",
+                }
                 head, last = {"error": told}, True
             except Exception as error:
                 why = f"the decoder says: {type(error).__name__}: {str(error).rstrip('.')}"
-                told = {"what": "this file cannot be decoded", "where": path, "why": why, "todo": "Convert it to mp4 with another tool"}
+                told = {
+                    "what": "this file cannot be decoded",
+                    "where": path,
+                    "why": why,
+                    "todo": "Convert it to mp4 with another tool",
+                }
                 head, last = {"error": told}, True
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)

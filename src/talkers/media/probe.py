@@ -18,7 +18,24 @@ from talkers.media.guard import ask
 
 av.logging.set_level(av.logging.PANIC)  # FFmpeg's own chatter means nothing to a user
 
-VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpv", ".ts", ".mts", ".wmv", ".flv", ".ogv", ".3gp", ".mxf"}
+VIDEO_SUFFIXES = {
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".mpv",
+    ".ts",
+    ".mts",
+    ".wmv",
+    ".flv",
+    ".ogv",
+    ".3gp",
+    ".mxf",
+}
 """How the names of video files end."""
 
 
@@ -53,12 +70,18 @@ class MediaInfo:
     audio: AudioInfo | None
 
 
-PLAYLISTS = frozenset({"hls", "applehttp", "concat", "dash", "sdp", "rtp", "rtsp"})  # formats that make FFmpeg open what they name
+PLAYLISTS = frozenset(
+    {"hls", "applehttp", "concat", "dash", "sdp", "rtp", "rtsp"}
+)  # formats that make FFmpeg open what they name
 
 
-MOST_PIXELS = 4096 * 2304  # of a picture: what it costs to decode, at most 16 bits in four channels, stays below 300 MB
+MOST_PIXELS = (
+    4096 * 2304
+)  # of a picture: what it costs to decode, at most 16 bits in four channels, stays below 300 MB
 MOST_STREAMS = 64
-LONGEST_GAP = 60.0  # seconds without a new picture or sound; a longer gap is taken for damage, not filled
+LONGEST_GAP = (
+    60.0  # seconds without a new picture or sound; a longer gap is taken for damage, not filled
+)
 
 
 @contextmanager
@@ -76,22 +99,41 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
     if not there:
         raise MediaError("there is no such file", where=path, todo="Check the path")
     if path.is_dir():
-        raise MediaError("this is a folder, not a media file", where=path, todo=f"Name the files in it, for example {path}/*.mp4")
+        raise MediaError(
+            "this is a folder, not a media file",
+            where=path,
+            todo=f"Name the files in it, for example {path}/*.mp4",
+        )
     if not path.is_file():  # a pipe or a device would be read without end
-        raise MediaError("this is no regular file", where=path, todo="Copy what it gives into a file, and name that")
+        raise MediaError(
+            "this is no regular file",
+            where=path,
+            todo="Copy what it gives into a file, and name that",
+        )
     if path.stat().st_size == 0:
         raise MediaError("the file is empty", where=path, todo="Copy or record it again")
     try:
         stream = path.open("rb")
     except OSError as error:
-        raise MediaError("the file cannot be read", where=path, why=error.strerror, todo="Check its permissions") from error
+        raise MediaError(
+            "the file cannot be read", where=path, why=error.strerror, todo="Check its permissions"
+        ) from error
     with stream:
-        options = {"protocol_whitelist": "none", "max_streams": str(MOST_STREAMS)}  # opens nothing else
+        options = {
+            "protocol_whitelist": "none",
+            "max_streams": str(MOST_STREAMS),
+        }  # opens nothing else
         try:
             container = av.open(stream, mode="r", metadata_errors="ignore", options=options)
         except (av.error.FFmpegError, ValueError) as error:
-            many = isinstance(error, av.error.MemoryError)  # how FFmpeg says that no stream may follow
-            said = f"it has more than {MOST_STREAMS} streams or asks for too much memory" if many else None
+            many = isinstance(
+                error, av.error.MemoryError
+            )  # how FFmpeg says that no stream may follow
+            said = (
+                f"it has more than {MOST_STREAMS} streams or asks for too much memory"
+                if many
+                else None
+            )
             raise MediaError(
                 "this is not a media file that can be decoded",
                 where=path,
@@ -100,22 +142,41 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
             ) from error
         with container:
             if container.format.name in PLAYLISTS:
-                raise MediaError("this names other files and holds nothing itself", where=path, todo="Give the video or sound file that it names")
-            if any(s.codec_context is None for s in (*container.streams.video[:1], *container.streams.audio[:1])):
-                raise MediaError("its picture or sound is in a form that no decoder is known for", where=path, todo="Convert it to mp4 and try again")
+                raise MediaError(
+                    "this names other files and holds nothing itself",
+                    where=path,
+                    todo="Give the video or sound file that it names",
+                )
+            if any(
+                s.codec_context is None
+                for s in (*container.streams.video[:1], *container.streams.audio[:1])
+            ):
+                raise MediaError(
+                    "its picture or sound is in a form that no decoder is known for",
+                    where=path,
+                    todo="Convert it to mp4 and try again",
+                )
             for picture in container.streams.video:
                 if picture.codec_context is None:
                     continue
                 if picture.width * picture.height > MOST_PIXELS:
-                    raise MediaError(f"its pictures are {picture.width} x {picture.height}", where=path, todo="Make them smaller: 4096 x 2304 at most")
-                picture.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # whatever the header says
+                    raise MediaError(
+                        f"its pictures are {picture.width} x {picture.height}",
+                        where=path,
+                        todo="Make them smaller: 4096 x 2304 at most",
+                    )
+                picture.codec_context.options = {
+                    "max_pixels": str(MOST_PIXELS)
+                }  # whatever the header says
             yield container
 
 
 MOST_DAMAGED = 1000  # packets of a stream that are skipped before the rest is given up
 
 
-def decoded_of(container: InputContainer, stream: Any, damaged: Callable[[], None] = lambda: None) -> Iterator[Any]:
+def decoded_of(
+    container: InputContainer, stream: Any, damaged: Callable[[], None] = lambda: None
+) -> Iterator[Any]:
     """Everything of a stream that decodes, in order; `damaged` is called for each packet that does not."""
     packets, broken = container.demux(stream), 0
     while broken <= MOST_DAMAGED:
@@ -134,7 +195,11 @@ def decoded_of(container: InputContainer, stream: Any, damaged: Callable[[], Non
 def stream_start(container: InputContainer) -> float:
     """Time of the earliest sample of the first picture and sound streams, in seconds: their common zero."""
     streams: list[Any] = [*container.streams.video[:1], *container.streams.audio[:1]]
-    starts = [float(s.start_time * s.time_base) for s in streams if s.start_time is not None and s.time_base]
+    starts = [
+        float(s.start_time * s.time_base)
+        for s in streams
+        if s.start_time is not None and s.time_base
+    ]
     return min(starts, default=0.0)
 
 
@@ -154,8 +219,16 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         MediaError: see `open_media`.
     """
     ((told, _),) = ask("probe", path)
-    video = told["video"] and VideoInfo(**(told["video"] | {"frame_rate": Fraction(told["video"]["frame_rate"])}))
-    return MediaInfo(Path(path), told["container"], told["duration"], video, told["audio"] and AudioInfo(**told["audio"]))
+    video = told["video"] and VideoInfo(
+        **(told["video"] | {"frame_rate": Fraction(told["video"]["frame_rate"])})
+    )
+    return MediaInfo(
+        Path(path),
+        told["container"],
+        told["duration"],
+        video,
+        told["audio"] and AudioInfo(**told["audio"]),
+    )
 
 
 def probe_here(path: str | os.PathLike[str]) -> MediaInfo:
@@ -175,6 +248,8 @@ def probe_here(path: str | os.PathLike[str]) -> MediaInfo:
             video = VideoInfo(width, height, Fraction(rate), rotation, v.codec_context.name)
         if container.streams.audio:
             a = container.streams.audio[0]
-            audio = AudioInfo(a.codec_context.sample_rate, a.codec_context.channels, a.codec_context.name)
+            audio = AudioInfo(
+                a.codec_context.sample_rate, a.codec_context.channels, a.codec_context.name
+            )
         duration = container.duration / av.time_base if container.duration else None
         return MediaInfo(Path(path), container.format.name, duration, video, audio)

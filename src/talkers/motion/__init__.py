@@ -1,20 +1,14 @@
-"""Motion: speech features and controls -> latents. Tensors in, tensors out."""
+"""Motion models: conditions (speech, head) -> motion in a space. Tensors in, tensors out."""
 
+from talkers.motion.contract import Context, Motion, MotionModel
 from talkers.motion.flow import FlowConfig, FlowMotion
-from talkers.motion.head import HeadCurve
-from talkers.motion.model import MotionConfig, Speech2Latent
-from talkers.motion.space import HEAD, Context, LatentSpace, Look, Manner, Motion, MotionModel
-from talkers.motion.stream import latent_stream
+from talkers.motion.regressor import MotionConfig, Speech2Latent
+from talkers.motion.windows import latent_stream
 
 __all__ = [
-    "HEAD",
     "Context",
     "FlowConfig",
     "FlowMotion",
-    "HeadCurve",
-    "LatentSpace",
-    "Look",
-    "Manner",
     "Motion",
     "MotionConfig",
     "MotionModel",

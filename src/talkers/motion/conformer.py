@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 
 def _feed_forward(width: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(4 * width, width), nn.Dropout(dropout))
+    return nn.Sequential(
+        nn.LayerNorm(width),
+        nn.Linear(width, 4 * width),
+        nn.SiLU(),
+        nn.Dropout(dropout),
+        nn.Linear(4 * width, width),
+        nn.Dropout(dropout),
+    )
 
 
 def rotate(x: Tensor) -> Tensor:
@@ -29,7 +36,11 @@ class ConformerBlock(nn.Module):
         super().__init__()
         self.heads = heads
         self.feed1, self.feed2 = _feed_forward(width, dropout), _feed_forward(width, dropout)
-        self.norm_attention, self.qkv, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm_attention, self.qkv, self.out = (
+            nn.LayerNorm(width),
+            nn.Linear(width, 3 * width),
+            nn.Linear(width, width),
+        )
         self.norm_conv, self.expand = nn.LayerNorm(width), nn.Linear(width, 2 * width)
         self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.norm_depth, self.shrink = nn.LayerNorm(width), nn.Linear(width, width)
@@ -37,8 +48,14 @@ class ConformerBlock(nn.Module):
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         b, t, w = x.shape
-        q, k, v = self.qkv(self.norm_attention(x)).reshape(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(rotate(q), rotate(k), v, attn_mask=mask[:, None, None, :])
+        q, k, v = (
+            self.qkv(self.norm_attention(x))
+            .reshape(b, t, 3, self.heads, w // self.heads)
+            .permute(2, 0, 3, 1, 4)
+        )
+        y = F.scaled_dot_product_attention(
+            rotate(q), rotate(k), v, attn_mask=mask[:, None, None, :]
+        )
         out: Tensor = self.out(y.transpose(1, 2).reshape(b, t, w))
         return out
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from talkers.motion.conformer import ConformerBlock
-from talkers.motion.space import HEAD, Adjust, Context, LatentSpace, Motion
+from talkers.motion.contract import Context, Motion
+from talkers.space.linear import HEAD, Adjust, LatentSpace
 
 TIME = 64  # numbers that tell the time of the flow
 CHUNK = 64  # frames whose noise is drawn together
@@ -39,7 +40,9 @@ def smoothed(white: Tensor) -> Tensor:
     kernel = 0.9 * kernel / kernel.norm()
     kernel[NEAR] += 0.4
     b, count, width = white.shape
-    mixed = F.conv1d(white.transpose(1, 2).reshape(b * width, 1, count), (kernel / kernel.norm())[None, None])
+    mixed = F.conv1d(
+        white.transpose(1, 2).reshape(b * width, 1, count), (kernel / kernel.norm())[None, None]
+    )
     return mixed.float().reshape(b, width, -1).transpose(1, 2)
 
 
@@ -47,7 +50,9 @@ def frame_noise(first: int, count: int, width: int, seed: int) -> Tensor:
     """Noise of frames first..first + count, the same whatever run of frames it is asked for: [count, width]."""
     start, end, drawn = first - NEAR, first + count + NEAR, []
     for chunk in range(start // CHUNK, (end - 1) // CHUNK + 1):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + chunk + 2 * CHUNK)  # there are chunks before the first
+        generator = torch.Generator().manual_seed(
+            seed * 1_000_003 + chunk + 2 * CHUNK
+        )  # there are chunks before the first
         drawn.append(torch.randn(CHUNK, width, generator=generator))
     start -= start // CHUNK * CHUNK
     return smoothed(torch.cat(drawn)[None, start : start + count + 2 * NEAR])[0]
@@ -71,8 +76,15 @@ class FlowMotion(LatentSpace):
         self.register_buffer("shape_back", torch.zeros(config.shapes, latent))
         self.unheard = nn.Parameter(torch.zeros(w))
         self.place = nn.Linear(3 * self.row, w)
-        self.time = nn.Sequential(nn.Linear(TIME, w), nn.SiLU(), nn.Linear(w, 2 * w * config.blocks))
-        self.blocks = nn.ModuleList([ConformerBlock(w, config.heads, config.kernel, config.dropout) for _ in range(config.blocks)])
+        self.time = nn.Sequential(
+            nn.Linear(TIME, w), nn.SiLU(), nn.Linear(w, 2 * w * config.blocks)
+        )
+        self.blocks = nn.ModuleList(
+            [
+                ConformerBlock(w, config.heads, config.kernel, config.dropout)
+                for _ in range(config.blocks)
+            ]
+        )
         self.norm, self.leave = nn.LayerNorm(w), nn.Linear(w, self.row)
 
     def set_statistics(self, latents: Tensor, head: Tensor) -> None:
@@ -91,31 +103,56 @@ class FlowMotion(LatentSpace):
 
     def rows(self, latents: Tensor, head: Tensor) -> Tensor:
         """Latents [B, T, L] and head values [B, T, 7] -> rows [B, T, C]."""
-        return torch.cat([(latents - self.latent_mean) / self.latent_std @ self.shape_axes, (head - self.head_mean) / self.head_std], -1)
+        return torch.cat(
+            [
+                (latents - self.latent_mean) / self.latent_std @ self.shape_axes,
+                (head - self.head_mean) / self.head_std,
+            ],
+            -1,
+        )
 
     def _latents(self, rows: Tensor) -> Tensor:
-        return rows[..., : self.config.shapes] @ self.shape_back * self.latent_std + self.latent_mean
+        return (
+            rows[..., : self.config.shapes] @ self.shape_back * self.latent_std + self.latent_mean
+        )
 
     def _heads(self, rows: Tensor) -> Tensor:
         return rows[..., self.config.shapes :] * self.head_std + self.head_mean
 
-    def velocity(self, x: Tensor, t: Tensor, known: Tensor, given: Tensor, heard: Tensor, mask: Tensor) -> Tensor:
+    def velocity(
+        self, x: Tensor, t: Tensor, known: Tensor, given: Tensor, heard: Tensor, mask: Tensor
+    ) -> Tensor:
         """Direction of the flow at rows x [B, T, C] and times t [B] in 0..1.
 
         Args:
             known: [B, T, C], where given [B, T, C] is 1: what the rows will be.
             heard: [B, T, W], see `hear`. mask: bool [B, T].
         """
-        angles = t[:, None] * 1000 * torch.exp(-math.log(10_000) * torch.arange(TIME // 2, device=x.device) / (TIME // 2))
-        told = self.time(torch.cat([angles.cos(), angles.sin()], -1)).reshape(len(x), -1, 2, 1, self.config.width)
+        angles = (
+            t[:, None]
+            * 1000
+            * torch.exp(-math.log(10_000) * torch.arange(TIME // 2, device=x.device) / (TIME // 2))
+        )
+        told = self.time(torch.cat([angles.cos(), angles.sin()], -1)).reshape(
+            len(x), -1, 2, 1, self.config.width
+        )
         h = self.place(torch.cat([x, known * given, given], -1)) + heard
         for i, block in enumerate(self.blocks):
             h = block(h * (1 + told[:, i, 0]) + told[:, i, 1], mask)
         out: Tensor = self.leave(self.norm(h))
         return out
 
-    def forward(self, features: Tensor, head: Tensor | None = None, mask: Tensor | None = None, adjust: Adjust | None = None,
-                known: Tensor | None = None, first: int = 0, seed: int = 0, context: Context | None = None) -> Motion:  # fmt: skip
+    def forward(
+        self,
+        features: Tensor,
+        head: Tensor | None = None,
+        mask: Tensor | None = None,
+        adjust: Adjust | None = None,
+        known: Tensor | None = None,
+        first: int = 0,
+        seed: int = 0,
+        context: Context | None = None,
+    ) -> Motion:
         """See `MotionModel`; state holds the rows.
 
         Args:
@@ -130,7 +167,10 @@ class FlowMotion(LatentSpace):
         goal, given = torch.zeros_like(noise), torch.zeros_like(noise)
         if head is not None:
             asked = (head - self.head_mean) / self.head_std
-            goal[..., self.config.shapes :], given[..., self.config.shapes :] = asked.nan_to_num(), (~asked.isnan()).float()
+            goal[..., self.config.shapes :], given[..., self.config.shapes :] = (
+                asked.nan_to_num(),
+                (~asked.isnan()).float(),
+            )
         if known is not None and known.shape[1]:
             goal[:, : known.shape[1]], given[:, : known.shape[1]] = known, 1.0
         before = 0
@@ -139,7 +179,15 @@ class FlowMotion(LatentSpace):
             state = context.state.expand(b, -1, -1)
             heard = torch.cat([self.hear(context.features).expand(b, -1, -1), heard], 1)
             mask = torch.cat([mask.new_ones(b, before), mask], 1)
-            noise = torch.cat([frame_noise(-CHUNK * CHUNK, before, self.row, seed).to(heard.device).expand(b, -1, -1), noise], 1)
+            noise = torch.cat(
+                [
+                    frame_noise(-CHUNK * CHUNK, before, self.row, seed)
+                    .to(heard.device)
+                    .expand(b, -1, -1),
+                    noise,
+                ],
+                1,
+            )
             goal, given = torch.cat([state, goal], 1), torch.cat([torch.ones_like(state), given], 1)
         x, steps, weight = noise, self.config.steps, self.config.guidance
         for k in range(steps):
@@ -152,5 +200,7 @@ class FlowMotion(LatentSpace):
             begun = torch.lerp(x - k / steps * v, noise, given)
             x = torch.lerp(begun, torch.lerp(end, goal, given), (k + 1) / steps)
         x = x[:, before:]
-        heads = self._heads(x)  # adjusted when all is drawn: what is drawn next must not go on from what was adjusted, and be adjusted again
+        heads = self._heads(
+            x
+        )  # adjusted when all is drawn: what is drawn next must not go on from what was adjusted, and be adjusted again
         return Motion(self._latents(x), heads if adjust is None else adjust(heads), x)

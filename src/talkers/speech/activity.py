@@ -9,19 +9,25 @@ from numpy.typing import NDArray
 
 NOTHING_DB = -100.0  # the level of digital silence
 FLOOR_DB = -60.0  # quieter than this is silence in a recording that is all alike
-FAINT_DB = -85.0  # and this in one that has louder and quieter parts, however quietly it was recorded
+FAINT_DB = (
+    -85.0
+)  # and this in one that has louder and quieter parts, however quietly it was recorded
 CONTRAST_DB = 15.0  # between these parts
 ABOVE_NOISE_DB = 12.0
 BELOW_SPEECH_DB = 30.0
 
 
-def loudness_of(blocks: Iterable[NDArray[np.float32]], sample_rate: int, frame_rate: float) -> tuple[NDArray[np.float32], int]:
+def loudness_of(
+    blocks: Iterable[NDArray[np.float32]], sample_rate: int, frame_rate: float
+) -> tuple[NDArray[np.float32], int]:
     """Level in dB below full scale of each frame's sound, which comes in blocks [n]: [T], the last frame's perhaps of less; and
     how many samples there were."""
     rest, base, total, levels = np.zeros(0, np.float32), 0, 0, [np.zeros(0, np.float32)]
 
     def told(edges: NDArray[np.int64]) -> NDArray[np.float32]:
-        mean = np.add.reduceat(np.square(rest[: edges[-1]], dtype=np.float64), edges[:-1]) / np.diff(edges)
+        mean = np.add.reduceat(
+            np.square(rest[: edges[-1]], dtype=np.float64), edges[:-1]
+        ) / np.diff(edges)
         return (10 * np.log10(np.maximum(mean, 10 ** (NOTHING_DB / 10)))).astype(np.float32)
 
     for block in blocks:
@@ -36,7 +42,9 @@ def loudness_of(blocks: Iterable[NDArray[np.float32]], sample_rate: int, frame_r
     return np.concatenate(levels), total
 
 
-def loudness(samples: NDArray[np.float32], sample_rate: int, frame_rate: float, frames: int) -> NDArray[np.float32]:
+def loudness(
+    samples: NDArray[np.float32], sample_rate: int, frame_rate: float, frames: int
+) -> NDArray[np.float32]:
     """Level of each of so many frames' sound in dB below full scale: [n] -> [frames]; digital silence beyond its end."""
     return of_length(loudness_of([samples], sample_rate, frame_rate)[0], frames)
 
@@ -60,7 +68,10 @@ def speech_activity(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 LEVEL_RATE = 25  # levels a second by which speech is told from silence while it is spoken
-LEAD, FADE = 0.12, 0.08  # seconds that a mouth moves before and after speech, and in which it comes to rest
+LEAD, FADE = (
+    0.12,
+    0.08,
+)  # seconds that a mouth moves before and after speech, and in which it comes to rest
 
 
 def moving_share(active: NDArray[np.bool_], rate: float) -> NDArray[np.float32]:
@@ -70,14 +81,18 @@ def moving_share(active: NDArray[np.bool_], rate: float) -> NDArray[np.float32]:
     if not len(active):
         return np.zeros(0, np.float32)
     near = np.convolve(np.pad(active.astype(float), lead), np.ones(2 * lead + 1), "valid") > 0
-    return np.convolve(np.pad(near.astype(np.float32), fade, mode="edge"), np.full(2 * fade + 1, 1 / (2 * fade + 1), np.float32), "valid")
+    return np.convolve(
+        np.pad(near.astype(np.float32), fade, mode="edge"),
+        np.full(2 * fade + 1, 1 / (2 * fade + 1), np.float32),
+        "valid",
+    )
 
 
 HEARD = 30 * LEVEL_RATE  # levels by which a stream tells speech from silence and how loud it is
 SETTLED = 5  # levels after a frame's own that may change how far its mouth may move
 
 
-class LiveActivity:
+class ActivityStream:
     """Sound that is still going on, brought to one loudness, and how far the mouth may move while it lasts; the same however the
     sound is cut. What was heard up to half a minute before decides: the loudest of it is brought to `target` dB."""
 
@@ -105,7 +120,9 @@ class LiveActivity:
         """Choose the gain for what comes."""
         heard = self._levels[-HEARD:]
         loud = max(heard)
-        if loud >= FAINT_DB and (loud >= FLOOR_DB + CONTRAST_DB or loud - float(np.percentile(heard, 10)) >= CONTRAST_DB):
+        if loud >= FAINT_DB and (
+            loud >= FLOOR_DB + CONTRAST_DB or loud - float(np.percentile(heard, 10)) >= CONTRAST_DB
+        ):
             self._gain = float(10 ** (np.clip(self._target - loud, -40, 40) / 20))
 
     def share(self, seconds: float) -> float:
@@ -116,5 +133,10 @@ class LiveActivity:
         if begin - self._first > HEARD:  # those are not asked for any more
             del self._levels[: begin - self._first]
             self._first = begin
-        moving = moving_share(speech_activity(np.array(self._levels[begin - self._first : at + SETTLED + 1 - self._first])), LEVEL_RATE)
+        moving = moving_share(
+            speech_activity(
+                np.array(self._levels[begin - self._first : at + SETTLED + 1 - self._first])
+            ),
+            LEVEL_RATE,
+        )
         return float(moving[at - begin]) if at - begin < len(moving) else 0.0

@@ -51,12 +51,23 @@ def read_variables(path: Path, prefix: str = "") -> dict[str, Tensor]:
             dtype = np.dtype(_DTYPES[reader.number("B")])
             raw = reader.take(reader.number("I"))
             if name.startswith(prefix):
-                variables[name[len(prefix) :]] = torch.from_numpy(np.frombuffer(raw, dtype).reshape(shape).copy())
+                variables[name[len(prefix) :]] = torch.from_numpy(
+                    np.frombuffer(raw, dtype).reshape(shape).copy()
+                )
         return variables
     except (ValueError, KeyError, OSError, UnicodeDecodeError) as error:
-        raise ArtefactError("this is not a readable CTranslate2 model", where=path, why=str(error), todo="Remove it; it is fetched again") from error
+        raise ArtefactError(
+            "this is not a readable CTranslate2 model",
+            where=path,
+            why=str(error),
+            todo="Remove it; it is fetched again",
+        ) from error
 
 
 def encoder_variables(path: Path) -> dict[str, Tensor]:
     """Whisper's encoder: the file's `encoder/` variables as float32."""
-    return {name: value.float() for name, value in read_variables(path, "encoder/").items() if value.dtype != torch.int8}
+    return {
+        name: value.float()
+        for name, value in read_variables(path, "encoder/").items()
+        if value.dtype != torch.int8
+    }

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from talkers.artefacts.pretrained import TABLE, fetch
 from talkers.errors import MissingComponent
-from talkers.pretrained import TABLE, fetch
 from talkers.speech.config import SpeechConfig
 from talkers.speech.ctranslate2 import encoder_variables
 from talkers.speech.mel import N_MELS, log_mel_spectrogram
@@ -49,8 +49,12 @@ class HiddenStates:
     @torch.inference_mode()
     def encode(self, windows: Tensor) -> Tensor:
         """See `SpeechEncoder`."""
-        centred = windows - windows.mean(1, keepdim=True)  # zero mean, unit variance; padded so that the convolutions give ROWS rows
-        inputs = F.pad(centred / (centred.var(1, keepdim=True, correction=0) + 1e-7).sqrt(), (40, 40))
+        centred = windows - windows.mean(
+            1, keepdim=True
+        )  # zero mean, unit variance; padded so that the convolutions give ROWS rows
+        inputs = F.pad(
+            centred / (centred.var(1, keepdim=True, correction=0) + 1e-7).sqrt(), (40, 40)
+        )
         hidden = self.model(inputs, output_hidden_states=True).hidden_states
         return torch.cat([hidden[layer] for layer in self.layers], -1)
 
@@ -69,12 +73,16 @@ def load_speech_encoder(config: SpeechConfig) -> SpeechEncoder:
         from transformers import AutoModel
 
         model = AutoModel.from_pretrained(  # never code: the name may come from a foreign avatar
-            config.encoder, use_safetensors=True, trust_remote_code=False, local_files_only=bool(os.environ.get("TALKERS_OFFLINE"))
+            config.encoder,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=bool(os.environ.get("TALKERS_OFFLINE")),
         )
     except Exception as error:
         raise MissingComponent(
             f"the speech encoder '{config.encoder}' cannot be loaded",
             why=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            todo="Check its name and the network, or choose one of: log-mel, " + ", ".join(n for n in TABLE if n.startswith("whisper")),
+            todo="Check its name and the network, or choose one of: log-mel, "
+            + ", ".join(n for n in TABLE if n.startswith("whisper")),
         ) from error
     return HiddenStates(model, config.layers)

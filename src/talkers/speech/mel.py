@@ -18,10 +18,14 @@ def mel_filters() -> Tensor:
     """Slaney mel filter bank as Whisper uses it: [80, 201], 0 to 8 kHz, area-normalised."""
 
     def to_mel(hz: Tensor) -> Tensor:
-        return torch.where(hz < 1000, 3 * hz / 200, 15 + 27 * torch.log(hz.clamp(min=1e-9) / 1000) / math.log(6.4))
+        return torch.where(
+            hz < 1000, 3 * hz / 200, 15 + 27 * torch.log(hz.clamp(min=1e-9) / 1000) / math.log(6.4)
+        )
 
     def to_hz(mel: Tensor) -> Tensor:
-        return torch.where(mel < 15, 200 * mel / 3, 1000 * torch.exp(math.log(6.4) * (mel - 15) / 27))
+        return torch.where(
+            mel < 15, 200 * mel / 3, 1000 * torch.exp(math.log(6.4) * (mel - 15) / 27)
+        )
 
     top = float(to_mel(torch.tensor(SAMPLE_RATE / 2, dtype=torch.float64)))
     edges = to_hz(torch.linspace(0, top, N_MELS + 2, dtype=torch.float64))
@@ -35,7 +39,11 @@ def mel_filters() -> Tensor:
 def mel_power(samples: Tensor, centred: bool) -> Tensor:
     """log10 mel power of [B, n] at 16 kHz, floored at -10: [B, 80, frames]; centred frames reach beyond both ends."""
     window = torch.hann_window(N_FFT, device=samples.device)
-    spectrum = torch.stft(samples, N_FFT, HOP_LENGTH, window=window, center=centred, return_complex=True).abs().square()
+    spectrum = (
+        torch.stft(samples, N_FFT, HOP_LENGTH, window=window, center=centred, return_complex=True)
+        .abs()
+        .square()
+    )
     return (mel_filters().to(samples.device) @ spectrum).clamp(min=1e-10).log10()
 
 

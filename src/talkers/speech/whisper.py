@@ -26,20 +26,46 @@ class WhisperEncoder(nn.Module):
 
     def __init__(self, weights: Mapping[str, Tensor]):
         super().__init__()
-        blocks = len({name.split("/")[0] for name in weights if name.startswith("layer_") and name[6].isdigit()})
+        blocks = len(
+            {
+                name.split("/")[0]
+                for name in weights
+                if name.startswith("layer_") and name[6].isdigit()
+            }
+        )
         width, mels, _ = weights["conv1/weight"].shape
         inner = len(weights["layer_0/ffn/linear_0/bias"])
         with torch.device("meta"):
-            self.conv1, self.conv2 = nn.Conv1d(mels, width, 3, padding=1), nn.Conv1d(width, width, 3, stride=2, padding=1)
-            layers = [nn.TransformerEncoderLayer(width, width // HEAD_WIDTH, inner, 0.0, "gelu", batch_first=True, norm_first=True) for _ in range(blocks)]
+            self.conv1, self.conv2 = (
+                nn.Conv1d(mels, width, 3, padding=1),
+                nn.Conv1d(width, width, 3, stride=2, padding=1),
+            )
+            layers = [
+                nn.TransformerEncoderLayer(
+                    width,
+                    width // HEAD_WIDTH,
+                    inner,
+                    0.0,
+                    "gelu",
+                    batch_first=True,
+                    norm_first=True,
+                )
+                for _ in range(blocks)
+            ]
             self.layers, self.norm = nn.ModuleList(layers), nn.LayerNorm(width)
-        self.positions = nn.Parameter(weights["position_encodings/encodings"][:ROWS])  # the window is shorter than Whisper's 30 s
+        self.positions = nn.Parameter(
+            weights["position_encodings/encodings"][:ROWS]
+        )  # the window is shorter than Whisper's 30 s
         parts = {"conv1": "conv1", "conv2": "conv2", "norm": "layer_norm"}
         for i in range(blocks):
             inside = {
-                "self_attn.in_proj_": "self_attention/linear_0", "self_attn.out_proj": "self_attention/linear_1", "linear1": "ffn/linear_0",
-                "linear2": "ffn/linear_1", "norm1": "self_attention/layer_norm", "norm2": "ffn/layer_norm",
-            }  # fmt: skip
+                "self_attn.in_proj_": "self_attention/linear_0",
+                "self_attn.out_proj": "self_attention/linear_1",
+                "linear1": "ffn/linear_0",
+                "linear2": "ffn/linear_1",
+                "norm1": "self_attention/layer_norm",
+                "norm2": "ffn/layer_norm",
+            }
             parts |= {f"layers.{i}.{new}": f"layer_{i}/{old}" for new, old in inside.items()}
         state: dict[str, Tensor] = {"positions": self.positions}
         for new, old in parts.items():
@@ -79,11 +105,16 @@ class Whisper:
     def encode(self, windows: Tensor) -> Tensor:
         """See `SpeechEncoder`."""
         mel = log_mel_spectrogram(windows)
-        hidden = self.model((torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8) + 4) / 4)  # Whisper's own normalisation
+        hidden = self.model(
+            (torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8) + 4) / 4
+        )  # Whisper's own normalisation
         return torch.cat([hidden[layer] for layer in self.layers], -1)
 
 
 def check_layers(layers: tuple[int, ...], count: int) -> None:
     """Raises UsageError when `layers` are not hidden states of an encoder of `count` blocks."""
     if not layers or any(not -count - 1 <= layer <= count for layer in layers):
-        raise UsageError(f"speech.layers is {list(layers)}", todo=f"Choose from 0 to {count}, the hidden states of this encoder")
+        raise UsageError(
+            f"speech.layers is {list(layers)}",
+            todo=f"Choose from 0 to {count}, the hidden states of this encoder",
+        )

@@ -24,7 +24,9 @@ ROWS = WINDOW * FEATURE_RATE // SAMPLE_RATE  # features of a window
 KEPT = slice(MARGIN * FEATURE_RATE // SAMPLE_RATE, (MARGIN + HOP) * FEATURE_RATE // SAMPLE_RATE)
 MOST_WINDOWS = 4  # heard in one pass; the first pass takes one, for a fast first frame
 
-TARGET_DB = -23.0  # level to which the loud parts of speech are brought, so that loudness does not move the lips
+TARGET_DB = (
+    -23.0
+)  # level to which the loud parts of speech are brought, so that loudness does not move the lips
 
 
 class SpeechEncoder(Protocol):
@@ -45,7 +47,9 @@ def speech_gain(levels: NDArray[np.float32]) -> float:
     return 1.0 if loud < -75 else float(10 ** (np.clip(TARGET_DB - loud, -40, 40) / 20))
 
 
-def feature_stream(encoder: SpeechEncoder, blocks: Iterable[NDArray[np.float32]], gain: float = 1.0) -> Iterator[Tensor]:
+def feature_stream(
+    encoder: SpeechEncoder, blocks: Iterable[NDArray[np.float32]], gain: float = 1.0
+) -> Iterator[Tensor]:
     """Features of sound that comes in blocks of any size: yields float32 [n, width], in all 50 a second.
 
     Args:
@@ -73,8 +77,14 @@ def feature_stream(encoder: SpeechEncoder, blocks: Iterable[NDArray[np.float32]]
                 available = max(available, len(buffer))
             elif available < WINDOW + (batch - 1) * HOP:
                 break
-            windows = np.stack([buffer[k * HOP : k * HOP + WINDOW] for k in range(batch)]) * np.float32(gain)
-            rows = encoder.encode(torch.from_numpy(windows))[:, KEPT].reshape(-1, encoder.width).float()
+            windows = np.stack(
+                [buffer[k * HOP : k * HOP + WINDOW] for k in range(batch)]
+            ) * np.float32(gain)
+            rows = (
+                encoder.encode(torch.from_numpy(windows))[:, KEPT]
+                .reshape(-1, encoder.width)
+                .float()
+            )
             if block is None:
                 rows = rows[: wanted - given]
             given += len(rows)

@@ -13,8 +13,8 @@ from lightning_fabric.plugins import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from talkers.artefacts.files import atomic
 from talkers.errors import ArtefactError, reason
-from talkers.media.encode import atomic
 
 REMEDY = "Remove it and resume from an older one"
 _TENSOR, _DICT, _TUPLE = "__tensor__", "__items__", "__tuple__"
@@ -25,7 +25,11 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         key = str(len(tensors))
         tensors[key] = value.detach().to("cpu").contiguous().clone()
         # optimisers keep their state in the memory format of the weights, and must get it back in that
-        last = value.ndim == 4 and not value.is_contiguous() and value.is_contiguous(memory_format=torch.channels_last)
+        last = (
+            value.ndim == 4
+            and not value.is_contiguous()
+            and value.is_contiguous(memory_format=torch.channels_last)
+        )
         return {_TENSOR: key, "channels_last": True} if last else {_TENSOR: key}
     if isinstance(value, dict):
         return {_DICT: [[_pack(k, tensors), _pack(v, tensors)] for k, v in value.items()]}
@@ -43,8 +47,14 @@ def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         if _TENSOR in value:
             tensor = tensors[value[_TENSOR]]
             if value.get("channels_last") and tensor.ndim != 4:
-                raise ValueError(f"a tensor of {tensor.ndim} dimensions is said to lie as pictures do")
-            return tensor.to(memory_format=torch.channels_last) if value.get("channels_last") else tensor
+                raise ValueError(
+                    f"a tensor of {tensor.ndim} dimensions is said to lie as pictures do"
+                )
+            return (
+                tensor.to(memory_format=torch.channels_last)
+                if value.get("channels_last")
+                else tensor
+            )
         if _TUPLE in value:
             return tuple(_unpack(v, tensors) for v in value[_TUPLE])
         return {_unpack(k, tensors): _unpack(v, tensors) for k, v in value[_DICT]}
@@ -56,7 +66,9 @@ def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 class SafetensorsCheckpointIO(CheckpointIO):
     """Lightning's door to checkpoints: a whole file or none, and nothing in it can run."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
         tensors: dict[str, torch.Tensor] = {}
         tree = json.dumps(_pack(checkpoint, tensors))
         with atomic(path) as temporary:
@@ -64,7 +76,12 @@ class SafetensorsCheckpointIO(CheckpointIO):
             with temporary.open("rb") as stream:
                 os.fsync(stream.fileno())
 
-    def load_checkpoint(self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Any = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
         try:
             with safe_open(path, framework="pt") as file:
                 tree = json.loads(file.metadata()["tree"])
@@ -74,7 +91,9 @@ class SafetensorsCheckpointIO(CheckpointIO):
                 raise ValueError("it holds no state")
             return loaded
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ArtefactError("the checkpoint cannot be read", where=path, why=reason(error), todo=REMEDY) from error
+            raise ArtefactError(
+                "the checkpoint cannot be read", where=path, why=reason(error), todo=REMEDY
+            ) from error
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         Path(path).unlink(missing_ok=True)
@@ -96,12 +115,20 @@ def reached(path: Path) -> Reached:
     """
     state = SafetensorsCheckpointIO().load_checkpoint(path)
     try:
-        weights, pace = state["state_dict"], state["callbacks"]["Pace"]
-        if not all(isinstance(name, str) and isinstance(weight, torch.Tensor) for name, weight in weights.items()):
+        weights, pace = state["state_dict"], state["callbacks"]["TrainingProgress"]
+        if not all(
+            isinstance(name, str) and isinstance(weight, torch.Tensor)
+            for name, weight in weights.items()
+        ):
             raise ValueError("its weights are none")
         seen, spent = int(pace["seen"]), float(pace["spent"])
         if seen < 0 or not 0 <= spent < math.inf:
             raise ValueError(f"it says that {seen} frames were seen in {spent} s")
         return Reached(weights, seen, spent)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise ArtefactError("this is no checkpoint of a training", where=path, why=f"{type(error).__name__}: {reason(error)}", todo=REMEDY) from error
+        raise ArtefactError(
+            "this is no checkpoint of a training",
+            where=path,
+            why=f"{type(error).__name__}: {reason(error)}",
+            todo=REMEDY,
+        ) from error

@@ -17,19 +17,30 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from talkers.artefacts.documents import read_json, write_json
+from talkers.artefacts.files import atomic
 from talkers.corpus import Corpus
-from talkers.corpus.store import fill_gaps, read_json, write_json
+from talkers.corpus.splits import held_out
+from talkers.corpus.store import fill_gaps
 from talkers.errors import ArtefactError, UsageError
 from talkers.experts.load import RATE, Expert, build, save_expert, shifted, sounds_of
 from talkers.experts.models import ExpertConfig, LipReader, SyncExpert
 from talkers.experts.mouths import Mouths, mouths_of
-from talkers.experts.words import CHANCE_WER, SLOTS, WORDS, frame_labels, read_alignment, sentence_of_name, word_error_rate
+from talkers.experts.words import (
+    CHANCE_WER,
+    SLOTS,
+    WORDS,
+    frame_labels,
+    read_alignment,
+    sentence_of_name,
+    word_error_rate,
+)
 from talkers.hardware import machine
-from talkers.media.encode import atomic
-from talkers.training.frames import PositionSampler, held_out
-from talkers.training.progress import Pace, Report, quiet
-from talkers.training.run import StageModule, fit
-from talkers.training.voices import rhythm
+from talkers.progress import Report, quiet
+from talkers.training.augment import time_warp
+from talkers.training.frames import PositionSampler
+from talkers.training.progress import TrainingProgress
+from talkers.training.runner import StageModule, fit
 
 LETTERS = torch.tensor([word in SLOTS[3] for word in WORDS])
 NEIGHBOURS = 0.1  # share of a frame's match that the sounds one frame before and after get
@@ -46,7 +57,9 @@ class ExpertTraining:
     weight_decay: float = 0.02
     warmup: float = 0.05
     ema: float = 0.995
-    letter_weight: float = 3.0  # of the frames in which a letter is said: short, and the hardest word
+    letter_weight: float = (
+        3.0  # of the frames in which a letter is said: short, and the hardest word
+    )
     rhythms_share: float = 0.5  # of clips that a lip reader sees in another rhythm; the others pass up to 15 % faster or slower
     validate_every: int = 200_000
     save_every: int = 100_000
@@ -57,7 +70,14 @@ def training_of(config: ExpertConfig) -> ExpertTraining:
     """How an expert is trained unless asked otherwise: contrasting pixels takes many steps, so each one sees less; reading
     points is cheap, and gains from seeing more."""
     if config.task == "sync" and config.sees == "pixels":
-        return ExpertTraining(frames=800_000, batch=6, window=50, learning_rate=1e-3, validate_every=100_000, save_every=50_000)
+        return ExpertTraining(
+            frames=800_000,
+            batch=6,
+            window=50,
+            learning_rate=1e-3,
+            validate_every=100_000,
+            save_every=50_000,
+        )
     if config.task == "lips":
         return ExpertTraining(frames=1_600_000 if config.sees == "pixels" else 5_000_000)
     return ExpertTraining()
@@ -82,9 +102,16 @@ class Footage:
                 if corpus.column("face", clip.name).mean() > 0.9:
                     marks = corpus.column("landmarks", clip.name).reshape(clip.frames, -1)
                     marks[~np.asarray(corpus.column("face", clip.name), bool)] = np.nan
-                    mouths = mouths_of(corpus.frames(clip.name), fill_gaps(marks).reshape(clip.frames, -1, 2))
-                    held[f"{clip.name}/patches"], held[f"{clip.name}/points"] = torch.from_numpy(mouths.patches), torch.from_numpy(mouths.points)
-                    held[f"{clip.name}/sounds"] = sounds_of(corpus.audio(clip.name), clip.frames).half()
+                    mouths = mouths_of(
+                        corpus.frames(clip.name), fill_gaps(marks).reshape(clip.frames, -1, 2)
+                    )
+                    held[f"{clip.name}/patches"], held[f"{clip.name}/points"] = (
+                        torch.from_numpy(mouths.patches),
+                        torch.from_numpy(mouths.points),
+                    )
+                    held[f"{clip.name}/sounds"] = sounds_of(
+                        corpus.audio(clip.name), clip.frames
+                    ).half()
                 report("looking at mouths", done + 1, len(corpus.clips))
             with atomic(path) as temporary:
                 save_file(held, temporary)
@@ -100,8 +127,21 @@ class Footage:
 class ClipDataset(Dataset[dict[str, Tensor]]):
     """Clips cut or stretched (by their last frame) to a window."""
 
-    def __init__(self, footage: Footage, names: Sequence[str], sees: str, window: int, labels: dict[str, NDArray[np.int64]]):
-        self.footage, self.names, self.sees, self.window, self.labels = footage, list(names), sees, window, labels
+    def __init__(
+        self,
+        footage: Footage,
+        names: Sequence[str],
+        sees: str,
+        window: int,
+        labels: dict[str, NDArray[np.int64]],
+    ):
+        self.footage, self.names, self.sees, self.window, self.labels = (
+            footage,
+            list(names),
+            sees,
+            window,
+            labels,
+        )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -110,9 +150,14 @@ class ClipDataset(Dataset[dict[str, Tensor]]):
         name = self.names[index]
         seen = getattr(self.footage.mouths[name], "patches" if self.sees == "pixels" else "points")
         rows = np.minimum(np.arange(self.window), len(seen) - 1)
-        item = {"seen": torch.from_numpy(seen[rows]), "speech": torch.from_numpy(self.footage.speech[name][rows])}
+        item = {
+            "seen": torch.from_numpy(seen[rows]),
+            "speech": torch.from_numpy(self.footage.speech[name][rows]),
+        }
         sound = self.footage.sounds[name]
-        item["sounds"] = F.pad(sound, (0, max(0, 4 * self.window - sound.shape[1])), mode="replicate")[:, : 4 * self.window]
+        item["sounds"] = F.pad(
+            sound, (0, max(0, 4 * self.window - sound.shape[1])), mode="replicate"
+        )[:, : 4 * self.window]
         if name in self.labels:
             item["labels"] = torch.from_numpy(self.labels[name][rows])
         return item
@@ -122,29 +167,46 @@ def vary(seen: Tensor) -> Tensor:
     """Clips as another camera might have seen them, from elsewhere too: patches [B, T, 48, 48] or points [B, T, 81] -> the
     same shape."""
     b = len(seen)
-    askew = torch.eye(2) + 0.05 * torch.randn(b, 2, 2)  # what a head that is turned a little does to a mouth, roughly
+    askew = torch.eye(2) + 0.05 * torch.randn(
+        b, 2, 2
+    )  # what a head that is turned a little does to a mouth, roughly
     if seen.ndim == 3:
         opening, lips = seen.float()[..., :1], seen.float()[..., 1:].reshape(*seen.shape[:2], -1, 2)
         turned = torch.einsum("btkc,bdc->btkd", lips, askew).flatten(2)
         whole = torch.cat([opening * askew[:, None, 1:, 1], turned], -1)
         return whole * (0.9 + 0.2 * torch.rand(b, 1, 1)) + 0.002 * torch.randn(seen.shape)
-    angle, scale, flip = 0.1 * torch.randn(b), 1 + 0.06 * torch.randn(b), 1 - 2.0 * torch.randint(0, 2, (b,))
+    angle, scale, flip = (
+        0.1 * torch.randn(b),
+        1 + 0.06 * torch.randn(b),
+        1 - 2.0 * torch.randint(0, 2, (b,)),
+    )
     cos, sin = angle.cos(), angle.sin()
     turn = torch.stack([cos, -sin, sin, cos], -1).reshape(b, 2, 2) @ askew * scale[:, None, None]
     turn[:, :, 0] *= flip[:, None]
     theta = torch.cat([turn, 0.06 * torch.randn(b, 2, 1)], -1)
-    moved = F.grid_sample(seen.float(), F.affine_grid(theta, [b, 1, *seen.shape[2:]], align_corners=False), padding_mode="border", align_corners=False)
+    moved = F.grid_sample(
+        seen.float(),
+        F.affine_grid(theta, [b, 1, *seen.shape[2:]], align_corners=False),
+        padding_mode="border",
+        align_corners=False,
+    )
     gamma = (0.3 * torch.randn(b, 1, 1, 1)).exp()
-    return (moved / 255).clamp(1e-3).pow(gamma) * 255 + 6 * torch.rand(b, 1, 1, 1) * torch.randn(seen.shape)
+    return (moved / 255).clamp(1e-3).pow(gamma) * 255 + 6 * torch.rand(b, 1, 1, 1) * torch.randn(
+        seen.shape
+    )
 
 
 def passing(clips: int, frames: int, rhythms_share: float) -> Tensor:
     """At which frames clips are seen when they are played at another speed, or in another rhythm: [clips, frames]."""
     steps = (0.85 + 0.3 * torch.rand(clips, 1)).expand(-1, frames).clone()
     for k in torch.rand(clips).lt(rhythms_share).nonzero().flatten():
-        steps[k] = torch.from_numpy(rhythm(frames, np.random.default_rng(int(torch.randint(2**31, ())))))
+        steps[k] = torch.from_numpy(
+            time_warp(frames, np.random.default_rng(int(torch.randint(2**31, ()))))
+        )
     at = steps.cumsum(1) - steps
-    unseen = (frames - 1 - at[:, -1:]).clamp(min=0)  # of a clip that passes slowly: it begins at any of them
+    unseen = (frames - 1 - at[:, -1:]).clamp(
+        min=0
+    )  # of a clip that passes slowly: it begins at any of them
     return at + torch.rand(clips, 1) * unseen + (torch.rand(clips, 1) - 0.5) * 8
 
 
@@ -157,12 +219,14 @@ def stretch(rows: Tensor, positions: Tensor) -> Tensor:
 class ExpertModule(StageModule):
     """Training step of an expert; validation says what it gets right on held-out clips."""
 
-    def __init__(self, config: ExpertConfig, training: ExpertTraining, pace: Pace):
+    def __init__(self, config: ExpertConfig, training: ExpertTraining, pace: TrainingProgress):
         super().__init__(training, pace, training.seed, training.batch * training.window)
         self.model, self.config = build(config), config
 
     def _read_loss(self, batch: dict[str, Tensor]) -> Tensor:
-        positions = passing(len(batch["seen"]), batch["seen"].shape[1], self.training_config.rhythms_share)
+        positions = passing(
+            len(batch["seen"]), batch["seen"].shape[1], self.training_config.rhythms_share
+        )
         told = self.model(vary(stretch(batch["seen"], positions)))
         labels = stretch(batch["labels"], positions)
         weights = 1 + (self.training_config.letter_weight - 1) * LETTERS[labels].float()
@@ -172,10 +236,15 @@ class ExpertModule(StageModule):
     def _sync_loss(self, batch: dict[str, Tensor]) -> Tensor:
         model = self.model
         assert isinstance(model, SyncExpert)
-        sounds = batch["sounds"] + 0.1 * torch.rand(len(batch["sounds"]), 1, 1) * torch.randn(batch["sounds"].shape)
+        sounds = batch["sounds"] + 0.1 * torch.rand(len(batch["sounds"]), 1, 1) * torch.randn(
+            batch["sounds"].shape
+        )
         seen, heard = model.see(vary(batch["seen"])), model.hear(sounds)
         b, t, w = seen.shape
-        near = torch.eye(t) * (1 - 2 * NEIGHBOURS) + (torch.diag(torch.ones(t - 1), 1) + torch.diag(torch.ones(t - 1), -1)) * NEIGHBOURS
+        near = (
+            torch.eye(t) * (1 - 2 * NEIGHBOURS)
+            + (torch.diag(torch.ones(t - 1), 1) + torch.diag(torch.ones(t - 1), -1)) * NEIGHBOURS
+        )
         wanted = torch.kron(torch.eye(b), near / near.sum(1, keepdim=True))
         alike = seen.reshape(-1, w) @ heard.reshape(-1, w).T * model.sharpness.exp()
         counts = (0.05 + batch["speech"].float()).flatten()
@@ -189,7 +258,11 @@ class ExpertModule(StageModule):
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         if isinstance(self.model, LipReader):
-            right = (self.model(batch["seen"]).argmax(-1) == batch["labels"])[batch["labels"] > 0].float().mean()
+            right = (
+                (self.model(batch["seen"]).argmax(-1) == batch["labels"])[batch["labels"] > 0]
+                .float()
+                .mean()
+            )
         else:
             assert isinstance(self.model, SyncExpert)
             alike = self.model.see(batch["seen"]) @ self.model.hear(batch["sounds"]).transpose(1, 2)
@@ -198,19 +271,31 @@ class ExpertModule(StageModule):
         self.log("val/frames_right", right, prog_bar=True, batch_size=len(batch["seen"]))
 
 
-def alignments_for(names: Sequence[str], folder: Path, footage: Footage) -> dict[str, NDArray[np.int64]]:
+def alignments_for(
+    names: Sequence[str], folder: Path, footage: Footage
+) -> dict[str, NDArray[np.int64]]:
     """Frame labels of the clips that have an alignment NAME.align in a folder."""
     found = {n: folder / f"{n}.align" for n in names if (folder / f"{n}.align").is_file()}
-    return {n: frame_labels(read_alignment(path), len(footage.mouths[n].points), RATE) for n, path in found.items()}
+    return {
+        n: frame_labels(read_alignment(path), len(footage.mouths[n].points), RATE)
+        for n, path in found.items()
+    }
 
 
-def score(expert: Expert, corpus: Corpus, footage: Footage, names: Sequence[str]) -> dict[str, float]:
+def score(
+    expert: Expert, corpus: Corpus, footage: Footage, names: Sequence[str]
+) -> dict[str, float]:
     """How good an expert is on real clips: figures with what chance would give beside them."""
     if expert.config.task == "lips":
         read = {n: expert.read(footage.mouths[n]) for n in names}
         said = {n: sentence_of_name(n) for n in names}
         rows = [(s, read[n]) for n in names if (s := said[n]) is not None]
-        others = [(said, told) for j, (said, _) in enumerate(rows) for k, (_, told) in enumerate(rows) if j != k]
+        others = [
+            (said, told)
+            for j, (said, _) in enumerate(rows)
+            for k, (_, told) in enumerate(rows)
+            if j != k
+        ]
         return {
             "clips": len(rows),
             "wer": float(np.mean([word_error_rate(*row) for row in rows])),
@@ -225,13 +310,21 @@ def score(expert: Expert, corpus: Corpus, footage: Footage, names: Sequence[str]
     for k, name in enumerate(names):
         samples = corpus.audio(name)
         for shift in (-10, -5, -2, 0, 3, 7, 10):
-            offset, confidence = expert.sync(footage.mouths[name], shifted(samples, shift), footage.speech[name])
+            offset, confidence = expert.sync(
+                footage.mouths[name], shifted(samples, shift), footage.speech[name]
+            )
             found.append(abs(offset - shift) <= 1)
             sure.append(confidence)
-        for other in range(1, min(6, len(names))):  # five other clips' sound, begun where it begins, and anywhere
+        for other in range(
+            1, min(6, len(names))
+        ):  # five other clips' sound, begun where it begins, and anywhere
             sound = corpus.audio(names[(k + other) % len(names)])
-            alike.append(float(abs(expert.sync(footage.mouths[name], sound, footage.speech[name])[0]) <= 1))
-            offset, confidence = expert.sync(footage.mouths[name], np.roll(sound, rng.integers(len(sound))), footage.speech[name])
+            alike.append(
+                float(abs(expert.sync(footage.mouths[name], sound, footage.speech[name])[0]) <= 1)
+            )
+            offset, confidence = expert.sync(
+                footage.mouths[name], np.roll(sound, rng.integers(len(sound))), footage.speech[name]
+            )
             lost.append(float(abs(offset) <= 1))
             unsure.append(confidence)
     return {
@@ -245,8 +338,18 @@ def score(expert: Expert, corpus: Corpus, footage: Footage, names: Sequence[str]
     }
 
 
-def train_expert(corpus: Corpus, out: Path, config: ExpertConfig, training: ExpertTraining, alignments: Path | None = None, budget: float | None = None,
-                 resume: bool = False, report: Report = quiet, command: str = "", trainer_options: dict[str, Any] | None = None) -> Expert:  # fmt: skip
+def train_expert(
+    corpus: Corpus,
+    out: Path,
+    config: ExpertConfig,
+    training: ExpertTraining,
+    alignments: Path | None = None,
+    budget: float | None = None,
+    resume: bool = False,
+    report: Report = quiet,
+    command: str = "",
+    trainer_options: dict[str, Any] | None = None,
+) -> Expert:
     """Train an expert, or go on with one that was interrupted.
 
     Args:
@@ -259,42 +362,81 @@ def train_expert(corpus: Corpus, out: Path, config: ExpertConfig, training: Expe
         ArtefactError, UsageError: a corpus of another rate or without what the task needs; a training begun otherwise.
     """
     if training.frames < 1:
-        raise UsageError(f"{training.frames} frames of training were asked for", todo="Use at least 1")
+        raise UsageError(
+            f"{training.frames} frames of training were asked for", todo="Use at least 1"
+        )
     if corpus.rate != RATE:
-        raise ArtefactError(f"this corpus has {corpus.rate} fps, experts need {RATE}", where=corpus.folder, todo="Prepare it again with --rate 25")
+        raise ArtefactError(
+            f"this corpus has {corpus.rate} fps, experts need {RATE}",
+            where=corpus.folder,
+            todo="Prepare it again with --rate 25",
+        )
     if config.task == "lips" and alignments is None:
-        raise UsageError("a lip reader needs to know when which word is said", todo="Name the folder of .align files with --alignments")
+        raise UsageError(
+            "a lip reader needs to know when which word is said",
+            todo="Name the folder of .align files with --alignments",
+        )
     name, state = f"{config.task}-{config.sees}", out / f"training-{config.task}-{config.sees}"
     wanted = {"config": asdict(config), "training": asdict(training), "data": corpus.digest()}
     begun = state / "recipe.json"
     if begun.exists():
         if not resume:
-            raise UsageError("a training has begun here", where=state, todo="Add --resume to go on with it, or choose another folder")
+            raise UsageError(
+                "a training has begun here",
+                where=state,
+                todo="Add --resume to go on with it, or choose another folder",
+            )
         if read_json(begun) != json.loads(json.dumps(wanted)):
-            raise UsageError("the training that has begun here has other settings or another corpus", where=state, todo="Choose another folder")
+            raise UsageError(
+                "the training that has begun here has other settings or another corpus",
+                where=state,
+                todo="Choose another folder",
+            )
     else:
         write_json(begun, wanted)
     footage = Footage.collect(corpus, report)
     test = [n for n in held_out(corpus.names) if n in footage.mouths]
     names = [n for n in corpus.names if n in footage.mouths and n not in held_out(corpus.names)]
-    labels = alignments_for([*names, *test], alignments, footage) if alignments is not None and config.task == "lips" else {}
+    labels = (
+        alignments_for([*names, *test], alignments, footage)
+        if alignments is not None and config.task == "lips"
+        else {}
+    )
     if config.task == "lips":
         names, test = [n for n in names if n in labels], [n for n in test if n in labels]
     if len(names) < 2 or not test:
-        raise ArtefactError("there are not enough clips to train an expert", where=corpus.folder, todo="Prepare more footage (and alignments for a lip reader)")
-    pace = Pace(training.frames, budget)
+        raise ArtefactError(
+            "there are not enough clips to train an expert",
+            where=corpus.folder,
+            todo="Prepare more footage (and alignments for a lip reader)",
+        )
+    pace = TrainingProgress(training.frames, budget)
     torch.manual_seed(training.seed)
     module = ExpertModule(config, training, pace)
-    data, indices = ClipDataset(footage, names, config.sees, training.window, labels), np.arange(len(names))
+    data, indices = (
+        ClipDataset(footage, names, config.sees, training.window, labels),
+        np.arange(len(names)),
+    )
 
     def loader() -> DataLoader[Any]:
         sampler = PositionSampler(
-            indices, np.ones(len(indices)), training.batch, training.seed, lambda: module.global_step, module.global_rank, module.trainer.world_size
+            indices,
+            np.ones(len(indices)),
+            training.batch,
+            training.seed,
+            lambda: module.global_step,
+            module.global_rank,
+            module.trainer.world_size,
         )
         return DataLoader(data, batch_sampler=sampler)
 
-    validate = DataLoader(ClipDataset(footage, test, config.sees, training.window, labels), batch_size=32)
-    between = max(1, training.save_every // module.frames_per_step), max(1, training.validate_every // module.frames_per_step)
+    validate = DataLoader(
+        ClipDataset(footage, test, config.sees, training.window, labels), batch_size=32
+    )
+    between = (
+        max(1, training.save_every // module.frames_per_step),
+        max(1, training.validate_every // module.frames_per_step),
+    )
     fit(module, name, state, pace, loader, validate, between, training.ema, report, trainer_options)
     expert = Expert(config, {}, module.model.eval().float())
     figures = {k: round(v, 4) for k, v in score(expert, corpus, footage, test).items()}
@@ -304,7 +446,12 @@ def train_expert(corpus: Corpus, out: Path, config: ExpertConfig, training: Expe
         frames_seen=pace.seen,
         seconds=round(pace.spent, 1),
         machine=machine(),
-        data={"digest": corpus.digest(names), "clips": len(names), "held_out": test, "licence": corpus.about.get("licence")},
+        data={
+            "digest": corpus.digest(names),
+            "clips": len(names),
+            "held_out": test,
+            "licence": corpus.about.get("licence"),
+        },
         metrics={"of": "real held-out clips", **figures},
     )
     save_expert(out, name, config, module.model, expert.about)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
 
 import numpy as np
 import torch
@@ -12,63 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from talkers.artefacts.files import atomic
 from talkers.corpus import Corpus
+from talkers.corpus.views import face_shape
 from talkers.errors import ArtefactError
-from talkers.face.landmarks import BLENDSHAPES, LIPS, lip_shape
 from talkers.face.regions import region_boxes
 from talkers.media import decode_frames
-from talkers.media.encode import atomic
-from talkers.training.progress import Report, quiet
-
-MOUTH_NUMBERS = tuple(range(1 + 2 * len(LIPS))) + tuple(1 + 2 * len(LIPS) + i for i, n in enumerate(BLENDSHAPES) if n.startswith(("mouth", "jaw")))
-"""Which of a face shape's numbers are about the mouth."""
-BROW_NUMBERS = tuple(1 + 2 * len(LIPS) + i for i, n in enumerate(BLENDSHAPES) if n.startswith("brow"))
-GAZE = {"LookOutLeft": (1, 0), "LookInRight": (1, 0), "LookInLeft": (-1, 0), "LookOutRight": (-1, 0),
-        "LookUpLeft": (0, 1), "LookUpRight": (0, 1), "LookDownLeft": (0, -1), "LookDownRight": (0, -1)}  # fmt: skip
-
-SHAPE_NUMBERS = 1 + 2 * len(LIPS) + len(BLENDSHAPES)
-
-
-def held_out(names: Sequence[str], share: float = 0.06) -> list[str]:
-    """The clips that training never sees, chosen by the SHA-256 of their names so that the choice never changes.
-
-    At least one of two or more clips, none of a single one.
-    """
-    ranked = sorted(names, key=lambda name: sha256(name.encode()).hexdigest())
-    limit = int(share * 2**32)
-    chosen = [n for n in ranked if int(sha256(n.encode()).hexdigest()[:8], 16) < limit]
-    return sorted(chosen or ranked[: len(ranked) > 1])
-
-
-def training_clips(corpus: Corpus, minutes: float = 0.0) -> list[str]:
-    """The clips that are trained on: all but the held-out ones, or so many minutes of them; fewer minutes are a part of
-    more minutes."""
-    test = set(held_out(corpus.names))
-    names = [n for n in corpus.names if n not in test]
-    if not minutes:
-        return names
-    chosen, frames = set(), 0
-    for name in sorted(names, key=lambda n: sha256(f"minutes {n}".encode()).hexdigest()):
-        if frames >= minutes * 60 * corpus.rate:
-            break
-        chosen.add(name)
-        frames += corpus.clip(name).frames
-    return [n for n in names if n in chosen]
-
-
-def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:
-    """What a face is doing apart from where it is: mouth opening, lips in the frame of the eyes, blendshapes: [T, 133]."""
-    shapes = np.nan_to_num(corpus.column("blendshapes", name))
-    return np.concatenate([lip_shape(corpus.column("landmarks", name)), shapes], -1).astype(np.float32)
-
-
-def face_parts(shapes: Tensor) -> dict[str, Tensor]:
-    """What face shapes [N, 133] say of the parts that a user steers: mouth [N, 107], brows [N, 5], and gaze [N, 2] to the
-    person's left and up."""
-    first = 1 + 2 * len(LIPS)
-    eyes = {first + BLENDSHAPES.index(f"eye{name}"): way for name, way in GAZE.items()}
-    gaze = shapes[:, list(eyes)] @ torch.tensor(list(eyes.values()), dtype=shapes.dtype)
-    return {"mouth": shapes[:, list(MOUTH_NUMBERS)], "brows": shapes[:, list(BROW_NUMBERS)], "gaze": gaze}
+from talkers.progress import Report, quiet
 
 
 class FrameStore:
@@ -88,23 +37,37 @@ class FrameStore:
         shape = (total, corpus.size, corpus.size, 3)
         if not path.exists():
             with atomic(path) as temporary:
-                for old in path.parent.glob("frames-*.npy"):  # of the corpus before footage was added
+                for old in path.parent.glob(
+                    "frames-*.npy"
+                ):  # of the corpus before footage was added
                     old.unlink()
                 store = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-                with temporary.open("r+b") as out:  # a full disk is noticed now, not as a crash while writing
+                with temporary.open(
+                    "r+b"
+                ) as out:  # a full disk is noticed now, not as a crash while writing
                     os.posix_fallocate(out.fileno(), 0, temporary.stat().st_size)
                 for done, clip in enumerate(corpus.clips):
-                    index, end, source = self.start[clip.name], self.start[clip.name] + clip.frames, corpus.folder / "clips" / f"{clip.name}.mp4"
+                    index, end, source = (
+                        self.start[clip.name],
+                        self.start[clip.name] + clip.frames,
+                        corpus.folder / "clips" / f"{clip.name}.mp4",
+                    )
                     for frame in decode_frames(source):
                         if frame.shape != shape[1:]:
                             what = f"the frames of clip {clip.name} have {frame.shape[1]} x {frame.shape[0]} px, not {corpus.size} x {corpus.size}"
-                            raise ArtefactError(what, where=source, todo="Prepare the footage again")
+                            raise ArtefactError(
+                                what, where=source, todo="Prepare the footage again"
+                            )
                         index += 1
                         if index > end:  # however many more there are
                             break
                         store[index - 1] = frame
                     if index != end:
-                        raise ArtefactError(f"clip {clip.name} does not have its {clip.frames} frames", where=source, todo="Prepare the footage again")
+                        raise ArtefactError(
+                            f"clip {clip.name} does not have its {clip.frames} frames",
+                            where=source,
+                            todo="Prepare the footage again",
+                        )
                     progress("unpacking frames", done + 1, len(corpus.clips))
                 store.flush()
                 del store
@@ -113,7 +76,9 @@ class FrameStore:
         self.boxes = region_boxes(marks, corpus.size)
         self.shapes = np.concatenate([face_shape(corpus, c.name) for c in corpus.clips])
         self.face = np.concatenate([corpus.column("face", c.name) for c in corpus.clips])
-        self.blink = np.nan_to_num(np.concatenate([corpus.column("blink", c.name) for c in corpus.clips]))
+        self.blink = np.nan_to_num(
+            np.concatenate([corpus.column("blink", c.name) for c in corpus.clips])
+        )
 
     def indices(self, names: Sequence[str]) -> NDArray[np.int64]:
         """Frames with a face in the named clips."""
@@ -128,7 +93,9 @@ class FrameDataset(Dataset[dict[str, Tensor]]):
     def __init__(self, store: FrameStore):
         self.store = store
         mean, std = store.shapes[store.face].mean(0), store.shapes[store.face].std(0)
-        self.shapes = np.clip((store.shapes - mean) / np.maximum(std, 1e-3), -4, 4).astype(np.float32)
+        self.shapes = np.clip((store.shapes - mean) / np.maximum(std, 1e-3), -4, 4).astype(
+            np.float32
+        )
 
     def __len__(self) -> int:
         return len(self.store.frames)
@@ -152,8 +119,16 @@ class PositionSampler(Sampler[list[int]]):
         rank, world: this process among those that train together.
     """
 
-    def __init__(self, indices: NDArray[np.int64], weights: NDArray[np.floating], batch: int, seed: int,
-                 position: Callable[[], int], rank: int = 0, world: int = 1):  # fmt: skip
+    def __init__(
+        self,
+        indices: NDArray[np.int64],
+        weights: NDArray[np.floating],
+        batch: int,
+        seed: int,
+        position: Callable[[], int],
+        rank: int = 0,
+        world: int = 1,
+    ):
         self.indices, self.batch, self.seed, self.position = indices, batch, seed, position
         self.rank, self.world = rank, world
         self.cumulative = np.cumsum(weights / weights.sum())
@@ -161,6 +136,13 @@ class PositionSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         step = self.position()
         while True:
-            draw = np.random.default_rng((self.seed, step)).random((self.world, self.batch))[self.rank]
-            yield [int(i) for i in self.indices[np.minimum(np.searchsorted(self.cumulative, draw), len(self.indices) - 1)]]
+            draw = np.random.default_rng((self.seed, step)).random((self.world, self.batch))[
+                self.rank
+            ]
+            yield [
+                int(i)
+                for i in self.indices[
+                    np.minimum(np.searchsorted(self.cumulative, draw), len(self.indices) - 1)
+                ]
+            ]
             step += 1

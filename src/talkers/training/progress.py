@@ -4,40 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
-from talkers.errors import UsageError
 
-Report = Callable[[str, int, int], None]  # stage, done, total
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    """Reports nothing."""
-
-
-def parse_duration(text: str) -> float:
-    """'90s', '30m', '1.5h', '1h30m' -> seconds.
-
-    Raises:
-        UsageError: anything else.
-    """
-    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text.strip())
-    if not parts or not any(parts.groups()):
-        raise UsageError(f"'{text}' is not a length of time", todo="Write it as 90s, 30m or 1h30m")
-    hours, minutes, seconds = (float(p or 0) for p in parts.groups())
-    total = hours * 3600 + minutes * 60 + seconds
-    if not total:
-        raise UsageError("a budget of no time was given", todo="Write it as 90s, 30m or 1h30m")
-    return total
-
-
-class Pace(pl.Callback):
+class TrainingProgress(pl.Callback):
     """Ends training at a number of frames or a time budget (whichever is first) and says how far it is.
 
     Time already spent is kept in checkpoints, so that a resumed training ends when an uninterrupted one would.
@@ -63,7 +37,14 @@ class Pace(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._last = time.monotonic()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
         now = time.monotonic()
         self.spent += now - (self._last or now)
         self._last = now
@@ -87,19 +68,32 @@ def learning_rate(fraction: float, peak: float, warmup: float, decay: bool) -> f
 class MetricsLog(pl.Callback):
     """Appends one JSON line to metrics.jsonl at every validation and every `every` steps."""
 
-    def __init__(self, path: Path, pace: Pace, every: int = 50):
+    def __init__(self, path: Path, pace: TrainingProgress, every: int = 50):
         self.path, self.pace, self.every = path, pace, every
 
     def _write(self, trainer: pl.Trainer, kind: str) -> None:
         if not trainer.is_global_zero:
             return
         values = {k: round(float(v), 6) for k, v in trainer.callback_metrics.items()}
-        line = {"kind": kind, "step": trainer.global_step, "frames": self.pace.seen, "seconds": round(self.pace.spent, 1), **values}
+        line = {
+            "kind": kind,
+            "step": trainer.global_step,
+            "frames": self.pace.seen,
+            "seconds": round(self.pace.spent, 1),
+            **values,
+        }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(line) + "\n")
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
         if trainer.global_step % self.every == 0:
             self._write(trainer, "train")
 

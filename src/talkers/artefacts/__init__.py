@@ -1,0 +1,1 @@
+"""What lies on disk: atomic files, JSON documents, weights, and the table of pretrained models."""

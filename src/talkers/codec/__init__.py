@@ -1,6 +1,0 @@
-"""The codec: frame <-> latent. Tensors in, tensors out."""
-
-from talkers.codec.autoencoder import CodecConfig, DiffusionAutoencoder, FaceCodec, from_frames, shared_noise, to_frames
-from talkers.codec.graphs import GraphedDecoder
-
-__all__ = ["CodecConfig", "DiffusionAutoencoder", "FaceCodec", "GraphedDecoder", "from_frames", "shared_noise", "to_frames"]

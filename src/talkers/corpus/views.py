@@ -1,0 +1,64 @@
+"""What a corpus says of a clip, as training and evaluation want it: face descriptors and head values."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from talkers.corpus import Corpus
+from talkers.corpus.store import fill_gaps
+from talkers.face.landmarks import BLENDSHAPES, LIPS, lip_shape
+
+MOUTH_NUMBERS = tuple(range(1 + 2 * len(LIPS))) + tuple(
+    1 + 2 * len(LIPS) + i for i, n in enumerate(BLENDSHAPES) if n.startswith(("mouth", "jaw"))
+)
+"""Which of a face shape's numbers are about the mouth."""
+
+
+BROW_NUMBERS = tuple(
+    1 + 2 * len(LIPS) + i for i, n in enumerate(BLENDSHAPES) if n.startswith("brow")
+)
+
+
+GAZE = {
+    "LookOutLeft": (1, 0),
+    "LookInRight": (1, 0),
+    "LookInLeft": (-1, 0),
+    "LookOutRight": (-1, 0),
+    "LookUpLeft": (0, 1),
+    "LookUpRight": (0, 1),
+    "LookDownLeft": (0, -1),
+    "LookDownRight": (0, -1),
+}
+
+
+SHAPE_NUMBERS = 1 + 2 * len(LIPS) + len(BLENDSHAPES)
+
+
+def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:
+    """What a face is doing apart from where it is: mouth opening, lips in the frame of the eyes, blendshapes: [T, 133]."""
+    shapes = np.nan_to_num(corpus.column("blendshapes", name))
+    return np.concatenate([lip_shape(corpus.column("landmarks", name)), shapes], -1).astype(
+        np.float32
+    )
+
+
+def face_parts(shapes: Tensor) -> dict[str, Tensor]:
+    """What face shapes [N, 133] say of the parts that a user steers: mouth [N, 107], brows [N, 5], and gaze [N, 2] to the
+    person's left and up."""
+    first = 1 + 2 * len(LIPS)
+    eyes = {first + BLENDSHAPES.index(f"eye{name}"): way for name, way in GAZE.items()}
+    gaze = shapes[:, list(eyes)] @ torch.tensor(list(eyes.values()), dtype=shapes.dtype)
+    return {
+        "mouth": shapes[:, list(MOUTH_NUMBERS)],
+        "brows": shapes[:, list(BROW_NUMBERS)],
+        "gaze": gaze,
+    }
+
+
+def head_values(corpus: Corpus, name: str) -> NDArray[np.float32]:
+    """Measured head pose and blink of a clip, in the order of HEAD: [T, 7]."""
+    blink = fill_gaps(np.asarray(corpus.column("blink", name), np.float32)[:, None])
+    return np.concatenate([corpus.pose(name), blink], -1).astype(np.float32)

@@ -1,0 +1,93 @@
+"""CUDA graphs: what a network launches, hundreds of small kernels, is recorded once and then launched as one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from talkers.errors import out_of_memory, reason
+
+WARM = 3  # passes before one is recorded, in which libraries choose their kernels
+APART = (
+    1 / 127.5
+)  # grey level by which a replayed picture in -1..1 may differ from one made without a graph
+log = logging.getLogger(__name__)
+Shape = tuple[torch.Size, torch.Size, int]  # of latents and noise; steps
+Recorded = tuple[
+    torch.cuda.CUDAGraph, Tensor, Tensor, Tensor
+]  # latents and noise that it reads, pictures that it writes
+
+
+class GraphedDecoder:
+    """A codec's `decode` on a CUDA device, as one graph for each batch size and number of steps that comes more than once.
+
+    A graph is recorded with zeros and then shown the pictures at hand, which were made without it too: one that reads nothing, or
+    shows something else, is found out. Where one cannot be recorded, for want of memory too, pictures are made without graphs
+    from then on.
+    """
+
+    def __init__(self, decode: Callable[[Tensor, Tensor, int], Tensor]):
+        self.decode = decode
+        self.usable = True
+        self._recorded: dict[Shape, Recorded] = {}
+        self._met: set[Shape] = set()
+        self._pool: Any = None  # memory that all graphs share: they never run side by side
+
+    def __call__(self, latents: Tensor, x_T: Tensor, steps: int) -> Tensor:
+        """As `FaceCodec.decode`."""
+        shape = latents.shape, x_T.shape, steps
+        if shape in self._recorded:
+            return self._replayed(shape, latents, x_T)
+        plain = self.decode(latents, x_T, steps)
+        if self.usable and shape in self._met:
+            self._learn(shape, latents, x_T, plain)
+        self._met.add(shape)
+        return plain
+
+    def _learn(self, shape: Shape, latents: Tensor, x_T: Tensor, plain: Tensor) -> None:
+        try:
+            self._recorded[shape] = self._record(
+                torch.zeros_like(latents), torch.zeros_like(x_T), shape[2]
+            )
+            apart = float((self._replayed(shape, latents, x_T) - plain).abs().max())
+            if not apart <= APART:
+                raise RuntimeError(f"a replayed picture differs by {apart:.3g}")
+        except RuntimeError as error:
+            log.warning("frames are made without CUDA graphs: %s", reason(error))
+            self.usable = False
+            self._recorded.clear()
+            if out_of_memory(error):
+                torch.cuda.empty_cache()
+
+    def _replayed(self, shape: Shape, latents: Tensor, x_T: Tensor) -> Tensor:
+        graph, *given, pictures = self._recorded[shape]
+        with torch.cuda.device_of(latents):  # type: ignore[no-untyped-call]
+            for place, value in zip(given, (latents, x_T), strict=True):
+                place.copy_(value)
+            graph.replay()
+            return pictures.clone()
+
+    def _record(self, latents: Tensor, x_T: Tensor, steps: int) -> Recorded:
+        """One pass as a graph that reads these tensors.
+
+        Raises:
+            RuntimeError: something in it cannot be recorded.
+        """
+        with torch.cuda.device_of(latents):  # type: ignore[no-untyped-call]
+            beside = torch.cuda.Stream(latents.device)  # type: ignore[no-untyped-call]
+            beside.wait_stream(torch.cuda.current_stream(latents.device))
+            with torch.cuda.stream(beside):
+                for _ in range(WARM):
+                    self.decode(latents, x_T, steps)
+            torch.cuda.current_stream(latents.device).wait_stream(beside)
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=beside, capture_error_mode="thread_local"
+            ):
+                pictures = self.decode(latents, x_T, steps)
+        return graph, latents, x_T, pictures

@@ -1,0 +1,1 @@
+"""Speaking: the loaded avatar, its talking videos and live sessions."""

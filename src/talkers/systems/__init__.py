@@ -1,0 +1,1 @@
+"""Systems: compositions of components, each a recipe."""
