@@ -54,7 +54,7 @@ SETTINGS = (
     "listener_training.validate_every=10000000",
 )
 LEFT_OUT = (
-    "/callbacks/Pace/spent",  # a clock
+    "/callbacks/TrainingProgress/spent",  # a clock
     "/epoch",  # these two: whether the last step was known to be the end
     "/loops",
     "/current_model_state",  # before the last save it is not averaged yet, after it it is: a finished stage is read from state_dict

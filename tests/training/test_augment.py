@@ -217,7 +217,7 @@ def test_others_say_what_is_said_in_a_clip(
 
     voices = [f"voice {k}" for k in range(8)]
     recipe = with_settings(tiny(), [f"motion_training.synthetic={json.dumps(voices)}"])
-    for module in ("motion_data", "listener_stage"):
+    for module in ("motion_data", "speech_stage"):
         monkeypatch.setattr(f"talkers.training.{module}.load_voice", Teller)
     features = speech_features(told, recipe, quiet)
     tellers = {
