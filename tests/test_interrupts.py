@@ -25,7 +25,7 @@ import signal, sys, time
 from fractions import Fraction
 from pathlib import Path
 import numpy as np
-from talkers.corpus.parallel import parallel
+from talkers.parallel import parallel
 from talkers.media import VideoWriter
 
 def work(k, folder):

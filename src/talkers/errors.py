@@ -103,6 +103,12 @@ class ResourceError(TalkersError):
     exit_code = 6
 
 
+class InternalFault(TalkersError):
+    """An exception of the program's own, met at one file of many: the rest of the work goes on."""
+
+    exit_code = 1
+
+
 class PartialFailure(TalkersError):
     """The work was done for all but some of the files, which are listed."""
 

@@ -11,7 +11,15 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
-from talkers.errors import MediaError, TalkersError, UsageError
+from talkers.errors import (
+    InternalFault,
+    MediaError,
+    ResourceError,
+    TalkersError,
+    UsageError,
+    out_of_memory,
+    reason,
+)
 
 
 def _child() -> None:
@@ -21,11 +29,45 @@ def _child() -> None:
 
 
 def _run(work: Callable[..., Any], *arguments: Any) -> Any:
-    """In a child: a request to end ends it when the task has tidied up; the pool would tell of a failed task and go on."""
+    """Run a task in a child. A request to end ends the child once the task has tidied up.
+
+    (The pool would report a failed task instead, and go on.)
+    """
     try:
         return work(*arguments)
     except SystemExit:
         os._exit(1)
+
+
+def _failure(key: Any, error: BaseException) -> TalkersError:
+    """Say whose fault an exception of a task is: the file's only where the file killed its process.
+
+    Raises:
+        BaseException: the error itself, where it is the program's own and TALKERS_DEBUG is set.
+    """
+    if isinstance(error, TalkersError):
+        return error
+    if isinstance(error, BrokenProcessPool):
+        return MediaError(
+            "this file could not be processed",
+            where=key,
+            why="it crashes the decoder",
+            todo="Convert it to mp4 and try again",
+        )
+    if out_of_memory(error):
+        return ResourceError(
+            "the memory of this machine is used up",
+            where=key,
+            todo="Close other programs, or use fewer --jobs",
+        )
+    if os.environ.get("TALKERS_DEBUG"):
+        error.add_note(f"while working on {key}")
+        raise error
+    return InternalFault(
+        f"internal fault: {type(error).__name__}: {reason(error)}",
+        where=key,
+        todo="Please report it with the output of TALKERS_DEBUG=1",
+    )
 
 
 def parallel(
@@ -34,52 +76,59 @@ def parallel(
     jobs: int,
     done: Callable[[Any, Any], None],
 ) -> None:
-    """Run work(*arguments) for each task; `done(key, result or TalkersError)` as they finish.
+    """Run a function on many tasks in child processes.
 
-    When a child dies, what was under way is run again, one process a task, and only the task that kills it again fails.
+    When a child dies, the tasks under way are run again, each in a process of its own, and only
+    the task that kills its process again fails.
+
+    Args:
+        work: the function; it can be pickled.
+        tasks: for each key, usually a file, the function's arguments.
+        jobs: child processes at once.
+        done: called with the key, and the result or a TalkersError, as the tasks finish. What it
+            raises ends all children.
 
     Raises:
-        UsageError: fewer than one job. Whatever `done` raises ends all children.
+        UsageError: fewer than one job.
+        Exception: a fault of the program's own in a child, where TALKERS_DEBUG is set; elsewhere
+            `done` receives an InternalFault.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs were asked for", todo="Use at least 1")
     left = dict(tasks)
-    for isolated in (False, True):
-        for group in (
-            [{key: arguments} for key, arguments in left.items()]
-            if isolated
-            else [dict(left)]
-            if left
-            else []
-        ):
-            pool = ProcessPoolExecutor(
-                1 if isolated else min(jobs, len(group)), get_context("spawn"), _child
-            )
-            try:
-                futures: dict[Future[Any], Any] = {
-                    pool.submit(_run, work, *arguments): key for key, arguments in group.items()
-                }
-                for future in as_completed(futures):
-                    key, error = futures[future], future.exception()
-                    if isinstance(error, BrokenProcessPool) and not isolated:
-                        continue
-                    left.pop(key)
-                    if error is not None and not isinstance(error, TalkersError):
-                        why = (
-                            "it crashes the decoder"
-                            if isinstance(error, BrokenProcessPool)
-                            else f"{type(error).__name__}: {error}"
-                        )
-                        error = MediaError(
-                            "this file could not be processed",
-                            where=key,
-                            why=why,
-                            todo="Convert it to mp4 and try again",
-                        )
-                    done(key, error or future.result())
-            except BaseException:
-                for child in list((pool._processes or {}).values()):
-                    child.terminate()
-                raise
-            finally:
-                pool.shutdown(cancel_futures=True)
+    if left:
+        _run_group(work, dict(left), left, min(jobs, len(left)), done, isolated=False)
+    for key, arguments in dict(left).items():
+        _run_group(work, {key: arguments}, left, 1, done, isolated=True)
+
+
+def _run_group(
+    work: Callable[..., Any],
+    group: dict[Any, tuple[Any, ...]],
+    left: dict[Any, tuple[Any, ...]],
+    jobs: int,
+    done: Callable[[Any, Any], None],
+    *,
+    isolated: bool,
+) -> None:
+    """Run one pool of children, and take the finished tasks out of `left`.
+
+    Tasks lost with a child stay in `left`, unless they are isolated: then they fail.
+    """
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _child)
+    try:
+        futures: dict[Future[Any], Any] = {
+            pool.submit(_run, work, *arguments): key for key, arguments in group.items()
+        }
+        for future in as_completed(futures):
+            key, error = futures[future], future.exception()
+            if isinstance(error, BrokenProcessPool) and not isolated:
+                continue
+            left.pop(key)
+            done(key, future.result() if error is None else _failure(key, error))
+    except BaseException:
+        for child in list((pool._processes or {}).values()):
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 import speaker
 from talkers import Avatar, Controls
 from talkers.errors import FaceError, MediaError, MissingComponent
-from talkers.face import Crop, FaceTracker, choose_crop, mouth_opening, paste_back
+from talkers.face import Crop, FaceTracker, choose_crop, landmarks, mouth_opening, paste_back
 from talkers.face.analysis import Analysis, analyse, landmarks_in
 from talkers.face.check import check_footage, findings_of, lip_delay
 from talkers.face.crop import box_of, face_height
@@ -167,6 +169,26 @@ def test_angles_have_their_signs() -> None:
 def portrait(bundled: Avatar) -> np.ndarray:
     """A real face: the bundled avatar's preview."""
     return next(decode_frames(bundled.folder / "preview.png"))
+
+
+def test_trackers_opened_at_once_leave_stderr_where_it_was() -> None:
+    """The second thread begins while stderr leads nowhere, and ends last."""
+    before = os.stat("/dev/fd/2")
+    entered, leave = [[threading.Event() for _ in range(2)] for _ in range(2)]
+
+    def hush(k: int) -> None:
+        with landmarks._hushed():
+            entered[k].set()
+            leave[k].wait(0.5)
+
+    threads = [threading.Thread(target=hush, args=(k,)) for k in range(2)]
+    for k, thread in enumerate(threads):
+        thread.start()
+        entered[k].wait(0.2)
+    for k, thread in enumerate(threads):
+        leave[k].set()
+        thread.join()
+    assert os.path.samestat(before, os.stat("/dev/fd/2"))
 
 
 def tracker(faces: int = 2) -> FaceTracker:

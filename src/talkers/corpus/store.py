@@ -211,7 +211,8 @@ class Corpus:
             self.clips = _CLIPS.validate_python(self.about["clips"])
             for clip in self.clips:
                 _check_clip(clip)
-            if len({clip.name for clip in self.clips}) < len(self.clips):
+            self._by_name = {clip.name: clip for clip in self.clips}
+            if len(self._by_name) < len(self.clips):
                 raise ValueError("two clips have one name")
         except FileNotFoundError as error:
             raise ArtefactError(
@@ -252,14 +253,18 @@ class Corpus:
         return hashlib.sha256("\n".join([f"{self.size} {self.rate}", *lines]).encode()).hexdigest()
 
     def clip(self, name: str) -> ClipRecord:
-        for clip in self.clips:
-            if clip.name == name:
-                return clip
-        raise ArtefactError(
-            f"there is no clip '{name}' in this corpus",
-            where=self.folder,
-            todo="See corpus.json for the names",
-        )
+        """The record of a clip.
+
+        Raises:
+            ArtefactError: there is no clip of this name.
+        """
+        if name not in self._by_name:
+            raise ArtefactError(
+                f"there is no clip '{name}' in this corpus",
+                where=self.folder,
+                todo="See corpus.json for the names",
+            )
+        return self._by_name[name]
 
     def frames(self, name: str) -> NDArray[np.uint8]:
         """All frames of a clip: uint8 [T, size, size, 3]."""

@@ -180,17 +180,24 @@ def lip_shape(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     ).astype(np.float32)
 
 
+_STDERR = threading.Lock()  # held while the process's stderr leads nowhere
+
+
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Keep what native code writes to stderr to itself: mediapipe greets every tracker with several lines."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    """Hide what native code writes to stderr: mediapipe greets every tracker with several lines.
+
+    Stderr belongs to the whole process, so threads that open trackers take turns.
+    """
+    with _STDERR:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 class FaceTracker:
