@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN = $(VENV)/bin
 PIP = $(RUN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint bench oldest newest clean
+.PHONY: demo test lint docs bench oldest newest clean
 
 demo: $(VENV)/.speaks
 	$(RUN)/talkers demo -o demo
@@ -14,6 +14,10 @@ test: $(VENV)/.tests
 
 lint: $(VENV)/.tests
 	$(RUN)/ruff check . && $(RUN)/ruff format --check . && $(RUN)/mypy && $(RUN)/lint-imports
+
+# The site, in build/site; the variable silences the theme's announcement of its successor
+docs: $(VENV)/.tests
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --quiet --strict --site-dir build/site
 
 bench: $(VENV)/.tests
 	$(RUN)/python benchmarks/speed.py
@@ -26,7 +30,7 @@ oldest newest:
 	grep -vE '^(torch|numpy)==' constraints.txt > .venv-$@/constraints.txt
 	.venv-$@/bin/python -m pip --disable-pip-version-check install --quiet --upgrade --only-binary numpy --constraint .venv-$@/constraints.txt $(ENDS) '.[dev]'
 	.venv-$@/bin/python -c 'import sys, torch, numpy; print("Python", sys.version.split()[0], "torch", torch.__version__, "numpy", numpy.__version__)'
-	.venv-$@/bin/python -m pytest tests/codec tests/motion tests/test_avatar.py
+	.venv-$@/bin/python -m pytest tests/renderers tests/motion tests/runtime
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "talkers needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12"; exit 1; }

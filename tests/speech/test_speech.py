@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -294,3 +295,9 @@ def test_an_encoder_brings_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(MissingComponent):
         load_speech_encoder(SpeechConfig(str(folder), (0,)))
     assert not (tmp_path / "canary").exists()
+
+
+def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MissingComponent, match=r"transformers.*pip install 'talkers\[encoders\]'"):
+        load_speech_encoder(SpeechConfig("facebook/wav2vec2-base-960h", (-1,)))

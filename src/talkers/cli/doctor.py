@@ -19,9 +19,9 @@ from talkers.runtime.bundle import BUNDLED, avatar_folder
 PACKAGES = (  # module, distribution, what needs it, extra that brings it
     ("torch", "torch", "everything", ""),
     ("av", "av", "reading and writing video", ""),
-    ("transformers", "transformers", "speech features", ""),
     ("c2pa", "c2pa-python", "signing videos, verify", ""),
     ("cryptography", "cryptography", "signing videos", ""),
+    ("transformers", "transformers", "speech encoders of a model hub", "encoders"),
     ("mediapipe", "mediapipe", "check, prepare, reconstruct", "prepare"),
     ("pyarrow", "pyarrow", "prepare, train, evaluate", "prepare"),
     ("pytorch_lightning", "pytorch-lightning", "train, evaluate", "train"),

@@ -120,7 +120,11 @@ def say(
     Args:
         text: What to say, or - to read it from standard input.
         output: Video to write (.mp4, .mov or .mkv).
-        voice: joe (Piper), af_bella, af_heart, am_michael, am_puck, bf_alice, bf_emma, bf_isabella, bm_fable, bm_george, bm_lewis (Kokoro, English), ef_dora, em_alex (Spanish), ff_siwis (French), if_sara, im_nicola (Italian), pf_dora, pm_alex (Portuguese), or the .onnx file of a Piper voice.
+        voice: joe (Piper), or a voice of Kokoro. American English: af_aoede, af_bella, af_heart,
+            af_kore, af_nova, af_sarah, am_adam, am_echo, am_eric, am_fenrir, am_liam, am_michael,
+            am_onyx, am_puck. British English: bf_alice, bf_emma, bf_isabella, bf_lily, bm_daniel,
+            bm_fable, bm_george, bm_lewis. Spanish: ef_dora, em_alex. French: ff_siwis. Italian:
+            if_sara, im_nicola. Portuguese: pf_dora, pm_alex. Or the .onnx file of a Piper voice.
         speed: How many times as fast as the voice speaks, 0.5 to 2.
         words: Write when each word is said as WebVTT subtitles, where the voice tells it (Piper does).
         avatar: As in speak, and so is all that follows.

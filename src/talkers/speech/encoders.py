@@ -71,7 +71,12 @@ def load_speech_encoder(config: SpeechConfig) -> SpeechEncoder:
         return Whisper(encoder_variables(fetch(config.encoder)), config.layers)
     try:
         from transformers import AutoModel
-
+    except ImportError as error:
+        raise MissingComponent(
+            f"the speech encoder '{config.encoder}' needs the package {error.name or 'transformers'}",
+            todo="Install it: `pip install 'talkers[encoders]'`",
+        ) from error
+    try:
         model = AutoModel.from_pretrained(  # never code: the name may come from a foreign avatar
             config.encoder,
             use_safetensors=True,

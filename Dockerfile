@@ -1,0 +1,21 @@
+# talkers on the CPU, as an ordinary user: docker build -t talkers . && docker run --rm -v "$PWD":/work talkers demo
+FROM python:3.12-slim AS build
+WORKDIR /build
+COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY src src
+RUN python -m venv /opt/talkers \
+ && /opt/talkers/bin/pip install --no-cache-dir --constraint constraints.txt torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple \
+ && /opt/talkers/bin/pip install --no-cache-dir --constraint constraints.txt .
+
+FROM python:3.12-slim
+COPY --from=build /opt/talkers /opt/talkers
+# An ordinary user, whose home holds what is fetched and the identity that signs videos
+RUN useradd --create-home --uid 1000 talkers && mkdir /work && chown talkers /work
+USER talkers
+ENV PATH=/opt/talkers/bin:$PATH
+# Speaking needs Whisper-base (145 MB): it is part of the image, which then needs no network
+RUN python -c "from talkers.artefacts.pretrained import fetch; fetch('whisper-base')"
+ENV TALKERS_OFFLINE=1
+WORKDIR /work
+ENTRYPOINT ["talkers"]
+CMD ["--help"]

@@ -1,0 +1,214 @@
+"""Every command and Python block of the README, the guide and the extension pages runs, in order, in a folder of its own.
+
+A block is a fence in `console` or `python`. An HTML comment before it may change that:
+
+    <!-- test: tiny -->            training uses the tiny recipe and a few hundred frames, evaluating one clip
+    <!-- test: needs NAME -->      runs only where the pretrained model NAME is on this machine
+    <!-- test: skip: REASON -->    cannot run here, for the reason that stands there
+
+A fence with title="FILE" is written to that file. `pip install` and `make` are not run; what they name must exist.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from conftest import ROOT
+from talkers.artefacts import pretrained
+from talkers.cli import main
+from talkers.media import AUDIO_RATE, read_audio, write_flac
+from talkers.runtime.avatar import Avatar
+
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs" / "guide").glob("*.md")),
+    *sorted((ROOT / "docs" / "extend").glob("*.md")),
+]
+FENCE = re.compile(
+    r"^(?:<!-- test: (?P<mark>.+?) -->\n)?```(?P<kind>[a-z]+)(?P<more>[^\n]*)\n(?P<text>.*?)^```$",
+    re.M | re.S,
+)
+RUN = {"console", "bash", "sh", "python"}
+MARKS = re.compile(r"tiny|needs [\w.-]+|skip: .{15,}")
+TINY = "--recipe tiny --set codec_training.frames=640 motion_training.frames=4000 sampler_training.frames=4000 listener_training.frames=4000"
+FOOTAGE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fence of a page, and the line where it begins."""
+
+    line: int
+    kind: str
+    text: str
+    mark: str
+    file: str
+
+
+def blocks_of(page: Path) -> list[Block]:
+    content = page.read_text("utf-8")
+    found = []
+    for fence in FENCE.finditer(content):
+        title = re.search(r'title="([^"]+)"', fence["more"])
+        line = content.count("\n", 0, fence.start()) + 1
+        found.append(
+            Block(
+                line, fence["kind"], fence["text"], fence["mark"] or "", title[1] if title else ""
+            )
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def inputs(shared: Path, bundled: Avatar) -> Path:
+    """What the pages speak of: speech.wav, and footage/ and clips/ of the bundled avatar, which face analysis finds."""
+    folder = shared / "docs-inputs"
+    with FileLock(shared / "docs-inputs.lock"):
+        if not folder.exists():
+            speech = read_audio(ROOT / "src" / "talkers" / "avatars" / "hello.flac")
+            making = shared / "docs-inputs.making"
+            for name, first in (("footage/a", 0.0), ("footage/b", 1.0), ("clips/c", 0.5)):
+                said = speech[int(first * AUDIO_RATE) :][: int(FOOTAGE_SECONDS * AUDIO_RATE)]
+                avatar_frames = bundled.speak(said, seed=len(name), provenance=False)
+                avatar_frames.save(making / f"{name}.mp4")
+            write_flac(making / "speech.flac", speech[: int(1.2 * AUDIO_RATE)], AUDIO_RATE)
+            _as_wav(making / "speech.flac", making / "speech.wav")
+            for place in ("generated", "real"):
+                (making / place).mkdir()
+                shutil.copy(making / "clips" / "c.mp4", making / place)
+            making.rename(folder)
+    return folder
+
+
+def _as_wav(source: Path, target: Path) -> None:
+    import soundfile
+
+    samples, rate = soundfile.read(source, dtype="float32")
+    soundfile.write(target, samples, rate, subtype="PCM_16")
+
+
+def _install(arguments: list[str]) -> None:
+    """`pip install`: the extras that are named exist."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    for argument in arguments:
+        if named := re.fullmatch(r"(?:talkers|\.)\[([\w,]+)\]", argument):
+            assert set(named[1].split(",")) <= set(extras), (
+                f"pip install {argument}: there is no such extra"
+            )
+
+
+def _make(arguments: list[str]) -> None:
+    """`make`: the targets that are named exist, and make knows how to reach them."""
+    subprocess.run(
+        ["make", "--dry-run", "-C", str(ROOT), *arguments], check=True, capture_output=True
+    )
+
+
+def _talkers(arguments: list[str], tiny: bool) -> None:
+    if tiny and arguments[0] == "prepare":
+        arguments = [*arguments, "--size", "64"]
+    if tiny and arguments[0] == "evaluate":
+        arguments = [
+            *arguments,
+            "--jobs",
+            "1",
+            *([] if "--pairs" in arguments else ["--limit", "1", "--speed", "0"]),
+        ]
+    if tiny and arguments[0] == "train":
+        if "--budget" in arguments:
+            at = arguments.index("--budget")
+            arguments = arguments[:at] + arguments[at + 2 :]
+        arguments = [*arguments, *shlex.split(TINY)]
+    code = main(arguments)
+    assert code == 0, f"talkers {shlex.join(arguments)}: exit code {code}"
+
+
+def run_command(command: str, tiny: bool) -> None:
+    words = shlex.split(command, comments=True)
+    if not words:
+        return
+    plain = not re.search(r"[|<>;&$`]", re.sub(r"'[^']*'|\"[^\"]*\"", "", command))
+    handlers: dict[str, Callable[[list[str]], None]] = {
+        "make": _make,
+        "talkers": lambda rest: _talkers(rest, tiny),
+    }
+    if words[:2] == ["pip", "install"]:
+        _install(words[2:])
+    elif plain and words[0] in handlers:
+        handlers[words[0]](words[1:])
+    else:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            env=os.environ | {"PATH": path},
+            check=False,
+        )
+        assert done.returncode == 0, command
+
+
+def absent(block: Block) -> str:
+    """Why a block cannot run on this machine; empty where it can."""
+    if block.mark.startswith("skip: "):
+        return block.mark.removeprefix("skip: ")
+    if (
+        block.mark.startswith("needs ")
+        and pretrained.locate(block.mark.removeprefix("needs ")) is None
+    ):
+        return f"the pretrained model {block.mark.removeprefix('needs ')} is not on this machine"
+    return ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_of_a_page_runs(
+    page: Path, inputs: Path, bundled: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TALKERS_IDENTITY", str(tmp_path / "identity"))
+    if "-o me/" not in page.read_text("utf-8"):  # the page does not train it
+        Path("me").symlink_to(bundled.folder)
+    for block in blocks_of(page):
+        if block.file:
+            Path(block.file).parent.mkdir(parents=True, exist_ok=True)
+            Path(block.file).write_text(block.text, "utf-8")
+    names: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks_of(page):
+        where = f"{page.relative_to(ROOT)}, line {block.line}"
+        if block.kind in RUN and not absent(block):
+            print(f"--- {where}")
+            if block.kind == "python":
+                exec(compile(block.text, where, "exec"), names)
+            else:
+                for command in block.text.replace("\\\n", " ").splitlines():
+                    run_command(command, block.mark == "tiny")
+
+
+def test_every_mark_is_known_and_says_why() -> None:
+    wrong = [
+        f"{page.name}, line {b.line}: {b.mark}"
+        for page in PAGES
+        for b in blocks_of(page)
+        if b.mark and not MARKS.fullmatch(b.mark)
+    ]
+    assert wrong == []
+    assert sum(b.kind in RUN for page in PAGES for b in blocks_of(page)) >= 30
+
+
+def test_most_blocks_run_everywhere() -> None:
+    """What is skipped stays the exception."""
+    blocks = [b for page in PAGES for b in blocks_of(page) if b.kind in RUN]
+    assert sum(b.mark.startswith("skip") for b in blocks) <= len(blocks) / 10
