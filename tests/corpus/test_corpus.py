@@ -15,9 +15,9 @@ import pytest
 from talkers.artefacts.documents import read_json
 from talkers.corpus import Corpus, store
 from talkers.corpus.clips import in_pieces
-from talkers.corpus.prepare import footage_files, prepare
+from talkers.corpus.prepare import prepare
 from talkers.corpus.store import fill_gaps
-from talkers.errors import ArtefactError, FaceError, MediaError, TalkersError
+from talkers.errors import ArtefactError, FaceError, TalkersError
 from talkers.face.landmarks import mouth_opening
 from talkers.media import VideoWriter
 from talkers.runtime.avatar import Avatar
@@ -65,20 +65,6 @@ def test_damaged_corpora_are_refused(corpus: Corpus, tmp_path: Path, damage: str
     with pytest.raises(ArtefactError) as caught:
         Corpus(folder).pose("clip1")
     assert caught.value.todo
-
-
-def test_footage_is_found_in_folders(tmp_path: Path) -> None:
-    for name in ("b.mp4", "a.MOV", "notes.txt", "sub/c.mkv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert [p.name for p in footage_files([tmp_path, tmp_path / "b.mp4"])] == [
-        "a.MOV",
-        "b.mp4",
-        "c.mkv",
-    ]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(MediaError, match="no video"):
-        footage_files([tmp_path / "empty"])
 
 
 @pytest.fixture(scope="module")

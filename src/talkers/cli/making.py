@@ -41,13 +41,13 @@ def check(
         as_json: Print one JSON object.
         jobs: Files looked at at once (default: one a core).
     """
-    from talkers.corpus.prepare import footage_files
+    from talkers.corpus.footage import footage_files
     from talkers.errors import MediaError
     from talkers.face.analysis import analyse
     from talkers.face.check import check_footage
     from talkers.parallel import parallel
 
-    paths = footage_files(some(footage))
+    paths = footage_files(some(footage), remark=lambda text: remark(f"note: {text}"))
     results: dict[str, Any] = {}
     with progress_bar() as report:
 

@@ -18,6 +18,7 @@ import numpy as np
 from talkers.artefacts.documents import write_json
 from talkers.artefacts.files import file_digest, unfinished
 from talkers.corpus.clips import analyse_to, render
+from talkers.corpus.footage import footage_files
 from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, read_tables, write_table
 from talkers.errors import (
     ArtefactError,
@@ -29,7 +30,6 @@ from talkers.errors import (
 )
 from talkers.face.analysis import Analysis
 from talkers.face.crop import Crop, choose_crop, face_height
-from talkers.media import VIDEO_SUFFIXES
 from talkers.parallel import parallel
 from talkers.version import __version__
 
@@ -42,30 +42,6 @@ class Prepared:
     added: int
     failures: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-
-
-def footage_files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Files as given; folders are searched for videos (sorted by name).
-
-    Raises:
-        MediaError: a folder holds no video.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found = sorted(
-                p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()
-            )
-            if not found:
-                raise MediaError(
-                    "there is no video in this folder",
-                    where=path,
-                    todo="Name the video files themselves",
-                )
-            files += found
-        else:
-            files.append(path)
-    return list(dict.fromkeys(files))
 
 
 LONGEST_TRANSCRIPT = 5_000  # characters
@@ -140,7 +116,9 @@ def prepare(
         raise ArtefactError(
             "this folder is not empty and is no corpus", where=folder, todo="Choose a new folder"
         )
-    files, failures, remarks = footage_files(paths), {}, []
+    failures: dict[str, str] = {}
+    remarks: list[str] = []
+    files = footage_files(paths, folder, remarks.append)
     known = {clip.sha256: clip for clip in existing.clips} if existing else {}
     fresh: dict[str, Path] = {}
     for path in files:

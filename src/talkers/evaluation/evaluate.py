@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from talkers.artefacts.documents import write_json
 from talkers.artefacts.files import file_digest
 from talkers.corpus import Corpus
-from talkers.corpus.prepare import footage_files, prepare
+from talkers.corpus.footage import footage_files
+from talkers.corpus.prepare import prepare
 from talkers.corpus.views import head_values
 from talkers.errors import ArtefactError, TalkersError
 from talkers.evaluation.metrics import ClipScores, load_metrics

@@ -16,7 +16,7 @@ from PIL import Image
 
 from talkers.artefacts.files import file_digest
 from talkers.corpus.clips import LONGEST_SECONDS, in_pieces
-from talkers.corpus.prepare import footage_files
+from talkers.corpus.footage import footage_files
 from talkers.errors import FaceError, MediaError
 from talkers.evaluation.metrics import ClipScores, load_metrics
 from talkers.evaluation.records import (
