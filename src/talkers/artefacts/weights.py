@@ -1,13 +1,14 @@
-"""Weights as safetensors: int8 with one scale an output, or float16; checked before anything is allocated."""
+"""Weights as safetensors: int8 with one scale an output, or float16; checked before anything is
+allocated."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -56,71 +57,84 @@ def _utf8(path: Path) -> Iterator[Path]:
             )
 
 
-def read_weights(path: Path, model: nn.Module, expected: Mapping[str, Tensor]) -> None:
-    """Fill a model made on the meta device from a file whose names and shapes are those of `expected`.
+def load_weights(
+    path: Path,
+    expected: Mapping[str, Tensor],
+    rename: Callable[[str], str] = str,
+    owner: str = "avatar",
+) -> dict[str, Tensor]:
+    """Tensors of a file whose names and shapes are those of `expected`, as float32.
+
+    Args:
+        path: a safetensors file.
+        expected: tensors of these names and shapes (on the meta device, say).
+        rename: the name of a tensor in the file -> its name among `expected`.
+        owner: whose file this is, for errors.
 
     Raises:
-        OtherRecipeError: the file is missing, or holds other tensors than the recipe asks for. ArtefactError: it is damaged.
+        OtherRecipeError: the file is missing, or holds other tensors than are expected.
+        ArtefactError: it is damaged.
     """
-    todo = "Copy or train the avatar again"
+    todo = f"Copy or train the {owner} again"
     try:
         with _utf8(path) as named, safe_open(named, framework="pt") as file:
-            names = set(file.keys())
-            scales = {n for n in names if n.endswith(SCALE)}
-            if unknown := (names - scales) ^ set(expected):
+            held = set(file.keys())
+            scales = {n for n in held if n.endswith(SCALE) and n.removesuffix(SCALE) in held}
+            names = {rename(n): n for n in sorted(held - scales)}
+            if unknown := set(names) ^ set(expected):
                 name = min(unknown)
-                raise OtherRecipeError(
-                    f"the tensor '{name}' is {'missing' if name in expected else 'not part of its recipe'}",
-                    where=path,
-                    todo=todo,
-                )
+                what = "missing" if name in expected else "not part of its recipe"
+                raise OtherRecipeError(f"the tensor '{name}' is {what}", where=path, todo=todo)
             for name, wanted in expected.items():
-                found, form = (
-                    tuple(file.get_slice(name).get_shape()),
-                    file.get_slice(name).get_dtype(),
-                )
-                if found != tuple(wanted.shape):
-                    raise OtherRecipeError(
-                        f"the tensor '{name}' has the shape {list(found)}, its recipe asks for {list(wanted.shape)}",
-                        where=path,
-                        todo=todo,
-                    )
-                if form == "I8":
-                    held = file.get_slice(name + SCALE) if name + SCALE in scales else None
-                    if (
-                        not found
-                        or held is None
-                        or tuple(held.get_shape()) != found[:1]
-                        or held.get_dtype() != "F32"
-                    ):
-                        raise ArtefactError(
-                            f"the tensor '{name}' lacks its scales", where=path, todo=todo
-                        )
-                elif form not in ("F16", "BF16", "F32"):
-                    raise ArtefactError(
-                        f"the tensor '{name}' holds {form} numbers", where=path, todo=todo
-                    )
-            state: dict[str, Tensor] = {}
+                _check_tensor(file, names[name], wanted, scales, path, todo)
+            weights: dict[str, Tensor] = {}
             for name in expected:
-                value = file.get_tensor(name)
+                value = file.get_tensor(names[name])
                 if value.dtype == torch.int8:
-                    value = value.float() * file.get_tensor(name + SCALE).reshape(
-                        -1, *[1] * (value.ndim - 1)
-                    )
+                    scale = file.get_tensor(names[name] + SCALE)
+                    value = value.float() * scale.reshape(-1, *[1] * (value.ndim - 1))
                 value = value.float()
                 if not value.isfinite().all():
-                    raise ArtefactError(
-                        f"the tensor '{name}' holds numbers that are not finite",
-                        where=path,
-                        todo=todo,
-                    )
-                state[name] = value
+                    what = f"the tensor '{name}' holds numbers that are not finite"
+                    raise ArtefactError(what, where=path, todo=todo)
+                weights[name] = value
+            return weights
     except FileNotFoundError as error:
-        raise OtherRecipeError(
-            "this file of the avatar is missing", where=path, todo=todo
-        ) from error
+        what = f"this file of the {owner} is missing"
+        raise OtherRecipeError(what, where=path, todo=todo) from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise ArtefactError(
-            "this file of the avatar is damaged", where=path, why=reason(error), todo=todo
-        ) from error
-    model.load_state_dict(state, strict=True, assign=True)
+        what = f"this file of the {owner} is damaged"
+        raise ArtefactError(what, where=path, why=reason(error), todo=todo) from error
+
+
+def _check_tensor(
+    file: Any, name: str, wanted: Tensor, scales: set[str], path: Path, todo: str
+) -> None:
+    """Refuse a tensor of another shape or kind before it is read."""
+    found = tuple(file.get_slice(name).get_shape())
+    form = file.get_slice(name).get_dtype()
+    if found != tuple(wanted.shape):
+        raise OtherRecipeError(
+            f"the tensor '{name}' has the shape {list(found)}, its recipe asks for "
+            f"{list(wanted.shape)}",
+            where=path,
+            todo=todo,
+        )
+    if form == "I8":
+        scale = file.get_slice(name + SCALE) if name + SCALE in scales else None
+        fits = scale is not None and tuple(scale.get_shape()) == found[:1]
+        if not found or scale is None or not fits or scale.get_dtype() != "F32":
+            raise ArtefactError(f"the tensor '{name}' lacks its scales", where=path, todo=todo)
+    elif form not in ("F16", "BF16", "F32"):
+        raise ArtefactError(f"the tensor '{name}' holds {form} numbers", where=path, todo=todo)
+
+
+def read_weights(
+    path: Path,
+    model: nn.Module,
+    expected: Mapping[str, Tensor],
+    rename: Callable[[str], str] = str,
+    owner: str = "avatar",
+) -> None:
+    """Fill a model made on the meta device; arguments and errors as in `load_weights`."""
+    model.load_state_dict(load_weights(path, expected, rename, owner), strict=True, assign=True)

@@ -1,17 +1,23 @@
-"""Motion models: conditions (speech, head) -> motion in a space. Tensors in, tensors out."""
+"""Motion models: conditions (speech, head, ...) -> motion in a space. Tensors in, tensors out."""
 
-from talkers.motion.contract import Context, Motion, MotionModel
+from talkers.motion.contract import Conditions, Context, Motion, MotionModel, Reference
 from talkers.motion.flow import FlowConfig, FlowMotion
-from talkers.motion.regressor import MotionConfig, Speech2Latent
-from talkers.motion.windows import latent_stream
+from talkers.motion.regressor import RegressorConfig, Speech2Latent
+from talkers.motion.streaming import MotionStream
+from talkers.motion.windows import MotionRequest, at_frames, motion_of_speech
 
 __all__ = [
+    "Conditions",
     "Context",
     "FlowConfig",
     "FlowMotion",
     "Motion",
-    "MotionConfig",
     "MotionModel",
+    "MotionRequest",
+    "MotionStream",
+    "Reference",
+    "RegressorConfig",
     "Speech2Latent",
-    "latent_stream",
+    "at_frames",
+    "motion_of_speech",
 ]

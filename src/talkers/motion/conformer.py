@@ -8,6 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def check_shape(width: int, heads: int, kernel: int) -> None:
+    """Raises ValueError: blocks of this shape cannot be built."""
+    if width % heads or width // heads % 2 or kernel % 2 == 0:
+        raise ValueError("width must be an even multiple of heads, and kernel odd")
+
+
 def _feed_forward(width: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
         nn.LayerNorm(width),

@@ -1,39 +1,52 @@
-"""speech2latent, stage 2 of DAE-Talker (its figure 2): speech features -> convolutional downsampling -> Conformer
-encoder -> pose adaptor -> Conformer decoder -> one latent a frame."""
+"""speech2latent, stage 2 of DAE-Talker (its figure 2): speech features -> convolutional
+downsampling -> Conformer encoder -> pose adaptor -> Conformer decoder -> one latent a frame."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from talkers.motion.conformer import ConformerBlock
-from talkers.motion.contract import Motion
-from talkers.space.linear import HEAD, Adjust, LatentSpace
+from talkers.configuration import limited
+from talkers.motion.conformer import ConformerBlock, check_shape
+from talkers.motion.contract import Conditions, Motion, MotionModel
+from talkers.motion.speech_embedding import SpeechEmbedding
+from talkers.space.contract import HEAD
+from talkers.space.linear import LinearSpace
 
 
 @dataclass(frozen=True)
-class MotionConfig:
+class RegressorConfig:
     """Shape of speech2latent."""
 
-    width: int = 256
-    encoder_blocks: int = 2
-    decoder_blocks: int = 2
-    heads: int = 4
-    kernel: int = 13  # of the Conformers' convolutions, frames
-    dropout: float = 0.1
-    pose_hidden: int = 64  # width of the pose predictor's and projector's LSTMs
-    pose_adaptor: bool = True  # False: the decoder is not told of the head (the paper's ablation)
+    type: str = "regressor"
+    width: int = limited(256, 1, 4096)
+    encoder_blocks: int = limited(2, 1, 24)
+    decoder_blocks: int = limited(2, 1, 24)
+    heads: int = limited(4, 1, 64)
+    kernel: int = limited(13, 1, 63)  # of the Conformers' convolutions, frames; odd
+    dropout: float = limited(0.1, 0, 1)
+    pose_hidden: int = limited(64, 1, 4096)  # width of the pose predictor's and projector's LSTMs
+    pose_adaptor: bool = True  # False: the decoder does not see the head (the paper's ablation)
+
+    def __post_init__(self) -> None:
+        check_shape(self.width, self.heads, self.kernel)
 
 
-class Speech2Latent(LatentSpace):
-    """Regresses latents from frozen speech features, with a pose adaptor; see `MotionModel`."""
+class Speech2Latent(MotionModel):
+    """Regresses latents from frozen speech features, with a pose adaptor.
 
-    def __init__(self, config: MotionConfig, features: int, latent: int):
-        super().__init__(features, latent, config.width, config.dropout)
+    Args:
+        config: its shape.
+        features: width of the speech features.
+        space: of the latents.
+    """
+
+    def __init__(self, config: RegressorConfig, features: int, space: LinearSpace):
+        super().__init__(space)
         self.config, w = config, config.width
+        self.speech = SpeechEmbedding(features, w, config.dropout)
         block = (w, config.heads, config.kernel, config.dropout)
         self.encoder = nn.ModuleList([ConformerBlock(*block) for _ in range(config.encoder_blocks)])
         self.predictor = nn.LSTM(w, config.pose_hidden, 2, batch_first=True)
@@ -41,50 +54,51 @@ class Speech2Latent(LatentSpace):
         self.projector = nn.LSTM(len(HEAD), config.pose_hidden, 2, batch_first=True)
         self.project = nn.Linear(config.pose_hidden, w)
         self.decoder = nn.ModuleList([ConformerBlock(*block) for _ in range(config.decoder_blocks)])
-        self.leave = nn.Linear(w, latent)
+        self.out_proj = nn.Linear(w, space.width)
 
-    def forward(
-        self,
-        features: Tensor,
-        head: Tensor | None = None,
-        mask: Tensor | None = None,
-        adjust: Adjust | None = None,
-        known: Tensor | None = None,
-        first: int = 0,
-        seed: int = 0,
-    ) -> Motion:
-        """See `MotionModel`; `head` is the measured one in training (teacher forcing). Nothing is sampled here: `known`,
-        `first` and `seed` change nothing."""
-        x = self.hear(features)
-        if mask is None:
-            mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    @property
+    def space(self) -> LinearSpace:
+        """Of the latents."""
+        space = self._space[0]
+        assert isinstance(space, LinearSpace)
+        return space
+
+    def forward(self, conditions: Conditions) -> Motion:
+        """Motion for all frames; in training `conditions.head` is the measured one (teacher forcing)."""
+        space, speech = self.space, self.speech(conditions.speech)
+        exists = conditions.exists
+        if exists is None:
+            exists = torch.ones(speech.shape[:2], dtype=torch.bool, device=speech.device)
+        x = speech
         for block in self.encoder:
-            x = block(x, mask)
+            x = block(x, exists)
         predicted = self.predict(self.predictor(x)[0])  # normalised
-        if adjust is not None:
-            predicted = (
-                adjust(predicted * self.head_std + self.head_mean) - self.head_mean
-            ) / self.head_std
+        if conditions.adjust_head is not None:
+            adjusted = conditions.adjust_head(space.denormalise_head(predicted))
+            predicted = space.normalise_head(adjusted)
         used = predicted
-        if head is not None:
-            given = (head - self.head_mean) / self.head_std
-            used = torch.where(given.isnan(), predicted, given)
+        if conditions.head is not None:
+            wanted = space.normalise_head(conditions.head)
+            used = torch.where(wanted.isnan(), predicted, wanted)
         if self.config.pose_adaptor:
             x = x + self.project(self.projector(used)[0])
         for block in self.decoder:
-            x = block(x, mask)
-        latents = self.leave(x)
-        return Motion(
-            latents * self.latent_std + self.latent_mean, predicted * self.head_std + self.head_mean
-        )
+            x = block(x, exists)
+        return Motion(space.denormalise(self.out_proj(x)), space.denormalise_head(predicted))
+
+    def generate(
+        self,
+        conditions: Conditions,
+        observed: Tensor | None = None,
+        first: int = 0,
+        seed: int = 0,
+    ) -> Motion:
+        """See `MotionModel.generate`. Nothing is sampled: observed, first and seed change nothing."""
+        self.check(conditions)
+        motion: Motion = self(replace(conditions, tracks={}))
+        return motion
 
 
 def velocity(x: Tensor) -> Tensor:
     """Frame-to-frame differences: [B, T, C] -> [B, T - 1, C]."""
     return x[:, 1:] - x[:, :-1]
-
-
-def masked_mse(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared difference of [B, T, C] over the frames in mask [B, T]."""
-    error = F.mse_loss(a, b, reduction="none").mean(-1)
-    return (error * mask).sum() / mask.sum().clamp(min=1)

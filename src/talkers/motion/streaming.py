@@ -1,97 +1,73 @@
-"""Motion for a stream that is still going on: every latent is settled a few frames after its sound."""
+"""Motion of a stream that is still going on: every frame is committed shortly after its sound."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import torch
 from torch import Tensor
 
-from talkers.motion.contract import MotionModel
-from talkers.motion.windows import at_frames
-from talkers.space.linear import HEAD, Adjust
+from talkers.motion.windows import FEATURE_RATE, MotionRequest, at_frames
+from talkers.space.contract import HEAD
 
-WINDOW = 48  # frames heard at once
-HOP, SAMPLED_HOP = (
-    1,
-    2,
-)  # frames that are settled together: by the regressor, and by the sampler, which costs more
-AHEAD = 4  # frames of speech after them that are heard before they are settled
-TRUST = 0.7  # in the newest window, which heard most, against the one before: takes the trembling out of the seams
+WINDOW = 1.92  # seconds of speech that are seen together
+BLEND_WEIGHT = 0.7
+"""Of the newest window, which saw most, against the one before: takes the trembling out of the
+seams."""
 
 
 class MotionStream:
-    """Speech features in blocks of any size -> latents, the same however the features are cut. One for each stream.
+    """Speech features in blocks of any size -> motion, the same however they are cut.
+
+    One for each stream.
 
     Args:
-        frame_rate: of the latents (the rate the model was trained at).
-        head: first frame, count -> [count, 7] head values (NaN: predicted).
-        adjust: predicted head values [..., 7] -> the ones to take.
-        seed: of what is sampled.
-        hop: frames that are settled together.
+        request: what is asked for.
+        look_ahead: seconds of speech after a frame that are seen before it is committed
+            (default: the model's own).
     """
 
-    def __init__(
-        self,
-        model: MotionModel,
-        feature_rate: float,
-        frame_rate: float,
-        head: Callable[[int, int], Tensor],
-        adjust: Adjust | None = None,
-        seed: int = 0,
-        hop: int = HOP,
-    ):
-        self.model, self.feature_rate, self.frame_rate, self.head = (
-            model,
-            feature_rate,
-            frame_rate,
-            head,
-        )
-        self.adjust, self.seed, self.hop = adjust, seed, hop
-        self._state: Tensor | None = None  # of the last window's frames, which began at `_begun`
-        self._begun = 0
-        self.per_frame = feature_rate / frame_rate
-        self.done = 0  # frames settled
+    def __init__(self, request: MotionRequest, look_ahead: float | None = None):
+        context = request.model.context
+        if look_ahead is None:
+            look_ahead = context.look_ahead
+        self.request = request
+        self.hop = request.frames(context.stream_hop)  # frames that are committed together
+        self.look_ahead = math.ceil(look_ahead * request.frame_rate - 1e-6)  # frames
+        self.window = max(request.frames(WINDOW), 2 * self.look_ahead + self.hop)
+        self.done = 0  # frames committed
+        self._per_frame = FEATURE_RATE / request.frame_rate
+        self._state: Tensor | None = None  # of the last window's frames
+        self._begin = 0  # first frame of the last window
         self._held: Tensor | None = None  # features from row `_first` on
         self._first = 0
-        self._opinion: Tensor | None = (
-            None  # the last window's latents and head values of frames from `done` on
-        )
+        self._overlap: Tensor | None = None  # what the last window said of frames from `done` on
 
     @torch.inference_mode()
     def push(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [n, F] -> the latents that are settled by them [m, L], and their head values [m, 7]."""
+        """Features [n, F] -> the motion [m, width] that is committed by them, and its head
+        values [m, 7]."""
         self._held = features if self._held is None else torch.cat([self._held, features])
-        settled, hop = [], self.hop
-        while (self.done + hop + AHEAD) * self.per_frame <= self._first + len(self._held):
-            begin, end = max(0, self.done + hop + AHEAD - WINDOW), self.done + hop + AHEAD
-            first = round(begin * self.per_frame)
+        committed, hop = [], self.hop
+        end = self.done + hop + self.look_ahead
+        while end * self._per_frame <= self._first + len(self._held):
+            begin = max(0, end - self.window)
+            first = round(begin * self._per_frame)
             self._held, self._first = self._held[first - self._first :], first
-            rows = at_frames(self._held, self.feature_rate, self.frame_rate, 0, end - begin)
-            known = (
-                self._state[:, begin - self._begun : self.done - self._begun]
-                if self._state is not None
-                else None
-            )
-            asked = self.head(begin, end - begin)
-            motion = self.model(
-                rows[None],
-                asked[None],
-                adjust=self.adjust,
-                known=known,
-                first=begin,
-                seed=self.seed,
-            )
-            self._state, self._begun = motion.state, begin
-            latents = torch.cat(
-                [motion.latents[0], torch.where(asked.isnan(), motion.head[0], asked)], -1
-            )[self.done - begin :].float()
-            if self._opinion is not None:
-                latents[: len(self._opinion)] = torch.lerp(
-                    self._opinion, latents[: len(self._opinion)], TRUST
-                )
-            settled.append(latents[:hop])
-            self._opinion = latents[hop:]
+            rate = self.request.frame_rate
+            rows = at_frames(self._held, FEATURE_RATE, rate, 0, end - begin)
+            observed = None
+            if self._state is not None:
+                observed = self._state[:, begin - self._begin : self.done - self._begin]
+            joined, motion = self.request.generate(rows, begin, observed)
+            self._state, self._begin = motion.state, begin
+            joined = joined[self.done - begin :]
+            if self._overlap is not None:
+                n = len(self._overlap)
+                joined[:n] = torch.lerp(self._overlap, joined[:n], BLEND_WEIGHT)
+            committed.append(joined[:hop])
+            self._overlap = joined[hop:]
             self.done += hop
-        rows = torch.cat(settled) if settled else torch.zeros(0, len(HEAD))
+            end += hop
+        rows = torch.cat(committed) if committed else torch.zeros(0, len(HEAD))
         return rows[:, : -len(HEAD)], rows[:, -len(HEAD) :]

@@ -1,57 +1,95 @@
-"""Speech of any length -> latents, window by window with overlap: memory does not grow, and the seams are blended."""
+"""Speech of any length -> motion, window by window with overlap: memory does not grow, and the
+seams are blended. `talkers.motion.streaming` does the same while the speech is still going on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from talkers.motion.contract import MotionModel
-from talkers.space.linear import HEAD, Adjust
+from talkers.motion.contract import AdjustHead, Conditions, Motion, MotionModel, Reference
+from talkers.space.contract import HEAD
 
-WINDOW, HOP, BLEND = (
-    100,
-    50,
-    8,
-)  # frames heard at once, moved by, and over which neighbouring windows are blended
-SAMPLED_HOP = 75  # for the sampler, which goes on from what is settled and costs so much more
+FEATURE_RATE = 50  # speech features a second, of every encoder
+BLEND = 0.32  # seconds over which neighbouring windows are blended
+
+
+@dataclass(frozen=True)
+class MotionRequest:
+    """What a motion model is asked for over a whole talk.
+
+    Attributes:
+        model: it.
+        frame_rate: of the motion, the one that the model was trained at.
+        head: first frame, count -> [count, 7] head values to take (NaN: the model's own); None:
+            all are the model's own.
+        adjust_head: the model's own head values [..., 7] -> those to take.
+        reference: a clip whose style is taken up.
+        seed: of what is sampled.
+    """
+
+    model: MotionModel
+    frame_rate: float
+    head: Callable[[int, int], Tensor] | None = None
+    adjust_head: AdjustHead | None = None
+    reference: Reference | None = None
+    seed: int = 0
+
+    def frames(self, seconds: float) -> int:
+        """How many frames last so long, at least one."""
+        return max(1, round(seconds * self.frame_rate))
+
+    def generate(
+        self, features: Tensor, first: int, observed: Tensor | None
+    ) -> tuple[Tensor, Motion]:
+        """Generate the motion of a window.
+
+        Args:
+            features: [2 T, F], two a frame.
+            first: number of its first frame.
+            observed: [1, N, C] state of its first frames, which are committed.
+
+        Returns:
+            motion and the head values that it has [T, width + 7], and what the model gave.
+        """
+        count = len(features) // 2
+        head = torch.full((count, len(HEAD)), float("nan"))
+        if self.head is not None:
+            head = self.head(first, count)
+        conditions = Conditions(
+            features[None], head[None], reference=self.reference, adjust_head=self.adjust_head
+        )
+        motion = self.model.generate(conditions, observed, first, self.seed)
+        used = torch.where(head.isnan(), motion.head[0], head)
+        return torch.cat([motion.values[0], used], -1).float(), motion
 
 
 @torch.inference_mode()
-def latent_stream(
-    model: MotionModel,
-    features: Iterable[Tensor],
-    feature_rate: float,
-    frame_rate: float,
-    frames: int,
-    head: Callable[[int, int], Tensor] | None = None,
-    adjust: Adjust | None = None,
-    seed: int = 0,
-    hop: int = HOP,
+def motion_of_speech(
+    request: MotionRequest, features: Iterable[Tensor], frames: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Latents of `frames` frames from features that come in blocks.
+    """Motion of `frames` frames from features that come in blocks.
 
     Args:
-        features: blocks [n, F], in all feature_rate a second; when they end early the last one is repeated.
-        frame_rate: of the latents (the rate the model was trained at).
-        head: first frame, count -> [count, 7] head poses (NaN: predicted), or None for predicted ones.
-        adjust: predicted head poses [..., 7] -> the ones to take.
-        seed: of what is sampled.
-        hop: frames by which the window moves.
+        request: what is asked for.
+        features: blocks [n, F] at FEATURE_RATE; when they end early the last one is repeated.
+        frames: how many are wanted.
 
     Yields:
-        latents [n, L] and head poses used [n, 7].
+        motion [n, width] and the head values that it has [n, 7].
     """
+    context, per_frame = request.model.context, FEATURE_RATE / request.frame_rate
+    window, hop = request.frames(context.window), request.frames(context.hop)
+    blend = request.frames(BLEND)
     source, ended = iter(features), False
     held: Tensor | None = None  # features from frame `start` on
-    start = 0  # first frame of the coming window
-    done = 0  # frames given
-    tail: Tensor | None = None  # the last window's opinion of frames from `done` on
+    start = done = 0  # first frame of the coming window; frames given
+    overlap: Tensor | None = None  # what the last window said of frames from `done` on
     state: Tensor | None = None  # of the last window's frames
-    per_frame = feature_rate / frame_rate
     while done < frames:
-        need = round((WINDOW + 1) * per_frame)
+        need = round((window + 1) * per_frame)
         while not ended and (held is None or len(held) < need):
             block = next(source, None)
             if block is None:
@@ -60,30 +98,21 @@ def latent_stream(
                 held = block if held is None else torch.cat([held, block])
         if held is None or not len(held):
             return
-        count = min(WINDOW, frames - start)
-        window = at_frames(held, feature_rate, frame_rate, 0, count)
-        asked = (
-            head(start, count) if head is not None else torch.full((count, len(HEAD)), float("nan"))
-        )
-        known = state[:, hop : hop + done - start] if state is not None else None
-        motion = model(
-            window[None], asked[None], adjust=adjust, known=known, first=start, seed=seed
-        )
-        state = motion.state
-        joined = torch.cat(
-            [motion.latents[0], torch.where(asked.isnan(), motion.head[0], asked)], -1
-        ).float()
-        joined = joined[done - start :]
-        if tail is not None:
-            n = min(BLEND, len(tail), len(joined))
+        count = min(window, frames - start)
+        rows = at_frames(held, FEATURE_RATE, request.frame_rate, 0, count)
+        observed = state[:, hop : hop + done - start] if state is not None else None
+        joined, motion = request.generate(rows, start, observed)
+        state, joined = motion.state, joined[done - start :]
+        if overlap is not None:
+            # Cross-fade: y = (1 - r) y_before + r y_now, r rising over the blended frames.
+            n = min(blend, len(overlap), len(joined))
             ramp = ((torch.arange(n) + 1) / (n + 1))[:, None]
-            joined = torch.cat([torch.lerp(tail[:n], joined[:n], ramp), joined[n:]])
+            joined = torch.cat([torch.lerp(overlap[:n], joined[:n], ramp), joined[n:]])
         last = start + count >= frames
-        given = len(joined) if last else start + WINDOW - (WINDOW - hop) // 2 - done
-        out, tail = joined[:given], joined[given:]
+        given = len(joined) if last else start + window - (window - hop) // 2 - done
+        out, overlap = joined[:given], joined[given:]
         done += len(out)
-        width = out.shape[1] - len(HEAD)
-        yield out[:, :width], out[:, width:]
+        yield out[:, : -len(HEAD)], out[:, -len(HEAD) :]
         step = round((start + hop) * per_frame) - round(start * per_frame)
         held = held[min(step, len(held) - 1) :]
         start += hop
@@ -92,11 +121,14 @@ def latent_stream(
 def at_frames(
     features: Tensor, feature_rate: float, frame_rate: float, first: int, count: int
 ) -> Tensor:
-    """Speech features two a frame, by linear interpolation at quarter and three-quarter of each frame.
+    """Speech features two a frame, interpolated at a quarter and three quarters of each frame.
 
     Args:
         features: [N, F] at feature_rate a second.
-        first, count: frames wanted; beyond the end the last feature is repeated.
+        feature_rate: features a second.
+        frame_rate: frames a second.
+        first: first frame wanted.
+        count: frames wanted; beyond the end the last feature is repeated.
 
     Returns:
         [2 count, F]

@@ -1,1 +1,1 @@
-"""Speaking: the loaded avatar, its talking videos and live sessions."""
+"""Speaking: the engine that holds an avatar's components, its talking videos and live sessions."""

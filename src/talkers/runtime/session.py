@@ -1,136 +1,180 @@
-"""An avatar that listens while somebody speaks: sound in, frames out, with a fraction of a second between them."""
+"""A live session: sound of unknown length in, frames out, a fraction of a second later."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+import threading
+from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from talkers.controls.head_track import HeadTrack
 from talkers.errors import ArtefactError, UsageError
 from talkers.media import AUDIO_RATE, frame_count
-from talkers.motion.streaming import AHEAD, HOP, SAMPLED_HOP, MotionStream
-from talkers.space.linear import Appearance
-from talkers.speech import FEATURE_RATE, TARGET_DB, ActivityStream
-from talkers.speech.streaming import EncoderStream
+from talkers.motion import MotionStream
+from talkers.renderers.contract import RenderOptions, RenderState
+from talkers.runtime.engine import Engine
+from talkers.runtime.resolved import ResolvedControls
+from talkers.space.contract import Appearance
+from talkers.speech import TARGET_DB, ActivityStream
+from talkers.speech.activity import SETTLING_SECONDS
 
-if TYPE_CHECKING:
-    from talkers.runtime.avatar import Asked, Avatar
-
-LARGEST_BATCH = 8  # frames decoded together when many are due
+MAX_BATCH = 8  # frames decoded together when many are due
+Frame = NDArray[np.uint8]  # [size, size, 3] RGB
 
 
 class Session:
-    """Sound of unknown length, in blocks of any size -> frames as soon as they are settled.
+    """Sound of unknown length, in blocks of any size -> frames as soon as they are committed.
 
-    However the sound is cut, the frames are the same. A frame is settled `delay` seconds after its own sound; what it
-    takes to make it comes on top. One for each stream; make it with `Avatar.live`.
+    However the sound is cut, the frames are the same. A frame is committed `delay` seconds after
+    its own sound; what it takes to make it comes on top. One for each stream; make it with
+    `Avatar.live`. Frames that are not taken from what `push` gives are not lost: the next call
+    gives them first. One thread pushes at a time.
+
+    Args:
+        engine: the avatar's.
+        resolved: what controls mean for it.
+        options: of the renderer.
+        provenance: put the watermark into the frames.
+        appearance: of the take that is shown (default: the avatar's own).
+
+    Raises:
+        ArtefactError: the avatar has no streaming speech encoder.
     """
 
     def __init__(
         self,
-        avatar: Avatar,
-        seed: int,
-        steps: int,
-        asked: Asked,
-        head: Callable[[int, int], Tensor] | None = None,
-        look: Appearance | None = None,
+        engine: Engine,
+        resolved: ResolvedControls,
+        options: RenderOptions,
         provenance: bool = True,
+        appearance: Appearance | None = None,
     ):
-        """asked: see `Avatar.asked`. head: first frame, count -> head values to take in place of those asked for."""
-        if avatar.listener is None:
+        if engine.streaming_encoder is None:
             raise ArtefactError(
-                "this avatar has no listener, it cannot follow a stream",
-                where=avatar.folder,
+                "this avatar has no streaming speech encoder, it cannot follow a stream",
+                where=engine.folder,
                 todo="Train one: `talkers train --resume`",
             )
-        self.avatar, self.seed, self.steps, self.asked = avatar, seed, steps, asked
-        self.look, self.provenance = look, provenance
-        self._measured = head is not None
-        self._space = avatar.motion_model(asked.head.controls.motion)
-        self._activity, self._hearing = (
-            ActivityStream(AUDIO_RATE, TARGET_DB),
-            EncoderStream(avatar.listener),
-        )
-        adjust, hop = (
-            None if head else asked.head.scaled_and_clamped,
-            SAMPLED_HOP if asked.head.controls.motion == "sampler" else HOP,
-        )
-        self._motion = MotionStream(
-            asked.motion_model,
-            FEATURE_RATE,
-            float(avatar.frame_rate),
-            head or asked.head,
-            adjust,
-            seed,
-            hop,
-        )
-        self._samples = 0
-        self._given = 0
+        self.engine, self.resolved, self.options = engine, resolved, options
+        self.provenance, self.appearance = provenance, appearance
+        self._activity = ActivityStream(AUDIO_RATE, TARGET_DB)
+        self._encoder = engine.streaming_encoder.start()
+        # The sound that decides whether the mouth may move must have come too.
+        lookahead = engine.streaming_encoder.lookahead
+        context = resolved.model.context
+        frame = 1 / float(engine.frame_rate)
+        gate = SETTLING_SECONDS - lookahead - frame / 2
+        self._motion = MotionStream(resolved.request, max(context.look_ahead, gate))
+        self._state = RenderState()
+        self._samples = self._committed = 0
+        self._ended = False
+        self._due: deque[Tensor] = deque()  # committed motion that is not decoded yet
+        self._ready: deque[Frame] = deque()  # frames that nobody has taken yet
+        self._lock = threading.RLock()
 
     @property
     def delay(self) -> float:
-        """Seconds of sound after a frame's middle that are heard before the frame is settled, at most."""
-        ahead = self._hearing.listener.config.ahead / FEATURE_RATE
-        return (AHEAD + self._motion.hop - 0.5) / float(self.avatar.frame_rate) + ahead + 0.0125
+        """Seconds of sound after a frame's middle that are needed to commit it, at most."""
+        frames = self._motion.look_ahead + self._motion.hop - 0.5
+        assert self.engine.streaming_encoder is not None
+        return frames / float(self.engine.frame_rate) + self.engine.streaming_encoder.lookahead
 
-    def latents(self, samples: NDArray[np.float32]) -> Tensor:
-        """Sound, float32 [n] at 16 kHz -> the latents that are settled by it [m, L]."""
+    def motion(self, samples: NDArray[np.float32]) -> Tensor:
+        """Sound -> the motion that is committed by it [m, width].
+
+        Args:
+            samples: float32 [n] mono at 16 kHz, -1..1.
+
+        Raises:
+            UsageError: no such samples, or the session has ended.
+        """
+        if self._ended:
+            raise UsageError("this session has ended", todo="Begin another one for more sound")
         if samples.ndim != 1 or not np.isfinite(samples).all():
             raise UsageError(
-                f"the samples are not a finite array [n], but {samples.dtype} {list(samples.shape)}",
+                "the samples are not a finite array [n], but "
+                f"{samples.dtype} {list(samples.shape)}",
                 todo="Give float32 mono at 16 kHz, -1..1",
             )
         self._samples += len(samples)
-        settled = self._settled(samples.astype(np.float32))
-        self._given += len(settled)
-        return settled
+        motion = self._step(samples.astype(np.float32))
+        self._committed += len(motion)
+        return motion
 
-    def rest(self) -> Tensor:
-        """The sound has ended: the latents that are left [m, L]."""
+    def flush(self) -> Tensor:
+        """The sound has ended: the motion that is left [m, width]."""
+        self._ended = True
         if not self._samples:
             return torch.zeros(0, 0)
-        left = frame_count(self._samples / AUDIO_RATE, self.avatar.frame_rate) - self._given
+        rate = self.engine.frame_rate
+        left = frame_count(self._samples / AUDIO_RATE, rate) - self._committed
         silence = np.zeros(int(AUDIO_RATE * (self.delay + 0.1)), np.float32)
-        return self._settled(silence)[:left]
+        return self._step(silence)[:left]
 
-    def _settled(self, samples: NDArray[np.float32]) -> Tensor:
-        features = self._hearing.hear(self._activity.push(samples))
+    def _step(self, samples: NDArray[np.float32]) -> Tensor:
+        """Go on with this sound."""
+        features = self._encoder.step(self._activity.push(samples))
         if not len(features):
             return torch.zeros(0, 0)
         first = self._motion.done
-        latents, head = self._motion.push(features)
-        if not len(latents):
-            return latents
-        if (
-            self._measured
-        ):  # what the model makes of a given head is told as it is, as `Avatar.latents` does
-            return self._space.articulate(latents, self.asked.manner, self.look, head)
-        moving = torch.tensor(
-            [
-                self._activity.share((first + k + 0.5) / float(self.avatar.frame_rate))
-                for k in range(len(latents))
-            ]
-        )
-        return self._space.articulate(
-            latents,
-            self.asked.manner,
-            self.look,
-            self.asked.head.enforced(first, head),
-            moving=moving[:, None],
-        )
+        motion, head = self._motion.push(features)
+        if not len(motion):
+            return motion
+        resolved = self.resolved
+        if not isinstance(resolved.head, HeadTrack):  # measured values, shown as they are
+            return resolved.space.edit(motion, resolved.edit, head, appearance=self.appearance)
+        rate = float(self.engine.frame_rate)
+        times = [(first + k + 0.5) / rate for k in range(len(motion))]
+        moving = torch.tensor([self._activity.share(time) for time in times])[:, None]
+        wanted = resolved.head.enforced(first, head)
+        return resolved.space.edit(motion, resolved.edit, wanted, moving, self.appearance)
 
-    def _frames(self, latents: Tensor) -> Iterator[NDArray[np.uint8]]:
-        for part in torch.split(latents, LARGEST_BATCH) if len(latents) else ():
-            yield from self.avatar.decode(part, self.seed, self.steps, self.provenance)
+    def _frames(self) -> Iterator[Frame]:
+        """Frames that are due, decoded as they are taken."""
+        while True:
+            with self._lock:
+                if not self._ready:
+                    if not self._due:
+                        return
+                    part = self._due.popleft()
+                    self._ready.extend(
+                        self.engine.decode(
+                            part, self.options, mark=self.provenance, state=self._state
+                        )
+                    )
+                frame = self._ready.popleft()
+            yield frame
 
-    def push(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
-        """Sound, float32 [n] mono at 16 kHz -> frames uint8 [size, size, 3] that are settled by it."""
-        return self._frames(self.latents(samples))
+    def _commit(self, motion: Tensor) -> None:
+        if len(motion):
+            self._due.extend(torch.split(motion, MAX_BATCH))
 
-    def finish(self) -> Iterator[NDArray[np.uint8]]:
-        """The sound has ended -> the frames that are left; in all one for each 1 / frame_rate of sound begun."""
-        return self._frames(self.rest())
+    def push(self, samples: NDArray[np.float32]) -> Iterator[Frame]:
+        """Go on with the stream.
+
+        Args:
+            samples: float32 [n] mono at 16 kHz.
+
+        Returns:
+            an iterator over the frames that are committed by now, uint8 [size, size, 3]; what
+            is not taken from it comes with the next call.
+        """
+        with self._lock:
+            self._commit(self.motion(samples))
+        return self._frames()
+
+    def finish(self) -> Iterator[Frame]:
+        """The sound has ended.
+
+        Returns:
+            an iterator over the frames that are left; in all there is one for each
+            1 / frame_rate of sound begun.
+        """
+        with self._lock:
+            if not self._ended:
+                self._commit(self.flush())
+        return self._frames()

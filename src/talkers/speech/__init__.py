@@ -9,11 +9,11 @@ from talkers.speech.activity import (
     speech_activity,
 )
 from talkers.speech.config import FEATURE_RATE, SpeechConfig
+from talkers.speech.contract import SpeechEncoder
 from talkers.speech.encoders import load_speech_encoder
 from talkers.speech.streaming import EncoderStream, StreamingEncoderConfig, StreamingSpeechEncoder
 from talkers.speech.windows import (
     TARGET_DB,
-    SpeechEncoder,
     feature_stream,
     features_of,
     speech_gain,

@@ -88,6 +88,7 @@ def moving_share(active: NDArray[np.bool_], rate: float) -> NDArray[np.float32]:
     )
 
 
+SETTLING_SECONDS = 0.24  # of sound after a frame that decide how far its mouth may move
 HEARD = 30 * LEVEL_RATE  # levels by which a stream tells speech from silence and how loud it is
 SETTLED = 5  # levels after a frame's own that may change how far its mouth may move
 

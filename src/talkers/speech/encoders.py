@@ -9,19 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from talkers.artefacts.pretrained import TABLE, fetch
+from talkers.artefacts.pretrained import fetch
 from talkers.errors import MissingComponent
-from talkers.speech.config import SpeechConfig
+from talkers.registry import component, names
+from talkers.speech.config import FEATURE_RATE, SpeechConfig
+from talkers.speech.contract import SpeechEncoder
 from talkers.speech.ctranslate2 import encoder_variables
 from talkers.speech.mel import N_MELS, log_mel_spectrogram
 from talkers.speech.whisper import Whisper, check_layers
-from talkers.speech.windows import ROWS, SpeechEncoder
+from talkers.speech.windows import MARGIN, ROWS, SAMPLE_RATE
 
 
 class LogMel:
-    """Two stacked 10 ms log-mel frames a feature: needs no weights, hears no words."""
+    """Two stacked 10 ms log-mel frames a feature: needs no weights, knows no words."""
 
     width = 2 * N_MELS
+    rate = FEATURE_RATE
+    lookahead = 0.0125
 
     def encode(self, windows: Tensor) -> Tensor:
         """See `SpeechEncoder`."""
@@ -39,6 +43,9 @@ class HiddenStates:
     Raises:
         UsageError: there is no such layer.
     """
+
+    rate = FEATURE_RATE
+    lookahead = MARGIN / SAMPLE_RATE
 
     def __init__(self, model: nn.Module, layers: tuple[int, ...]):
         self.model, self.layers = model.eval().requires_grad_(False), layers
@@ -59,16 +66,25 @@ class HiddenStates:
         return torch.cat([hidden[layer] for layer in self.layers], -1)
 
 
+def log_mel(config: SpeechConfig) -> LogMel:
+    """The encoder that needs no weights."""
+    return LogMel()
+
+
+def whisper(config: SpeechConfig) -> Whisper:
+    """A Whisper of the table of pretrained models, by its name there."""
+    return Whisper(encoder_variables(fetch(config.encoder)), config.layers)
+
+
 def load_speech_encoder(config: SpeechConfig) -> SpeechEncoder:
     """The encoder that a configuration names, with its pretrained weights.
 
     Raises:
         MissingComponent: weights or a package are missing. UsageError: unknown layers.
     """
-    if config.encoder == "log-mel":
-        return LogMel()
-    if config.encoder in TABLE:
-        return Whisper(encoder_variables(fetch(config.encoder)), config.layers)
+    if config.encoder in names("speech_encoder"):
+        encoder: SpeechEncoder = component("speech_encoder", config.encoder).load()(config)
+        return encoder
     try:
         from transformers import AutoModel
     except ImportError as error:
@@ -87,7 +103,7 @@ def load_speech_encoder(config: SpeechConfig) -> SpeechEncoder:
         raise MissingComponent(
             f"the speech encoder '{config.encoder}' cannot be loaded",
             why=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            todo="Check its name and the network, or choose one of: log-mel, "
-            + ", ".join(n for n in TABLE if n.startswith("whisper")),
+            todo="Check its name and the network, or choose one of: "
+            + ", ".join(names("speech_encoder")),
         ) from error
     return HiddenStates(model, config.layers)

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from talkers.errors import UsageError
+from talkers.speech.config import FEATURE_RATE
 from talkers.speech.mel import log_mel_spectrogram
-from talkers.speech.windows import ROWS
+from talkers.speech.windows import MARGIN, ROWS, SAMPLE_RATE
 
 HEAD_WIDTH = 64  # of an attention head, in every Whisper
 
@@ -95,6 +96,9 @@ class Whisper:
     Raises:
         UsageError: there is no such layer.
     """
+
+    rate = FEATURE_RATE
+    lookahead = MARGIN / SAMPLE_RATE
 
     def __init__(self, weights: Mapping[str, Tensor], layers: tuple[int, ...]):
         self.model, self.layers = WhisperEncoder(weights).eval().requires_grad_(False), layers

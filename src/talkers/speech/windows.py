@@ -7,7 +7,6 @@ the end is digital silence. Memory does not grow with length.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkers.speech.config import FEATURE_RATE
+from talkers.speech.contract import SpeechEncoder
 
 SAMPLE_RATE = 16_000
 WINDOW = 4 * SAMPLE_RATE  # samples heard at once
@@ -27,16 +27,6 @@ MOST_WINDOWS = 4  # heard in one pass; the first pass takes one, for a fast firs
 TARGET_DB = (
     -23.0
 )  # level to which the loud parts of speech are brought, so that loudness does not move the lips
-
-
-class SpeechEncoder(Protocol):
-    """Waveform -> features at FEATURE_RATE a second."""
-
-    width: int
-
-    def encode(self, windows: Tensor) -> Tensor:
-        """Samples of windows, float32 [B, WINDOW] -> features [B, ROWS, width]."""
-        ...
 
 
 def speech_gain(levels: NDArray[np.float32]) -> float:

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-from talkers.errors import UsageError
-from talkers.motion import FlowConfig, MotionConfig
+from talkers.motion.flow import FlowConfig
+from talkers.motion.regressor import RegressorConfig
 from talkers.renderers.diffusion_autoencoder import CodecConfig
 from talkers.renderers.diffusion_autoencoder.appearance import AppearanceConfig
 from talkers.renderers.diffusion_autoencoder.unet import EncoderConfig, UNetConfig
 from talkers.speech import SpeechConfig
 from talkers.speech.streaming import StreamingEncoderConfig
-from talkers.systems.recipe import (
+from talkers.systems.recipe import Recipe
+from talkers.systems.stages import (
     CodecTraining,
-    ListenerTraining,
-    MotionTraining,
-    Recipe,
-    SamplerTraining,
+    FlowTraining,
+    RegressorTraining,
+    StreamingEncoderTraining,
 )
 
 
+def _stages(codec: CodecTraining) -> tuple[Any, ...]:
+    """The four stages in their order, all but the first with their defaults."""
+    return codec, RegressorTraining(), FlowTraining(), StreamingEncoderTraining()
+
+
 def dae_talker() -> Recipe:
-    """The paper: 256 px, 138 M + 30 M parameters, 277 GMAC a pass, 100 DDIM steps, wav2vec 2.0, 4 + 4 Conformers."""
+    """The paper: 256 px, 138 M + 30 M parameters, 277 GMAC a pass, 100 DDIM steps.
+
+    Speech features come from wav2vec 2.0; the regressor has 4 + 4 Conformer blocks.
+    """
     return Recipe(
         name="dae_talker",
         steps=100,
-        codec_training=CodecTraining(frames=90_000_000),
+        stages=_stages(CodecTraining(frames=90_000_000)),
         speech=SpeechConfig(encoder="facebook/wav2vec2-base-960h", layers=(-1,)),
-        motion=MotionConfig(
-            width=512, encoder_blocks=4, decoder_blocks=4, heads=8, dropout=0.2, pose_hidden=128
-        ),
+        motion={
+            "regressor": RegressorConfig(
+                width=512, encoder_blocks=4, decoder_blocks=4, heads=8, dropout=0.2, pose_hidden=128
+            ),
+            "flow": FlowConfig(),
+        },
     )
 
 
@@ -41,19 +52,19 @@ def dae_talker_128() -> Recipe:
         UNetConfig(multipliers=(1, 1, 2, 3, 4)),
         EncoderConfig(multipliers=(1, 1, 2, 3, 4, 4)),
     )
-    return dataclasses.replace(
+    return replace(
         base,
         name="dae_talker_128",
-        codec=CodecConfig(size=128, unet=unet, encoder=encoder),
-        codec_training=CodecTraining(frames=72_000_000, batch=128),
+        renderer=CodecConfig(size=128, unet=unet, encoder=encoder),
+        stages=_stages(CodecTraining(frames=72_000_000, batch=128)),
     )
 
 
 def compact() -> Recipe:
     """The default: 256 px, trains on two CPU cores, speaks in real time with one pass a frame.
 
-    A diffusion autoencoder like the paper's, with x0 prediction, on pixel-unshuffled pictures; see docs/method.md for
-    what differs and why.
+    A diffusion autoencoder like the paper's, with x0 prediction, on pixel-unshuffled pictures;
+    the guide's page on the method says what differs and why.
     """
     unet = UNetConfig(
         channels=64,
@@ -85,42 +96,43 @@ def compact() -> Recipe:
     return Recipe(
         name="compact",
         steps=1,
-        codec=CodecConfig(prediction="x0", unet=unet, encoder=encoder),
-        codec_training=CodecTraining(
-            frames=120_000,
-            batch=8,
-            learning_rate=8e-4,
-            warmup=0.03,
-            decay=True,
-            ema=0.998,
-            mouth_weight=16,
-            eye_weight=10,
-            shape_weight=0.003,
-            blink_boost=4,
-            noisiest_share=0.7,
-            latent_noise=0.1,
-            validate_every=8_000,
+        renderer=CodecConfig(prediction="x0", unet=unet, encoder=encoder),
+        stages=_stages(
+            CodecTraining(
+                frames=120_000,
+                batch=8,
+                learning_rate=8e-4,
+                warmup=0.03,
+                decay=True,
+                ema=0.998,
+                mouth_weight=16,
+                eye_weight=10,
+                descriptor_weight=0.003,
+                blink_boost=4,
+                max_noise_fraction=0.7,
+                latent_noise=0.1,
+                validate_every=8_000,
+            )
         ),
         speech=SpeechConfig(encoder="whisper-base", layers=(3, 6)),
+        motion={"regressor": RegressorConfig(), "flow": FlowConfig()},
         weights="int8",
     )
 
 
 def compact_512() -> Recipe:
-    """`compact` at 512 px: the same networks on larger pixel blocks, at nearly the same cost a frame."""
+    """`compact` at 512 px: the same networks on larger pixel blocks, at nearly the same cost."""
     base = compact()
-    appearance = dataclasses.replace(base.codec.unet.appearance, pictures=16)
-    unet = dataclasses.replace(base.codec.unet, unshuffle=16, appearance=appearance)
-    encoder = dataclasses.replace(base.codec.encoder, unshuffle=16)
-    return dataclasses.replace(
-        base,
-        name="compact_512",
-        codec=dataclasses.replace(base.codec, size=512, unet=unet, encoder=encoder),
-    )
+    codec: CodecConfig = base.renderer
+    appearance = replace(codec.unet.appearance, basis_images=16)
+    unet = replace(codec.unet, unshuffle=16, appearance=appearance)
+    encoder = replace(codec.encoder, unshuffle=16)
+    renderer = replace(codec, size=512, unet=unet, encoder=encoder)
+    return replace(base, name="compact_512", renderer=renderer)
 
 
 def tiny() -> Recipe:
-    """For tests and for trying things out: 64 px, log-mel speech features, trained in about a minute on two CPU cores."""
+    """For tests and for trying things out: 64 px, log-mel features, trained in minutes on a CPU."""
     unet = UNetConfig(
         channels=32,
         multipliers=(1, 2),
@@ -151,68 +163,56 @@ def tiny() -> Recipe:
     return Recipe(
         name="tiny",
         steps=1,
-        codec=CodecConfig(size=64, latent=64, prediction="x0", unet=unet, encoder=encoder),
-        codec_training=CodecTraining(
-            frames=8_000,
-            batch=16,
-            learning_rate=2e-3,
-            warmup=0.05,
-            decay=True,
-            ema=0.98,
-            mouth_weight=8,
-            eye_weight=8,
-            blink_boost=4,
-            noisiest_share=0.5,
-            validate_every=3_000,
-            save_every=1_000,
-        ),
+        renderer=CodecConfig(size=64, latent=64, prediction="x0", unet=unet, encoder=encoder),
         speech=SpeechConfig(encoder="log-mel", layers=()),
-        motion=MotionConfig(
-            width=64, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.0, pose_hidden=16
-        ),
-        motion_training=MotionTraining(
-            frames=280_000,
-            batch=8,
-            window=50,
-            learning_rate=2e-3,
-            ema=0.98,
-            validate_every=140_000,
-            save_every=70_000,
-        ),
-        sampler=FlowConfig(width=64, blocks=2, heads=2, dropout=0.0, shapes=16, steps=4),
-        sampler_training=SamplerTraining(
-            frames=200_000,
-            batch=8,
-            window=50,
-            learning_rate=2e-3,
-            ema=0.98,
-            validate_every=100_000,
-            save_every=70_000,
-        ),
-        listener=StreamingEncoderConfig(width=64, blocks=2),
-        listener_training=ListenerTraining(
-            frames=160_000,
-            batch=8,
-            window=50,
-            learning_rate=4e-3,
-            ema=0.97,
-            validate_every=80_000,
-            save_every=60_000,
+        motion={
+            "regressor": RegressorConfig(
+                width=64, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.0, pose_hidden=16
+            ),
+            "flow": FlowConfig(width=64, blocks=2, heads=2, dropout=0.0, components=16, steps=4),
+        },
+        streaming_encoder=StreamingEncoderConfig(width=64, blocks=2),
+        stages=(
+            CodecTraining(
+                frames=8_000,
+                batch=16,
+                learning_rate=2e-3,
+                warmup=0.05,
+                decay=True,
+                ema=0.98,
+                mouth_weight=8,
+                eye_weight=8,
+                blink_boost=4,
+                max_noise_fraction=0.5,
+                validate_every=3_000,
+                save_every=1_000,
+            ),
+            RegressorTraining(
+                frames=280_000,
+                batch=8,
+                window=50,
+                learning_rate=2e-3,
+                ema=0.98,
+                validate_every=140_000,
+                save_every=70_000,
+            ),
+            FlowTraining(
+                frames=200_000,
+                batch=8,
+                window=50,
+                learning_rate=2e-3,
+                ema=0.98,
+                validate_every=100_000,
+                save_every=70_000,
+            ),
+            StreamingEncoderTraining(
+                frames=160_000,
+                batch=8,
+                window=50,
+                learning_rate=4e-3,
+                ema=0.97,
+                validate_every=80_000,
+                save_every=60_000,
+            ),
         ),
     )
-
-
-RECIPES: dict[str, Callable[[], Recipe]] = {
-    r.__name__: r for r in (compact, compact_512, dae_talker, dae_talker_128, tiny)
-}
-
-
-def recipe_named(name: str) -> Recipe:
-    """A recipe by its name.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    if name not in RECIPES:
-        raise UsageError(f"there is no recipe '{name}'", todo=f"Choose one of {', '.join(RECIPES)}")
-    return RECIPES[name]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from talkers.errors import out_of_memory, reason
 
-WARM = 3  # passes before one is recorded, in which libraries choose their kernels
-APART = (
+WARM_UPS = 3  # passes before one is recorded, in which libraries choose their kernels
+MAX_DIFFERENCE = (
     1 / 127.5
 )  # grey level by which a replayed picture in -1..1 may differ from one made without a graph
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class GraphedDecoder:
         self.usable = True
         self._recorded: dict[Shape, Recorded] = {}
         self._met: set[Shape] = set()
+        self._lock = threading.RLock()  # what a graph reads and writes is shared by all callers
         self._pool: Any = None  # memory that all graphs share: they never run side by side
 
     def __call__(self, latents: Tensor, x_T: Tensor, steps: int) -> Tensor:
@@ -43,9 +45,10 @@ class GraphedDecoder:
         if shape in self._recorded:
             return self._replayed(shape, latents, x_T)
         plain = self.decode(latents, x_T, steps)
-        if self.usable and shape in self._met:
-            self._learn(shape, latents, x_T, plain)
-        self._met.add(shape)
+        with self._lock:
+            if self.usable and shape in self._met and shape not in self._recorded:
+                self._learn(shape, latents, x_T, plain)
+            self._met.add(shape)
         return plain
 
     def _learn(self, shape: Shape, latents: Tensor, x_T: Tensor, plain: Tensor) -> None:
@@ -54,7 +57,7 @@ class GraphedDecoder:
                 torch.zeros_like(latents), torch.zeros_like(x_T), shape[2]
             )
             apart = float((self._replayed(shape, latents, x_T) - plain).abs().max())
-            if not apart <= APART:
+            if not apart <= MAX_DIFFERENCE:
                 raise RuntimeError(f"a replayed picture differs by {apart:.3g}")
         except RuntimeError as error:
             log.warning("frames are made without CUDA graphs: %s", reason(error))
@@ -65,7 +68,7 @@ class GraphedDecoder:
 
     def _replayed(self, shape: Shape, latents: Tensor, x_T: Tensor) -> Tensor:
         graph, *given, pictures = self._recorded[shape]
-        with torch.cuda.device_of(latents):  # type: ignore[no-untyped-call]
+        with self._lock, torch.cuda.device_of(latents):  # type: ignore[no-untyped-call]
             for place, value in zip(given, (latents, x_T), strict=True):
                 place.copy_(value)
             graph.replay()
@@ -81,7 +84,7 @@ class GraphedDecoder:
             beside = torch.cuda.Stream(latents.device)  # type: ignore[no-untyped-call]
             beside.wait_stream(torch.cuda.current_stream(latents.device))
             with torch.cuda.stream(beside):
-                for _ in range(WARM):
+                for _ in range(WARM_UPS):
                     self.decode(latents, x_T, steps)
             torch.cuda.current_stream(latents.device).wait_stream(beside)
             self._pool = self._pool or torch.cuda.graph_pool_handle()

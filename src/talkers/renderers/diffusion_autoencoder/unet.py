@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from talkers.configuration import limited
 from talkers.renderers.diffusion_autoencoder.appearance import AppearanceConfig, AppearanceModel
 from talkers.renderers.diffusion_autoencoder.layers import (
     Attention,
@@ -28,38 +29,40 @@ from talkers.renderers.diffusion_autoencoder.layers import (
 class UNetConfig:
     """Shape of the decoder's U-Net."""
 
-    channels: int = 128  # of the first level
-    multipliers: tuple[int | float, ...] = (1, 1, 2, 2, 4, 4)  # of each level's channels
-    blocks: int = 2  # residual blocks a level on the way down; one more on the way up
-    attention: tuple[int, ...] = (16,)  # sides of the maps that get self-attention
-    middle_blocks: int = 2  # with attention between them
+    channels: int = limited(128, 1, 1024)  # of the first level
+    multipliers: tuple[int | float, ...] = limited((1, 1, 2, 2, 4, 4), 0.01, 16)
+    """Of each level's channels."""
+    blocks: int = limited(2, 1, 8)  # residual blocks a level on the way down; one more going up
+    attention: tuple[int, ...] = limited((16,), 1, 4096, may_be_empty=True)
+    """Sides of the maps that get self-attention."""
+    middle_blocks: int = limited(2, 0, 4)  # with attention between them
     resample_blocks: bool = True  # resample inside a residual block of its own (DAE), or plainly
-    dropout: float = 0.1
-    time_width: int = 512
-    unshuffle: int = 1  # side of the pixel blocks folded into channels
-    positional: int = 0  # learned channels that tell the network where it is
-    latent_map: int = 0  # channels of the latent's own map at the bottom
-    appearance: AppearanceConfig = field(
-        default_factory=AppearanceConfig
-    )  # what the output is added to (x0 prediction)
+    dropout: float = limited(0.1, 0, 1)
+    time_width: int = limited(512, 1, 4096)
+    unshuffle: int = limited(1, 1, 32)  # side of the pixel blocks folded into channels
+    positional: int = limited(0, 0, 512)  # learned channels that give the network its place
+    latent_map: int = limited(0, 0, 1024)  # channels of the latent's own map at the bottom
+    appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
+    """What the output is added to (x0 prediction)."""
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
     """Shape of the image encoder."""
 
-    channels: int = 128
-    multipliers: tuple[int | float, ...] = (1, 1, 2, 2, 4, 4, 4)
-    blocks: int = 2
-    attention: tuple[int, ...] = (16,)
+    channels: int = limited(128, 1, 1024)
+    multipliers: tuple[int | float, ...] = limited((1, 1, 2, 2, 4, 4, 4), 0.01, 16)
+    blocks: int = limited(2, 1, 8)
+    attention: tuple[int, ...] = limited((16,), 1, 4096, may_be_empty=True)
     resample_blocks: bool = True
-    dropout: float = 0.1
-    unshuffle: int = 1
-    positional: int = 0
-    pool: int = 1  # the last map is averaged to this side before the projection
-    normalise: bool = False  # latents of zero mean and unit variance over their 512 numbers
-    components: int = 0  # numbers of the latent to which a linear layer on a small picture is added
-    small: int = 64  # side of that picture
+    dropout: float = limited(0.1, 0, 1)
+    unshuffle: int = limited(1, 1, 32)
+    positional: int = limited(0, 0, 512)
+    pool: int = limited(1, 1, 16)  # the last map is averaged to this side before the projection
+    normalise: bool = False  # latents of zero mean and unit variance over their numbers
+    components: int = limited(0, 0, 1024)
+    """Numbers of the latent to which a linear layer on a small picture is added."""
+    small: int = limited(64, 1, 256)  # side of that picture
 
 
 class _Down(nn.Module):
@@ -121,11 +124,11 @@ class UNet(nn.Module):
         self.position = positions(config.positional, side) if config.positional else None
         self.appearance = (
             AppearanceModel(config.appearance, size, latent_width)
-            if config.appearance.pictures
+            if config.appearance.basis_images
             else None
         )
         seen = pixels * (1 + (self.appearance is not None))
-        self.enter = nn.Conv2d(seen + config.positional, widths[0], 3, padding=1)
+        self.in_proj = nn.Conv2d(seen + config.positional, widths[0], 3, padding=1)
         skips, inputs = [widths[0]], widths[0]
         self.down = nn.ModuleList()
         for level, width in enumerate(widths):
@@ -168,28 +171,30 @@ class UNet(nn.Module):
                     else nn.Upsample(scale_factor=2)
                 )
                 side *= 2
-        self.leave = nn.Sequential(
+        self.out_proj = nn.Sequential(
             group_norm(inputs), nn.SiLU(), zeroed(nn.Conv2d(inputs, pixels, 3, padding=1))
         )
 
-    def forward(self, x: Tensor, t: Tensor, latent: Tensor, near: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, t: Tensor, latent: Tensor, base_image: Tensor | None = None
+    ) -> Tensor:
         """x [B, 3, S, S], t [B] schedule positions, latent [B, L] -> [B, 3, S, S].
 
         Args:
-            near: what the appearance model tells [B, 3, S, S], if it is known.
+            base_image: what the appearance model tells [B, 3, S, S], if it is known.
         """
         config, time = self.config, self.time(t)
-        if near is None and self.appearance is not None:
-            near = self.appearance(latent)
+        if base_image is None and self.appearance is not None:
+            base_image = self.appearance(latent)
         seen = [
             F.pixel_unshuffle(p, config.unshuffle) if config.unshuffle > 1 else p
-            for p in (x, near)
+            for p in (x, base_image)
             if p is not None
         ]
         h = torch.cat([p.to(x.dtype) for p in seen], 1)
         if self.position is not None:
             h = torch.cat([h, self.position.to(h.dtype).expand(len(h), -1, -1, -1)], 1)
-        h = self.enter(h.contiguous(memory_format=torch.channels_last))
+        h = self.in_proj(h.contiguous(memory_format=torch.channels_last))
         skips = [h]
         for level in self.down:
             skips += level(skips[-1], time, latent)
@@ -207,10 +212,10 @@ class UNet(nn.Module):
             if i % per_level == per_level - 1 and i // per_level < len(self.widen):
                 widen = self.widen[i // per_level]
                 h = widen(h, time, latent) if isinstance(widen, ResBlock) else widen(h)
-        out: Tensor = self.leave(h)
+        out: Tensor = self.out_proj(h)
         if config.unshuffle > 1:
             out = F.pixel_shuffle(out, config.unshuffle)
-        return out if near is None else out.float() + near
+        return out if base_image is None else out.float() + base_image
 
 
 class ImageEncoder(nn.Module):
@@ -224,7 +229,9 @@ class ImageEncoder(nn.Module):
         widths = [round(config.channels * m) for m in config.multipliers]
         side = size // config.unshuffle
         self.position = positions(config.positional, side) if config.positional else None
-        self.enter = nn.Conv2d(3 * config.unshuffle**2 + config.positional, widths[0], 3, padding=1)
+        self.in_proj = nn.Conv2d(
+            3 * config.unshuffle**2 + config.positional, widths[0], 3, padding=1
+        )
         self.down = nn.ModuleList()
         inputs = widths[0]
         for level, width in enumerate(widths):
@@ -269,7 +276,7 @@ class ImageEncoder(nn.Module):
         h = F.pixel_unshuffle(x, self.config.unshuffle) if self.config.unshuffle > 1 else x
         if self.position is not None:
             h = torch.cat([h, self.position.to(h.dtype).expand(len(h), -1, -1, -1)], 1)
-        h = self.enter(h.contiguous(memory_format=torch.channels_last))
+        h = self.in_proj(h.contiguous(memory_format=torch.channels_last))
         for level in self.down:
             h = level(h, None, None)[-1]
         h = F.silu(self.norm(self.middle(h)))
@@ -277,6 +284,6 @@ class ImageEncoder(nn.Module):
         latent: Tensor = self.project(pooled).flatten(1).float()
         if self.components is not None:
             with torch.autocast(x.device.type, enabled=False):
-                told = self.components(self.small(picture).float() - self.centre)
-            latent = latent + F.pad(told, (0, latent.shape[1] - told.shape[1]))
+                linear = self.components(self.small(picture).float() - self.centre)
+            latent = latent + F.pad(linear, (0, latent.shape[1] - linear.shape[1]))
         return F.layer_norm(latent, latent.shape[1:]) if self.config.normalise else latent

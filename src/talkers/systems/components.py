@@ -1,0 +1,42 @@
+"""talkers' own components, registered by name; nothing is imported until it is used."""
+
+from __future__ import annotations
+
+from talkers.registry import register
+
+_CODEC = "talkers.renderers.diffusion_autoencoder.autoencoder"
+_STAGES = "talkers.systems.stages"
+
+
+def register_components() -> None:
+    """Register what this package brings; called once by the registry."""
+    register(
+        "renderer",
+        "diffusion_autoencoder",
+        f"{_CODEC}:CodecConfig",
+        f"{_CODEC}:DiffusionAutoencoder",
+    )
+    linear = "talkers.space.linear"
+    register("space", "linear", f"{linear}:LinearSpaceConfig", f"{linear}:LinearSpace")
+    regressor, flow = "talkers.motion.regressor", "talkers.motion.flow"
+    register(
+        "motion_model", "regressor", f"{regressor}:RegressorConfig", f"{regressor}:Speech2Latent"
+    )
+    register("motion_model", "flow", f"{flow}:FlowConfig", f"{flow}:FlowMotion")
+    encoders = "talkers.speech.encoders"
+    register("speech_encoder", "log-mel", None, f"{encoders}:log_mel")
+    for name in ("whisper-base", "whisper-tiny.en"):
+        register("speech_encoder", name, None, f"{encoders}:whisper")
+    for name in ("compact", "compact_512", "dae_talker", "dae_talker_128", "tiny"):
+        register("recipe", name, None, f"talkers.systems.dae_talker:{name}")
+    for name, config, stage in (
+        ("codec", "CodecTraining", "talkers.training.codec_stage:CodecStage"),
+        ("regressor", "RegressorTraining", "talkers.training.regressor_stage:RegressorStage"),
+        ("flow", "FlowTraining", "talkers.training.flow_stage:FlowStage"),
+        (
+            "streaming_encoder",
+            "StreamingEncoderTraining",
+            "talkers.training.speech_stage:StreamingEncoderStage",
+        ),
+    ):
+        register("stage", name, f"{_STAGES}:{config}", stage)
