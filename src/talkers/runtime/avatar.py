@@ -99,7 +99,10 @@ class Avatar:
             name: {"bytes": (folder / name).stat().st_size, "sha256": file_digest(folder / name)}
             for name in names
         }
-        parts = {"renderer": engine.renderer, "speech/student": engine.streaming_encoder}
+        parts: dict[str, Any] = {
+            "renderer": engine.renderer,
+            "speech/student": engine.streaming_encoder,
+        }
         parts |= {f"motion/{key}": model for key, model in engine.motion.items()}
         count = {
             name: sum(p.numel() for p in part.parameters())

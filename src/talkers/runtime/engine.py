@@ -382,8 +382,9 @@ def _load(bundle: Bundle, name: str, part: Any, space: Any = None) -> None:
         space.load_state_dict(inner, strict=True, assign=True)
         weights = {k: w for k, w in weights.items() if not k.startswith("space.")}
     part.load_state_dict(weights, strict=True, assign=True)
-    if hasattr(part, "reset_constants"):
-        part.reset_constants()
+    reset = getattr(part, "reset_constants", None)
+    if callable(reset):
+        reset()
 
 
 def _after_fork() -> None:

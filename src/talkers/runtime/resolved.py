@@ -76,10 +76,8 @@ def resolve_controls(
     controls = controls or Controls()
     key = engine.motion_key(controls.motion)
     model, calibration = engine.motion[key], engine.calibration(key)
-    if Path(controls.pose).suffix.lower() in VIDEO_SUFFIXES:
-        poses = pose_curves(controls.pose)
-    else:
-        poses = controls.curves()
+    video = Path(controls.pose).suffix.lower() in VIDEO_SUFFIXES
+    poses = pose_curves(controls.pose) if video else controls.curves()
     if poses is not None and "frame" in poses:
         seconds = poses["frame"] / float(frame_rate or engine.frame_rate)
         poses = {"time": seconds, **{k: v for k, v in poses.items() if k != "frame"}}

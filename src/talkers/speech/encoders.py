@@ -66,7 +66,7 @@ class HiddenStates:
         return torch.cat([hidden[layer] for layer in self.layers], -1)
 
 
-def log_mel(config: SpeechConfig) -> LogMel:
+def log_mel(_: SpeechConfig) -> LogMel:
     """The encoder that needs no weights."""
     return LogMel()
 

@@ -95,7 +95,8 @@ def from_dict(values: object, where: object = "recipe") -> Recipe:
     slots["stages"] = tuple(
         _slot("stage", value, where, f"stages.{k}.") for k, value in enumerate(stages)
     )
-    rest = {key: value for key, value in values.items() if key not in (*SLOTS, "motion", "stages")}
+    read = {*SLOTS, "motion", "stages"}
+    rest: dict[str, Any] = {key: value for key, value in values.items() if key not in read}
     valid = [part.name for part in dataclasses.fields(Recipe)]
     for key in rest:
         if key not in valid:
@@ -106,7 +107,8 @@ def from_dict(values: object, where: object = "recipe") -> Recipe:
 
 
 def _checked(value: Any, kind: type, key: str, where: object) -> Any:
-    if not isinstance(value, kind) or (kind is dict and not all(isinstance(k, str) for k in value)):
+    named = not isinstance(value, dict) or all(isinstance(key, str) for key in value)
+    if not isinstance(value, kind) or not named:
         raise ArtefactError(
             f"the setting '{key}' is wrong",
             where=where,
