@@ -26,11 +26,11 @@ from talkers import Avatar, Controls
 from talkers.controls.pose_files import ANGLES
 from talkers.corpus import Corpus
 from talkers.corpus.splits import held_out
+from talkers.evaluation.gaze import BROWS, gaze_of
 from talkers.evaluation.motion import MOVING, blinks_of, silence_motion, silent_frames
 from talkers.evaluation.tracked import TrackedClip, track_clip
 from talkers.experts import load_expert
 from talkers.experts.words import sentence_of_name, word_error_rate, written
-from talkers.face.landmarks import BLENDSHAPES
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE
 from talkers.speech import loudness, speech_activity
@@ -38,27 +38,6 @@ from talkers.training.augment import generator, non_speech
 from voices import drawn, framed, synthetic
 
 PARTS = ("silence", "noise", "poses", "amplitude", "expression", "gaze", "blinks")
-BROWS = [k for k, name in enumerate(BLENDSHAPES) if name.startswith("brow")]
-EYES = (
-    (468, 33, 133, 159, 145),
-    (473, 362, 263, 386, 374),
-)  # iris, corners from the person's right to left, lids
-
-
-def gaze_of(marks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Where the irises are to the person's left and up, in shares of the eye's width: [T, 2]."""
-    both = []
-    for iris, right, left, _, _ in EYES:
-        across = marks[:, left] - marks[:, right]
-        width = np.linalg.norm(across, axis=-1, keepdims=True)
-        place = (marks[:, iris] - (marks[:, right] + marks[:, left]) / 2) / width
-        along = across / width
-        both.append(
-            np.stack(
-                [(place * along).sum(-1), place[:, 0] * along[:, 1] - place[:, 1] * along[:, 0]], -1
-            )
-        )
-    return np.mean(both, axis=0)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 
 from damage import as_json, changed
-from fuzz import PARSERS, Trial
+from parsers import PARSERS, Trial
 from talkers.cli.common import frame_rate_of, json_text
 from talkers.errors import TalkersError, UsageError
 
@@ -246,7 +246,7 @@ FOUND = {
         "training/codec-5.ckpt",
         tree(
             lambda held: (
-                '{"__items__": [["state_dict", 5], ["callbacks", {"__items__": [["Pace", {"__items__": [["seen", 1], ["spent", 1]]}]]}]]}'
+                '{"__items__": [["state_dict", 5], ["callbacks", {"__items__": [["TrainingProgress", {"__items__": [["seen", 1], ["spent", 1]]}]]}]]}'
             )
         ),
         "no checkpoint of a training",

@@ -178,7 +178,7 @@ def test_the_source_distribution_holds_sources_and_tests_and_nothing_else(
         ".gitignore",
     }
     assert {n for n in names if n.startswith("src/")} == {f"src/{n}" for n in in_package()}
-    assert {"tests/test_install.py", "tests/speaker.py", "benchmarks/speed.py"} <= set(
+    assert {"tests/test_install.py", "tests/support/speaker.py", "benchmarks/speed.py"} <= set(
         names
     )  # tests measure with the benchmarks
     assert {Path(n).suffix for n in names if n.split("/")[0] not in ("src", ".gitignore")} <= {

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controls import BROWS, gaze_of
 from talkers import Avatar, Controls
 from talkers.controls.pose_files import ANGLES
 from talkers.errors import FaceError, MissingComponent
+from talkers.evaluation.gaze import BROWS, gaze_of
 from talkers.evaluation.motion import blinks_of
 from talkers.evaluation.tracked import TrackedClip, track_clip
 from talkers.media import AUDIO_RATE, VideoWriter, read_audio

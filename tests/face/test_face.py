@@ -173,7 +173,7 @@ def portrait(bundled: Avatar) -> np.ndarray:
 
 def test_trackers_opened_at_once_leave_stderr_where_it_was() -> None:
     """The second thread begins while stderr leads nowhere, and ends last."""
-    before = os.stat("/dev/fd/2")
+    before = Path("/dev/fd/2").stat()
     entered, leave = [[threading.Event() for _ in range(2)] for _ in range(2)]
 
     def hush(k: int) -> None:
@@ -188,7 +188,7 @@ def test_trackers_opened_at_once_leave_stderr_where_it_was() -> None:
     for k, thread in enumerate(threads):
         leave[k].set()
         thread.join()
-    assert os.path.samestat(before, os.stat("/dev/fd/2"))
+    assert os.path.samestat(before, Path("/dev/fd/2").stat())
 
 
 def tracker(faces: int = 2) -> FaceTracker:

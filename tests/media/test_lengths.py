@@ -1,54 +1,27 @@
-"""The command that compares the lengths of picture and sound fails when either is off."""
+"""Picture and sound of a spoken video last as long as the sound that was given, to half a frame."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import sys
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import soundfile
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "lengths.py"
+from talkers import Avatar
+from talkers.media import audio_duration, decode_frames
 
 
-@pytest.mark.parametrize(
-    ("picture", "sound", "code"), [(0.5, 0.5, 0), (0.5, 0.6, 1), (0.6, 0.5, 1)]
-)
-@pytest.mark.parametrize(
-    "chosen",
-    [["--cases", "1", "--long", "0"], ["--cases", "0", "--long", "600", "--long-rate", "25"]],
-)
-def test_picture_and_sound_may_differ_by_half_a_frame(
-    picture: float,
-    sound: float,
-    code: int,
-    chosen: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)])
+def test_picture_and_sound_last_as_long_as_the_speech(
+    rate: Fraction, tiny_avatar: Avatar, tmp_path: Path
 ) -> None:
-    spec = importlib.util.spec_from_file_location("lengths", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    lengths = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(lengths)
-    asked: list[tuple[float, Fraction]] = []
-
-    def case(
-        avatar: object, folder: Path, seconds: float, rate: Fraction, hertz: int
-    ) -> dict[str, float]:
-        asked.append((seconds, rate))
-        return {"picture": picture, "sound": sound, "frames": 1}
-
-    monkeypatch.setattr(lengths, "Avatar", SimpleNamespace(load=lambda name: None))
-    monkeypatch.setattr(lengths, "case", case)
-    monkeypatch.setattr(sys, "argv", ["lengths.py", *chosen])
-    with pytest.raises(SystemExit) as ended:
-        lengths.main()
-    assert ended.value.code == code
-    report = json.loads(capsys.readouterr().out)
-    if "25" in chosen:
-        assert asked == [(600.0, Fraction(25))]
-        assert report["after_600_s_at_25"]["sound"] == sound
+    sound, video = tmp_path / "speech.wav", tmp_path / "speech.mp4"
+    samples = 44_100 + 441  # 1.01 s: no whole number of frames at either rate
+    noise = 0.05 * np.random.default_rng(0).standard_normal(samples)
+    soundfile.write(sound, noise, 44_100)
+    tiny_avatar.speak(sound, frame_rate=rate, provenance=False).save(video)
+    exact = Fraction(samples, 44_100)
+    assert abs(sum(1 for _ in decode_frames(video)) - exact * rate) <= 0.5
+    assert abs((Fraction(audio_duration(video)) - exact) * rate) <= 0.5

@@ -26,13 +26,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 import speaker
+from attacks import WAYS, copied, mark, resized
 from talkers import Avatar
 from talkers.cli import main
 from talkers.errors import ArtefactError, ResourceError
 from talkers.media import VideoWriter, decode_frames, probe
 from talkers.media.manifest import Signer, read_manifest
 from talkers.media.watermark import find, pattern
-from watermark import WAYS, copied, mark, resized
 
 Frames = np.ndarray
 

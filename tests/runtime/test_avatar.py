@@ -14,17 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import speaker
+from speaker import opening_of
 from talkers import Avatar, Controls
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, FaceError, MediaError, ResourceError, UsageError
 from talkers.media import decode_frames, probe, read_audio
 from talkers.runtime.bundle import FORMAT_VERSION
-
-
-def opening_of(frames: np.ndarray) -> np.ndarray:
-    """How far the drawn mouth is open: dark red pixels below the nose."""
-    mouth = frames[:, 36:54].astype(int)
-    return ((mouth[..., 0] < 110) & (mouth[..., 1] < 60)).sum((1, 2)).astype(float)
 
 
 def test_the_mouth_follows_the_speech(tiny_avatar: Avatar) -> None:

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from test_avatar import opening_of
 
 import speaker
+from speaker import opening_of
 from talkers import Avatar, Controls
 from talkers.cli import main
 from talkers.errors import ArtefactError, UsageError

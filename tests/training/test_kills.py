@@ -1,10 +1,7 @@
-"""A training that is killed goes on where it was: the command that counts, with few kills."""
+"""A training that is killed goes on where it was, and one that has no room left can go on later."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,27 +10,29 @@ from talkers.corpus import Corpus
 from talkers.systems.dae_talker import tiny
 from talkers.training.train import start_folder
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kills.py"
+killed_training = pytest.importorskip("killed_training", reason="needs POSIX limits")
 
 
 def test_a_killed_training_ends_as_one_that_was_left_alone(corpus: Corpus, tmp_path: Path) -> None:
-    pytest.importorskip("resource")
-    command = [
-        sys.executable,
-        str(SCRIPT),
-        str(corpus.folder),
-        "--kills",
-        "2",
-        "-o",
-        str(tmp_path / "kills.json"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads((tmp_path / "kills.json").read_text())
-    assert told["trainings_compared"] >= 1
-    assert told["largest_difference"] == 0
-    assert told["ends"]["while saving"] >= 1
-    assert told["full_disk"]["exit_code"] == 6
+    """Killed once in the middle and once while it writes a checkpoint, it ends in the same numbers."""
+    straight, killed, log = tmp_path / "straight", tmp_path / "killed", tmp_path / "log"
+    train = killed_training.killed
+    assert train(corpus.folder, straight, log, 1e9, 0) == "ended", log.read_text()
+    assert train(corpus.folder, killed, log, 1e9, 3) == "while saving"
+    steps = killed_training.reached(killed)
+    assert sum(steps.values()) >= killed_training.SAVED
+    assert train(corpus.folder, killed, log, 1e9, 5) == "while saving"
+    again = killed_training.reached(killed)
+    assert all(again[stage] >= done for stage, done in steps.items())
+    assert train(corpus.folder, killed, log, 1e9, 0) == "ended", log.read_text()
+    assert killed_training.difference(straight, killed) == (0.0, "")
+
+
+def test_a_training_without_room_says_so_and_goes_on_later(corpus: Corpus, tmp_path: Path) -> None:
+    found = killed_training.full_disk(corpus.folder, tmp_path / "full")
+    assert found["exit_code"] == 6
+    assert found["partial_files"] == 0
+    assert found["goes_on"]
 
 
 def test_a_training_that_was_killed_before_it_began_may_begin(

@@ -23,7 +23,7 @@ def peak_mb():
         return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
     except (OSError, StopIteration):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-from talkers.version import __version__
+import talkers
 avatar = talkers.Avatar.load(sys.argv[1])
 controls = talkers.Controls(motion=sys.argv[4])
 mover, moving = avatar.mover(sys.argv[4]), [0.0]
@@ -51,7 +51,7 @@ print(json.dumps({"frames": talk.frame_count, "seconds": seconds, "motion_share"
 STREAM = """
 import json, sys, time
 import numpy as np
-from talkers.version import __version__
+import talkers
 from talkers.media import read_audio
 samples = read_audio(sys.argv[2])
 avatar = talkers.Avatar.load(sys.argv[1])

@@ -80,6 +80,12 @@ def draw(size: int, opening: float, shift: float, blink: float) -> np.ndarray:
     return np.asarray(image.resize((size, size), Image.Resampling.BOX))
 
 
+def opening_of(frames: np.ndarray) -> np.ndarray:
+    """How far the drawn mouth is open: dark red pixels below the nose."""
+    mouth = frames[:, 36:54].astype(int)
+    return ((mouth[..., 0] < 110) & (mouth[..., 1] < 60)).sum((1, 2)).astype(float)
+
+
 def landmarks(size: int, opening: float, shift: float, blink: float) -> np.ndarray:
     """The 478 points of a drawn frame, in pixels; points without a place of their own lie on the face's outline."""
     angle = np.linspace(0, 2 * np.pi, 478, endpoint=False)

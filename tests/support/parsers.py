@@ -1,0 +1,347 @@
+"""The parsers that damaged files are given to, and what keeps count of how they end: of tests and benchmarks."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from talkers.artefacts.weights import write_weights
+from talkers.controls.request import Controls
+from talkers.corpus.store import FORMAT_VERSION as CORPUS_VERSION
+from talkers.corpus.store import Corpus, frames_table
+from talkers.errors import TalkersError
+from talkers.experts.words import frame_labels, read_alignment
+from talkers.face.landmarks import BLENDSHAPES
+from talkers.motion import FlowMotion, Speech2Latent
+from talkers.renderers.diffusion_autoencoder import DiffusionAutoencoder
+from talkers.renderers.diffusion_autoencoder.appearance import AppearanceConfig
+from talkers.runtime.avatar import HEAD_SHAPES, Avatar
+from talkers.runtime.bundle import FORMAT_VERSION
+from talkers.speech.streaming import StreamingSpeechEncoder
+from talkers.systems.dae_talker import tiny
+from talkers.systems.recipe import Recipe, from_dict, to_dict, with_settings
+from talkers.training.checkpoint import SafetensorsCheckpointIO
+from talkers.training.runner import begin_with
+from talkers.training.train import begun_with, spent_on, start_folder
+
+SLOW = 2.0  # seconds of CPU time that an input may take
+STUCK = 60.0  # seconds after which a parser is ended
+FEATURES = 8  # width of the speech features of the avatar that is damaged
+
+
+class Parser(NamedTuple):
+    """Valid files, and what reads one that was put in the place of one of them."""
+
+    files: dict[str, bytes]
+    read: Callable[[Path], object]  # of the folder or file
+
+
+def small_recipe() -> Recipe:
+    """The smallest recipe that has every part."""
+    base = tiny()
+    unet = replace(
+        base.codec.unet,
+        channels=4,
+        time_width=4,
+        latent_map=2,
+        positional=1,
+        appearance=AppearanceConfig(2, 2, 4),
+    )
+    encoder = replace(base.codec.encoder, channels=4, components=2, small=2, pool=1)
+    return replace(
+        base,
+        codec=replace(base.codec, size=32, latent=8, unet=unet, encoder=encoder),
+        motion=replace(base.motion, width=8, heads=2, kernel=3, pose_hidden=2),
+        sampler=replace(base.sampler, width=8, blocks=1, heads=2, kernel=3, shapes=2),
+        listener=replace(base.listener, width=8, blocks=2, kernel=3, dilations=(1, 2)),
+    )
+
+
+def networks(recipe: Recipe, features: int = FEATURES) -> dict[str, torch.nn.Module]:
+    """The networks of an avatar, untrained."""
+    latent = recipe.codec.latent
+    return {
+        "codec": DiffusionAutoencoder(recipe.codec),
+        "motion": Speech2Latent(recipe.motion, features, latent),
+        "sampler": FlowMotion(recipe.sampler, features, latent),
+        "listener": StreamingSpeechEncoder(recipe.listener, features),
+    }
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """The files of a folder by their paths within it."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def avatar_parser(folder: Path) -> Parser:
+    recipe = small_recipe()
+    head = {key: np.ones(shape).tolist() for key, shape in HEAD_SHAPES.items()}
+    about = {
+        "format_version": FORMAT_VERSION,
+        "talkers": "0.1.0",
+        "recipe": to_dict(recipe),
+        "speech": {"encoder": "log-mel", "width": FEATURES},
+        "head": head,
+        "data": {"digest": "0", "clips": 1, "held_out": ["a"]},
+        "consent": "drawn",
+        "metrics": {"codec": {"psnr": 30.0}},
+        "articulation": [0.4, 1.1, 1.9],
+        "sampler_articulation": 1.0,
+    }
+    torch.manual_seed(0)
+    for name, network in networks(recipe).items():
+        write_weights(
+            folder / f"{name}.safetensors",
+            network.state_dict(),
+            "int8" if name == "codec" else "float16",
+        )
+    (folder / "avatar.json").write_text(json.dumps(about))
+
+    def read(path: Path) -> object:
+        avatar = Avatar.load(path, "cpu")
+        for kind in ("regressor", "sampler"):
+            if kind == "regressor" or avatar.sampler is not None:
+                avatar.articulation(kind), avatar.asked(0, Controls(motion=kind))
+        return avatar.inspect(), avatar.frame_rate, begun_with(path)
+
+    return Parser(written(folder), read)
+
+
+def corpus_parser(folder: Path) -> Parser:
+    frames, clips = 3, []
+    tables = []
+    for name in ("a", "b"):
+        marks, shapes = (
+            np.ones((frames, 478, 2), np.float32),
+            np.zeros((frames, len(BLENDSHAPES)), np.float32),
+        )
+        seen = np.ones(frames, np.int8)
+        tables.append(
+            frames_table(
+                name, np.zeros((frames, 3), np.float32), marks, shapes, seen, seen > 0, 64, 25
+            )
+        )
+        clips.append(
+            {
+                "name": name,
+                "frames": frames,
+                "source": "a.mp4",
+                "sha256": "0" * 64,
+                "gaps": [[0, 1]],
+                "crop": {"left": 0, "top": 0, "side": 64, "size": 64},
+                "transcript": "hello",
+            }
+        )
+    pq.write_table(pa.concat_tables(tables).unify_dictionaries(), folder / "frames.parquet")
+    about = {
+        "format_version": CORPUS_VERSION,
+        "talkers": "0.1.0",
+        "size": 64,
+        "rate": "25",
+        "frames": 2 * frames,
+        "seconds": 0.24,
+        "consent": None,
+        "licence": None,
+        "face_heights": {"64x64": 30.0},
+        "clips": clips,
+    }
+    (folder / "corpus.json").write_text(json.dumps(about))
+
+    def read(path: Path) -> object:
+        corpus = Corpus(path)
+        for clip in corpus.clips:
+            (
+                path / "clips" / f"{clip.name}.mp4",
+                (clip.transcript or "").split(),
+                clip.frames / corpus.rate,
+            )
+            (
+                corpus.pose(clip.name),
+                corpus.column("landmarks", clip.name),
+                corpus.column("blendshapes", clip.name),
+                corpus.column("speech", clip.name).mean(),
+            )
+        return corpus.digest()
+
+    return Parser(written(folder), read)
+
+
+def recipe_parser(folder: Path) -> Parser:
+    """Settings as `--set` takes them, one a line, a recipe as avatar.json holds it, and the one of a training that has begun:
+    what is not refused can be built."""
+    plain, corpus = to_dict(tiny()), Corpus.__new__(Corpus)
+    corpus.size, corpus.rate, corpus.clips = 64, 25, []
+    (folder / "training").mkdir()
+    (folder / "recipe.json").write_text(json.dumps(plain))
+    (folder / "training" / "recipe.json").write_text(
+        json.dumps({**plain, "data": corpus.digest(), "budget": None})
+    )
+    (folder / "settings.txt").write_text(
+        "codec.size=64\nmotion.width=64\ncodec.unet.multipliers=[1, 2]\nlistener.dilations=[1, 2]\nname=a"
+    )
+
+    def read(path: Path) -> object:
+        recipes = [
+            with_settings(
+                tiny(),
+                (path / "settings.txt").read_bytes().decode("utf-8", "surrogateescape").split("\n"),
+            )
+        ]
+        try:
+            values = json.loads((path / "recipe.json").read_bytes())
+        except (ValueError, RecursionError):
+            values = None  # read with the avatar.json around it
+        recipes.append(from_dict(values))
+        with torch.device("meta"):
+            for recipe in recipes:
+                networks(recipe)
+        return start_folder(path, tiny(), corpus, None, True), begun_with(path)
+
+    return Parser(written(folder), read)
+
+
+def pose_parser(folder: Path) -> Parser:
+    (folder / "pose.csv").write_text("time,yaw,pitch,roll\n0,1,2,3\n0.5,-1,-2.5,3e1\n")
+    (folder / "pose.json").write_text(
+        json.dumps([{"time": 0, "yaw": 1.5}, {"time": 0.5, "yaw": -2}])
+    )
+    (folder / "constant.txt").write_text("yaw=5,pitch=-2")
+
+    def read(path: Path) -> object:
+        constant = (path / "constant.txt").read_bytes().decode("utf-8", "surrogateescape")
+        return [
+            Controls(pose=str(pose)).curves()
+            for pose in (path / "pose.csv", path / "pose.json", constant)
+        ]
+
+    return Parser(written(folder), read)
+
+
+def alignment_parser(folder: Path) -> Parser:
+    (folder / "a.align").write_text(
+        "0 12000 sil\n12000 18000 bin\n18000 25000 blue\n25000 30000 at\n30000 31000 sp\n31000 74500 sil\n"
+    )
+    return Parser(written(folder), lambda path: frame_labels(read_alignment(path / "a.align"), 75))
+
+
+def checkpoint_parser(folder: Path) -> Parser:
+    (folder / "training").mkdir()
+    torch.manual_seed(0)
+    network = torch.nn.Conv2d(2, 2, 1)
+    pace = {"frames": 10, "budget": None, "seen": 5, "spent": 1.5}
+    state = {
+        "epoch": 0,
+        "global_step": 5,
+        "state_dict": {f"codec.{k}": v for k, v in network.state_dict().items()},
+        "callbacks": {"TrainingProgress": pace},
+        "optimizer_states": [
+            {
+                "state": {0: {"step": 5.0, "exp_avg": torch.zeros(2, 2, 1, 1)}},
+                "param_groups": [{"betas": (0.9, 0.99)}],
+            }
+        ],
+    }
+    SafetensorsCheckpointIO().save_checkpoint(state, folder / "training" / "codec-5.ckpt")
+
+    def read(path: Path) -> object:
+        begin_with(path, "codec", network, "codec.")
+        return spent_on(path / "training")
+
+    return Parser(written(folder), read)
+
+
+PARSERS: dict[str, Callable[[Path], Parser]] = {
+    "avatar": avatar_parser,
+    "corpus": corpus_parser,
+    "recipe": recipe_parser,
+    "pose": pose_parser,
+    "alignment": alignment_parser,
+    "checkpoint": checkpoint_parser,
+}
+
+
+class Trial:
+    """Tries inputs and keeps count.
+
+    Args:
+        folder: holds the parser's valid files. keep: folder for inputs that ended badly.
+    """
+
+    def __init__(self, parser: Parser, folder: Path, keep: Path | None = None):
+        self.parser, self.folder, self.keep = parser, folder, keep
+        self.ends, self.bad = Counter[str](), dict[str, dict[str, Any]]()
+        self.slowest = 0.0
+
+    def ends_as(self, name: str, content: bytes) -> None:
+        """Put content in the place of a valid file and read all.
+
+        Raises:
+            TalkersError, and whatever else the parser does.
+        """
+        path = self.folder / name
+        path.write_bytes(content)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                str(self.parser.read(self.folder))
+        finally:
+            path.write_bytes(self.parser.files[name])
+
+    def one(self, name: str, content: bytes) -> None:
+        """Try an input."""
+        begin = time.process_time()
+        (self.folder.parent / "last").write_bytes(content)
+        faulthandler.dump_traceback_later(STUCK, exit=True)
+        try:
+            self.ends_as(name, content)
+            self.ends["read"] += 1
+        except TalkersError:
+            self.ends["told"] += 1
+        except (Exception, RecursionError) as error:
+            self.ends["bad"] += 1
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            ours = [
+                f for f in traceback.extract_tb(error.__traceback__) if "talkers" in f.filename
+            ] or [frame]
+            self._found(
+                type(error).__name__,
+                f"{Path(ours[-1].filename).name}:{ours[-1].lineno}",
+                str(error).split("\n")[0][:200],
+                name,
+                content,
+            )
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+        took = time.process_time() - begin
+        self.slowest = max(self.slowest, took)
+        if took > SLOW:
+            self._found("slow", "", f"{took:.1f} s", name, content)
+
+    def _found(self, kind: str, where: str, line: str, name: str, content: bytes) -> None:
+        entry = self.bad.setdefault(
+            f"{kind} {where} {name if kind == 'slow' else ''}",
+            {"kind": kind, "where": where, "line": line, "times": 0},
+        )
+        entry["times"] += 1
+        if self.keep is not None and "input" not in entry:
+            self.keep.mkdir(parents=True, exist_ok=True)
+            kept = self.keep / f"{len(self.bad)}-{name.replace('/', '-')}"
+            kept.write_bytes(content)
+            entry["input"] = str(kept)
