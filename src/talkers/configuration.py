@@ -21,7 +21,7 @@ MAX_ENTRIES = 32  # of a list
 
 
 class Limits(NamedTuple):
-    """What a setting may be: each number from low to high; `may_be_empty`: a list without entries."""
+    """What a setting may be: numbers from low to high; `may_be_empty`: a list without entries."""
 
     low: float
     high: float

@@ -1,5 +1,7 @@
-"""Conformer blocks (Gulati et al. 2020): half feed-forward, attention with relative positions, convolution, half
-feed-forward. Positions enter as rotary embeddings (Su et al. 2021), so that only distances matter."""
+"""Conformer blocks (Gulati et al. 2020): half feed-forward, attention, convolution, half feed-forward.
+
+Positions enter as rotary embeddings (Su et al. 2021), so that only distances matter.
+"""
 
 from __future__ import annotations
 

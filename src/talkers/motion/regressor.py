@@ -64,7 +64,7 @@ class Speech2Latent(MotionModel):
         return space
 
     def forward(self, conditions: Conditions) -> Motion:
-        """Motion for all frames; in training `conditions.head` is the measured one (teacher forcing)."""
+        """Motion for all frames; in training the head is the measured one (teacher forcing)."""
         space, speech = self.space, self.speech(conditions.speech)
         exists = conditions.exists
         if exists is None:
@@ -93,7 +93,7 @@ class Speech2Latent(MotionModel):
         first: int = 0,
         seed: int = 0,
     ) -> Motion:
-        """See `MotionModel.generate`. Nothing is sampled: observed, first and seed change nothing."""
+        """See `MotionModel.generate`. Nothing is sampled: only the conditions matter."""
         self.check(conditions)
         motion: Motion = self(replace(conditions, tracks={}))
         return motion

@@ -1,5 +1,7 @@
-"""The speaking style of a reference clip: how far it moves mouth, brows and head, and the clip itself
-for models that sample."""
+"""The speaking style of a reference clip: how far it moves mouth, brows and head.
+
+Models that sample take up the clip itself too.
+"""
 
 from __future__ import annotations
 

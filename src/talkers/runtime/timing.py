@@ -1,4 +1,4 @@
-"""Latents and frames in time: other frame rates, growing batches, work that runs ahead."""
+"""Motion and frames in time: other frame rates, growing batches, work that runs ahead."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ Item = TypeVar("Item")
 def resample(
     blocks: Iterable[Tensor], rate_in: float, rate_out: float, count: int
 ) -> Iterator[Tensor]:
-    """Latents at another frame rate: frames are continuous in their latents, so these are interpolated between
-    frame centres. Blocks [n, L] -> blocks [m, L], `count` rows in all."""
+    """Motion at another frame rate, interpolated between frame centres.
+
+    Args:
+        blocks: motion [n, width] each, at rate_in frames a second.
+        rate_in: frames a second of the blocks.
+        rate_out: frames a second that are wanted.
+        count: rows that are wanted in all.
+
+    Yields:
+        motion [m, width].
+    """
     source, held, first, done = iter(blocks), None, 0, 0
     while done < count:
         block = next(source, None)
@@ -40,7 +49,7 @@ def resample(
 
 
 def rebatch(blocks: Iterable[Tensor], largest: int) -> Iterator[Tensor]:
-    """Regroup rows into batches of 1, 2, 4, ... up to `largest`; what a block leaves over waits for the next."""
+    """Regroup rows into batches of 1, 2, 4, ... up to `largest`."""
     held: Tensor | None = None
     size = 1
     for block in blocks:

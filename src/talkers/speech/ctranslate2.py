@@ -1,4 +1,7 @@
-"""Reading Whisper's encoder out of a CTranslate2 model file (version 6), the form in which package indexes carry it."""
+"""Reading Whisper's encoder out of a CTranslate2 model file (version 6).
+
+Package indexes carry it in this form.
+"""
 
 from __future__ import annotations
 

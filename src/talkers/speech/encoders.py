@@ -1,4 +1,5 @@
-"""Speech encoders behind one contract: Whisper, wav2vec 2.0, HuBERT, and a log-mel fallback that needs nothing."""
+"""Speech encoders behind one contract: Whisper, wav2vec 2.0, HuBERT, and log-mel, which needs no
+weights."""
 
 from __future__ import annotations
 
@@ -56,12 +57,10 @@ class HiddenStates:
     @torch.inference_mode()
     def encode(self, windows: Tensor) -> Tensor:
         """See `SpeechEncoder`."""
-        centred = windows - windows.mean(
-            1, keepdim=True
-        )  # zero mean, unit variance; padded so that the convolutions give ROWS rows
-        inputs = F.pad(
-            centred / (centred.var(1, keepdim=True, correction=0) + 1e-7).sqrt(), (40, 40)
-        )
+        # Zero mean, unit variance; padded so that the convolutions give ROWS rows.
+        centred = windows - windows.mean(1, keepdim=True)
+        scale = (centred.var(1, keepdim=True, correction=0) + 1e-7).sqrt()
+        inputs = F.pad(centred / scale, (40, 40))
         hidden = self.model(inputs, output_hidden_states=True).hidden_states
         return torch.cat([hidden[layer] for layer in self.layers], -1)
 

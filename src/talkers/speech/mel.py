@@ -37,7 +37,15 @@ def mel_filters() -> Tensor:
 
 
 def mel_power(samples: Tensor, centred: bool) -> Tensor:
-    """log10 mel power of [B, n] at 16 kHz, floored at -10: [B, 80, frames]; centred frames reach beyond both ends."""
+    """log10 mel power of sound, floored at -10.
+
+    Args:
+        samples: [B, n] at 16 kHz.
+        centred: frames reach beyond both ends.
+
+    Returns:
+        [B, 80, frames]
+    """
     window = torch.hann_window(N_FFT, device=samples.device)
     spectrum = (
         torch.stft(samples, N_FFT, HOP_LENGTH, window=window, center=centred, return_complex=True)

@@ -1,5 +1,7 @@
-"""Whisper's encoder (Radford et al. 2022, section 2.2) on torch's own transformer layers: importing the transformers
-library for it would take longer than a sentence takes to say."""
+"""Whisper's encoder (Radford et al. 2022, section 2.2) on torch's own transformer layers.
+
+Importing the transformers library for it would take longer than a sentence takes to say.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ HEAD_WIDTH = 64  # of an attention head, in every Whisper
 
 
 class WhisperEncoder(nn.Module):
-    """Whisper-normalised log-mel [B, 80, 2 T] -> hidden states: what enters the first block, ..., what leaves the last,
-    each [B, T, width].
+    """Whisper-normalised log-mel [B, 80, 2 T] -> hidden states [B, T, width] each.
+
+    The first is what enters the first block, the last what leaves the last one.
 
     Args:
         weights: float32, under the names of a CTranslate2 file's `encoder/` variables.
@@ -27,36 +30,21 @@ class WhisperEncoder(nn.Module):
 
     def __init__(self, weights: Mapping[str, Tensor]):
         super().__init__()
-        blocks = len(
-            {
-                name.split("/")[0]
-                for name in weights
-                if name.startswith("layer_") and name[6].isdigit()
-            }
-        )
+        layers = [n for n in weights if n.startswith("layer_") and n[6].isdigit()]
+        blocks = len({name.split("/")[0] for name in layers})
         width, mels, _ = weights["conv1/weight"].shape
         inner = len(weights["layer_0/ffn/linear_0/bias"])
         with torch.device("meta"):
-            self.conv1, self.conv2 = (
-                nn.Conv1d(mels, width, 3, padding=1),
-                nn.Conv1d(width, width, 3, stride=2, padding=1),
-            )
-            layers = [
-                nn.TransformerEncoderLayer(
-                    width,
-                    width // HEAD_WIDTH,
-                    inner,
-                    0.0,
-                    "gelu",
-                    batch_first=True,
-                    norm_first=True,
-                )
+            self.conv1 = nn.Conv1d(mels, width, 3, padding=1)
+            self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
+            shape = (width, width // HEAD_WIDTH, inner, 0.0, "gelu")
+            self.layers = nn.ModuleList(
+                nn.TransformerEncoderLayer(*shape, batch_first=True, norm_first=True)
                 for _ in range(blocks)
-            ]
-            self.layers, self.norm = nn.ModuleList(layers), nn.LayerNorm(width)
-        self.positions = nn.Parameter(
-            weights["position_encodings/encodings"][:ROWS]
-        )  # the window is shorter than Whisper's 30 s
+            )
+            self.norm = nn.LayerNorm(width)
+        # The window is shorter than Whisper's 30 s.
+        self.positions = nn.Parameter(weights["position_encodings/encodings"][:ROWS])
         parts = {"conv1": "conv1", "conv2": "conv2", "norm": "layer_norm"}
         for i in range(blocks):
             inside = {

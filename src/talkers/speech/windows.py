@@ -1,7 +1,7 @@
-"""Every encoder hears speech in the same windows, so that a clip, an hour and a live stream give the same features.
+"""Every encoder gets speech in the same windows, so that a clip and an hour give the same features.
 
-A window of 4 s is moved by 2 s; of its features the middle 2 s are kept. What lies before the beginning and after
-the end is digital silence. Memory does not grow with length.
+A window of 4 s is moved by 2 s; of its features the middle 2 s are kept. What lies before the
+beginning and after the end is digital silence. Memory does not grow with length.
 """
 
 from __future__ import annotations
@@ -17,20 +17,24 @@ from talkers.speech.config import FEATURE_RATE
 from talkers.speech.contract import SpeechEncoder
 
 SAMPLE_RATE = 16_000
-WINDOW = 4 * SAMPLE_RATE  # samples heard at once
+WINDOW = 4 * SAMPLE_RATE  # samples that are encoded together
 HOP = 2 * SAMPLE_RATE
 MARGIN = (WINDOW - HOP) // 2
 ROWS = WINDOW * FEATURE_RATE // SAMPLE_RATE  # features of a window
-KEPT = slice(MARGIN * FEATURE_RATE // SAMPLE_RATE, (MARGIN + HOP) * FEATURE_RATE // SAMPLE_RATE)
-MOST_WINDOWS = 4  # heard in one pass; the first pass takes one, for a fast first frame
+MIDDLE = slice(MARGIN * FEATURE_RATE // SAMPLE_RATE, (MARGIN + HOP) * FEATURE_RATE // SAMPLE_RATE)
+"""Of a window's features: those that are kept."""
+MAX_WINDOWS = 4  # in one pass; the first pass takes one, for a fast first frame
 
-TARGET_DB = (
-    -23.0
-)  # level to which the loud parts of speech are brought, so that loudness does not move the lips
+TARGET_DB = -23.0
+"""Level to which the loud parts of speech are brought: loudness must not move the lips."""
 
 
 def speech_gain(levels: NDArray[np.float32]) -> float:
-    """Factor that brings the loud frames (95th percentile of levels in dB) to TARGET_DB; at most 40 dB either way."""
+    """Factor that brings the loud frames of speech to TARGET_DB; at most 40 dB either way.
+
+    Args:
+        levels: [T] in dB; their 95th percentile counts as loud.
+    """
     if not len(levels):
         return 1.0
     loud = float(np.percentile(levels, 95))
@@ -40,11 +44,15 @@ def speech_gain(levels: NDArray[np.float32]) -> float:
 def feature_stream(
     encoder: SpeechEncoder, blocks: Iterable[NDArray[np.float32]], gain: float = 1.0
 ) -> Iterator[Tensor]:
-    """Features of sound that comes in blocks of any size: yields float32 [n, width], in all 50 a second.
+    """Features of sound that comes in blocks of any size.
 
     Args:
+        encoder: what makes them.
         blocks: float32 [n] mono at 16 kHz.
         gain: see `speech_gain`.
+
+    Yields:
+        float32 [n, width], in all FEATURE_RATE a second.
     """
     held = [np.zeros(MARGIN, np.float32)]
     available, total, given, batch = MARGIN, 0, 0, 1
@@ -67,21 +75,16 @@ def feature_stream(
                 available = max(available, len(buffer))
             elif available < WINDOW + (batch - 1) * HOP:
                 break
-            windows = np.stack(
-                [buffer[k * HOP : k * HOP + WINDOW] for k in range(batch)]
-            ) * np.float32(gain)
-            rows = (
-                encoder.encode(torch.from_numpy(windows))[:, KEPT]
-                .reshape(-1, encoder.width)
-                .float()
-            )
+            windows = np.stack([buffer[k * HOP : k * HOP + WINDOW] for k in range(batch)])
+            features = encoder.encode(torch.from_numpy(windows * np.float32(gain)))
+            rows = features[:, MIDDLE].reshape(-1, encoder.width).float()
             if block is None:
                 rows = rows[: wanted - given]
             given += len(rows)
             yield rows
             buffer = buffer[batch * HOP :]
             available -= batch * HOP
-            batch = min(MOST_WINDOWS, batch * 2)
+            batch = min(MAX_WINDOWS, batch * 2)
         held, available = [buffer], len(buffer)
         if block is None:
             return

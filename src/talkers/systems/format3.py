@@ -1,4 +1,4 @@
-"""Reading what talkers 0.1 wrote: avatars of format 3, their recipes, and the names of their weights.
+"""Reading what talkers 0.1 wrote: avatars of format 3, their recipes, their weights' names.
 
 Nobody trains again because a format changed. This is the one place that knows the old names.
 """

@@ -138,5 +138,5 @@ class DiffusionAutoencoder(nn.Module):
 
 
 def shared_noise(size: int, seed: int) -> Tensor:
-    """The one x_T of a video, [1, 3, size, size]; the same seed gives the same noise on every machine."""
+    """The one x_T of a video: [1, 3, size, size], the same on every machine for the same seed."""
     return torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(seed))

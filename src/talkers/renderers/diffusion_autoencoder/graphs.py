@@ -1,4 +1,5 @@
-"""CUDA graphs: what a network launches, hundreds of small kernels, is recorded once and then launched as one."""
+"""CUDA graphs: the hundreds of small kernels that a network launches are recorded once and then
+launched as one."""
 
 from __future__ import annotations
 
@@ -13,22 +14,23 @@ from torch import Tensor
 from talkers.errors import out_of_memory, reason
 
 WARM_UPS = 3  # passes before one is recorded, in which libraries choose their kernels
-MAX_DIFFERENCE = (
-    1 / 127.5
-)  # grey level by which a replayed picture in -1..1 may differ from one made without a graph
+MAX_DIFFERENCE = 1 / 127.5  # a grey level: how far a replayed picture in -1..1 may be off
 log = logging.getLogger(__name__)
 Shape = tuple[torch.Size, torch.Size, int]  # of latents and noise; steps
-Recorded = tuple[
-    torch.cuda.CUDAGraph, Tensor, Tensor, Tensor
-]  # latents and noise that it reads, pictures that it writes
+# A graph, the latents and the noise that it reads, the pictures that it writes.
+Recorded = tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]
 
 
 class GraphedDecoder:
-    """A codec's `decode` on a CUDA device, as one graph for each batch size and number of steps that comes more than once.
+    """A codec's `decode` on a CUDA device, as one graph for each shape that comes more than once.
 
-    A graph is recorded with zeros and then shown the pictures at hand, which were made without it too: one that reads nothing, or
-    shows something else, is found out. Where one cannot be recorded, for want of memory too, pictures are made without graphs
-    from then on.
+    A graph is recorded with zeros. It is then replayed with the latents at hand, whose pictures
+    were decoded without it too: a graph that gives other pictures is found out. Where one cannot
+    be recorded, also for want of memory, pictures are decoded without graphs from then on. Safe
+    to use from several threads: what a graph reads and writes is shared, so replays take turns.
+
+    Args:
+        decode: latents, noise, steps -> pictures.
     """
 
     def __init__(self, decode: Callable[[Tensor, Tensor, int], Tensor]):
@@ -40,7 +42,7 @@ class GraphedDecoder:
         self._pool: Any = None  # memory that all graphs share: they never run side by side
 
     def __call__(self, latents: Tensor, x_T: Tensor, steps: int) -> Tensor:
-        """As `FaceCodec.decode`."""
+        """As `DiffusionAutoencoder.decode`."""
         shape = latents.shape, x_T.shape, steps
         if shape in self._recorded:
             return self._replayed(shape, latents, x_T)

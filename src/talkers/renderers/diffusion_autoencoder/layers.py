@@ -1,4 +1,4 @@
-"""Building blocks of the diffusion autoencoder: residual blocks with AdaGN, attention, time embedding."""
+"""Building blocks of the diffusion autoencoder: residual blocks, attention, time embedding."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 def positions(channels: int, side: int) -> nn.Parameter:
-    """Learned channels that tell a network where it is, the same for all pictures: [1, channels, side, side]."""
+    """Learned channels that give a network its place in the picture: [1, channels, side, side]."""
     return nn.Parameter(nn.init.uniform_(torch.empty(1, channels, side, side), -1, 1))
 
 
@@ -59,8 +59,8 @@ class TimeEmbedding(nn.Module):
 class ResBlock(nn.Module):
     """Residual block of DAE: GN, SiLU, (resample), conv, AdaGN, SiLU, dropout, zero conv.
 
-    AdaGN (DAE, equation 7): h = GN(h) (1 + t_scale) + t_shift, then h (1 + c_scale). Without any condition, as in
-    the image encoder, the block is its first half: GN, SiLU, (resample), conv.
+    AdaGN (DAE, equation 7): h = GN(h) (1 + t_scale) + t_shift, then h (1 + c_scale). Without any
+    condition, as in the image encoder, the block is its first half: GN, SiLU, (resample), conv.
     """
 
     def __init__(
@@ -94,8 +94,18 @@ class ResBlock(nn.Module):
     def forward(
         self, x: Tensor, time: Tensor | None = None, latent: Tensor | None = None
     ) -> Tensor:
-        """x [B, C, H, W]; time [B, time_width]; latent [B, latent_width] -> [B, outputs, H', W']."""
+        """Apply the block.
+
+        Args:
+            x: [B, C, H, W].
+            time: [B, time_width].
+            latent: [B, latent_width].
+
+        Returns:
+            [B, outputs, H', W']
+        """
         h = self.conv1(self._resampled(F.silu(self.norm1(x))))
+        # AdaGN: (GN(h) (1 + t_scale) + t_shift) (1 + c_scale), as one scale and one shift
         scale = shift = None
         if self.time is not None and time is not None:
             t_scale, shift = self.time(F.silu(time))[:, :, None, None].chunk(2, 1)

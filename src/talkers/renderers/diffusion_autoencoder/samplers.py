@@ -1,6 +1,6 @@
 """Deterministic samplers (DDIM with eta = 0), as plain functions of a denoiser.
 
-A denoiser maps (x_t [B, 3, H, W], step t [B], latents [B, 512]) to the clean picture x0 [B, 3, H, W].
+A denoiser maps x_t [B, 3, H, W], steps t [B] and latents [B, L] to clean pictures [B, 3, H, W].
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def ddim_sample(
         x0 = denoise(x, torch.full((len(x),), t, device=x.device), latents).clamp(-1, 1)
         if following is None:
             return x0
+        # x_{t-1} = sqrt(alpha_bar_{t-1}) x0 + sqrt(1 - alpha_bar_{t-1}) eps
         eps = eps_of(x0, x, level)
         a, s = signal_and_noise(levels[following].expand(len(x)))
         x = a * x0 + s * eps
@@ -60,7 +61,12 @@ def ddim_encode(
 ) -> Tensor:
     """Stochastic encoding: the x_T from which DDIM leads back to x0 (DAE, section 3.2, equation 8).
 
-    Args and shapes as in `ddim_sample`; `x0` is the picture, the result its noise [B, 3, H, W].
+    Args:
+        denoise, latents, levels, steps: as in `ddim_sample`.
+        x0: [B, 3, H, W] pictures, -1..1.
+
+    Returns:
+        [B, 3, H, W] their noise.
     """
     x, times = x0, [0, *reversed(step_times(steps))]
     for t, following in itertools.pairwise(times):

@@ -14,13 +14,13 @@ BETA_FIRST, BETA_LAST = 1e-4, 0.02
 
 
 def alpha_bars() -> Tensor:
-    """Cumulative products of 1 - beta for linear betas: float32 [1000], falling from 0.9999 to 4e-5."""
+    """alpha_bar_t = prod (1 - beta_s), beta linear: float32 [1000], falling from 0.9999 to 4e-5."""
     betas = torch.linspace(BETA_FIRST, BETA_LAST, TIMESTEPS, dtype=torch.float64, device="cpu")
     return torch.cumprod(1 - betas, 0).float()
 
 
 def signal_and_noise(alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
-    """Scales of x0 and of the noise at a level, shaped [B, 1, 1, 1] for pictures: x_t = a x0 + s eps."""
+    """Scales of x0 and of the noise at a level: x_t = a x0 + s eps; [B, 1, 1, 1] each."""
     level = alpha_bar.reshape(-1, 1, 1, 1)
     return level.sqrt(), (1 - level).sqrt()
 
@@ -32,7 +32,7 @@ def diffuse(x0: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
 
 
 def target_of(prediction: Prediction, x0: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
-    """What a denoiser of this kind has to output; v = a eps - s x0 (Salimans & Ho 2022, appendix D)."""
+    """What a denoiser of this kind must output; v = a eps - s x0 (Salimans & Ho 2022, app. D)."""
     if prediction == "x0":
         return x0
     if prediction == "eps":

@@ -1,8 +1,10 @@
-"""The decoder's U-Net and the image encoder of the diffusion autoencoder (DAE, table 6 of its appendix).
+"""The decoder's U-Net and the image encoder of the diffusion autoencoder (DAE, table 6 of its
+appendix).
 
-One implementation serves the paper's networks and the compact one; the compact recipe works on pixel-unshuffled
-pictures and adds what makes small networks see what matters: learned positional channels, the latent entering also as
-a spatial map at the bottom, and an appearance model that tells most of the picture, to which the network adds the rest.
+One implementation serves the paper's networks and the compact one. The compact recipe works on
+pixel-unshuffled pictures and adds what makes small networks see what matters: learned positional
+channels, the latent also as a spatial map at the bottom, and an appearance model that gives most
+of the picture, to which the network adds the rest.
 """
 
 from __future__ import annotations
@@ -112,7 +114,13 @@ class _Down(nn.Module):
 
 
 class UNet(nn.Module):
-    """Noise-conditional decoder network: (x_t, t, latent) -> prediction of the shape of x_t."""
+    """Noise-conditional decoder network: (x_t, t, latent) -> prediction of the shape of x_t.
+
+    Args:
+        config: its shape.
+        size: side of the pictures, pixels.
+        latent_width: numbers in a latent.
+    """
 
     def __init__(self, config: UNetConfig, size: int, latent_width: int):
         super().__init__()
@@ -178,10 +186,16 @@ class UNet(nn.Module):
     def forward(
         self, x: Tensor, t: Tensor, latent: Tensor, base_image: Tensor | None = None
     ) -> Tensor:
-        """x [B, 3, S, S], t [B] schedule positions, latent [B, L] -> [B, 3, S, S].
+        """Predict from a noisy picture.
 
         Args:
-            base_image: what the appearance model tells [B, 3, S, S], if it is known.
+            x: [B, 3, S, S].
+            t: schedule positions [B].
+            latent: [B, L].
+            base_image: the appearance model's picture [B, 3, S, S], if it is computed already.
+
+        Returns:
+            [B, 3, S, S]
         """
         config, time = self.config, self.time(t)
         if base_image is None and self.appearance is not None:
@@ -219,7 +233,13 @@ class UNet(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Frame -> latent: half of the U-Net without time, pooled and projected (DAE, section 3.1)."""
+    """Frame -> latent: half of the U-Net without time, pooled and projected (DAE, section 3.1).
+
+    Args:
+        config: its shape.
+        size: side of the pictures, pixels.
+        latent_width: numbers in a latent.
+    """
 
     centre: Tensor
 
@@ -256,10 +276,17 @@ class ImageEncoder(nn.Module):
         return F.interpolate(x, (self.config.small, self.config.small), mode="area").flatten(1)
 
     def set_components(self, pictures: Tensor) -> None:
-        """Begin with the principal components of these pictures [N, 3, S, S], each of unit variance: from the first step on,
-        latents tell where everything is, and what reads them need not wait for the convolutions."""
+        """Begin with the principal components of these pictures, each of unit variance.
+
+        From the first step on latents say where everything is: what reads them need not wait for
+        the convolutions.
+
+        Args:
+            pictures: [N, 3, S, S].
+        """
         if self.components is None:
             return
+        # latent_k = a_k^T (x - mean) / std_k, a_k the principal axes of small pictures x
         rows = self.small(pictures)
         self.centre.copy_(rows.mean(0))
         count = min(self.config.components, len(rows) - 1)
