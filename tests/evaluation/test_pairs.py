@@ -112,7 +112,7 @@ def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
         lengths.append(len(frames))
         return track_clip(frames, *arguments)
 
-    monkeypatch.setattr(module, "watch", watched)
+    monkeypatch.setattr(module, "track_clip", watched)
     monkeypatch.setattr(module, "LONGEST_PIECE", 25)
     module.score_pair(
         str(tmp_path / "made.mp4"),

@@ -16,7 +16,8 @@ from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, MediaError, UsageError
 from talkers.evaluation.tracked import track_clip
 from talkers.experts import Expert, ExpertConfig, load_expert, mouths_of
-from talkers.experts.load import BUNDLED, shifted
+from talkers.experts.load import BUNDLED
+from talkers.experts.rate import shifted
 from talkers.experts.words import (
     CHANCE_WER,
     SLOTS,

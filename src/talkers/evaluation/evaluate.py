@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from talkers.artefacts.documents import write_json
-from talkers.artefacts.files import file_digest
 from talkers.corpus import Corpus
 from talkers.corpus.footage import footage_files
 from talkers.corpus.prepare import prepare
@@ -37,8 +36,8 @@ from talkers.evaluation.records import (
 )
 from talkers.evaluation.speed import measure_speed, measure_stream
 from talkers.evaluation.tracked import TrackedClip, track_clip
-from talkers.evaluation.variants import variants
-from talkers.experts.load import RATE
+from talkers.evaluation.variants import RealClip, variants
+from talkers.experts.rate import RATE
 from talkers.experts.words import sentence_of_name
 from talkers.hardware import give_back_memory, machine
 from talkers.progress import Report, quiet
@@ -100,13 +99,9 @@ def score_clip(
     phones = judges.align_phones(samples, sentence)
     judged: dict[str, list[ClipScores]] = {}
     columns: dict[str, TrackedClip] = {"real": real}
-    for variant, make in variants(
-        loaded,
-        frames,
-        samples,
-        shuffled(clips.audio(other), name),
-        torch.from_numpy(head_values(clips, name)),
-    ).items():
+    head = torch.from_numpy(head_values(clips, name))
+    clip = RealClip(frames, samples, shuffled(clips.audio(other), name), head)
+    for variant, make in variants(loaded, clip).items():
         judged[variant], first = [], real
         for seed in range(seeds if variant in SEEDED else 1):
             made = real if variant == "controls.real" else track_clip(make(seed), 0.0)
@@ -132,7 +127,7 @@ def _corpus_of(
     if avatar.frame_rate != RATE:
         raise ArtefactError(
             f"this avatar makes {float(avatar.frame_rate):g} frames a second; the judges know {RATE}",
-            where=avatar.folder,
+            where=avatar.engine.folder,
             todo=f"Prepare its footage with --rate {RATE} and train it again; or score its videos with --pairs",
         )
     if len(clips) == 1 and (clips[0] / "corpus.json").is_file():
@@ -180,20 +175,22 @@ def _chosen(
 
 
 def _speed_of(
-    avatar: Avatar, identity: list[str], seconds: float, work: Path, notes: list[str]
+    avatar: Avatar, seconds: float, work: Path, notes: list[str]
 ) -> dict[str, float] | None:
     """Speed of speaking and streaming, measured once an avatar and report."""
-    key = sha256(f"{identity} {seconds} {__version__} {machine()} {RECORDS}".encode()).hexdigest()[
-        :12
-    ]
+    key = sha256(
+        f"{avatar.digest} {seconds} {__version__} {machine()} {RECORDS}".encode()
+    ).hexdigest()[:12]
     path = work / f"speed-{key}.json"
     try:
         if not path.is_file():
-            got = measure_speed(str(avatar.folder), seconds)
-            if avatar.listener is not None:
+            got = measure_speed(str(avatar.engine.folder), seconds)
+            if avatar.engine.streaming_encoder is not None:
                 got |= {
                     f"live_{k}": v
-                    for k, v in measure_stream(str(avatar.folder), min(seconds, 30.0)).items()
+                    for k, v in measure_stream(
+                        str(avatar.engine.folder), min(seconds, 30.0)
+                    ).items()
                 }
             write_json(path, got)
         figures: dict[str, float] = json.loads(path.read_text("utf-8"))
@@ -237,20 +234,12 @@ def evaluate(
     loaded, about = _avatar(avatar), about_run(command)
     corpus, failures = _corpus_of(clips, loaded, work, report, workers)
     names = _chosen(corpus, loaded, every, limit, about["notes"])
-    parts = (
-        "avatar.json",
-        "codec.safetensors",
-        "motion.safetensors",
-        "sampler.safetensors",
-        "listener.safetensors",
-    )
-    identity = [file_digest(loaded.folder / f) for f in parts if (loaded.folder / f).is_file()]
     speed = (
-        _speed_of(loaded, identity, speed_seconds, work, about["notes"]) if speed_seconds else None
+        _speed_of(loaded, speed_seconds, work, about["notes"]) if speed_seconds else None
     )  # while nothing else runs
     about |= {
-        "avatar": str(loaded.folder),
-        "avatar_sha256": sha256("".join(identity).encode()).hexdigest(),
+        "avatar": str(loaded.engine.folder),
+        "avatar_sha256": loaded.digest,
         "data": corpus.digest(names),
         "seeds": seeds,
     }
@@ -258,7 +247,7 @@ def evaluate(
     for k, name in enumerate(names):
         other = partner(name, corpus.names)
         key = sha256(
-            f"{judged} {identity} {corpus.digest([name])} {corpus.digest([other])} {seeds} {k < SHOWN}".encode()
+            f"{judged} {loaded.digest} {corpus.digest([name])} {corpus.digest([other])} {seeds} {k < SHOWN}".encode()
         )
         paths[name] = work / f"{name}-{key.hexdigest()[:12]}.json"
         tasks[name] = (

@@ -32,7 +32,7 @@ from talkers.evaluation.records import (
     write_record,
 )
 from talkers.evaluation.tracked import TrackedClip, track_clip
-from talkers.experts.load import RATE, SAMPLES_A_FRAME
+from talkers.experts.rate import RATE, SAMPLES_PER_FRAME
 from talkers.experts.words import sentence_of_name
 from talkers.hardware import give_back_memory
 from talkers.media import AUDIO_RATE, audio_blocks, decode_frames, probe
@@ -125,7 +125,7 @@ def score_pair(
     levels, _ = loudness_of(audio_blocks(sounds[0]), AUDIO_RATE, RATE)
     said = speech_activity(levels)
     sentence = sentence_of_name(Path(real_path).stem) if len(levels) <= LONGEST_PIECE else None
-    heard = in_pieces(audio_blocks(sounds[0]), count(0, LONGEST_PIECE * SAMPLES_A_FRAME))
+    heard = in_pieces(audio_blocks(sounds[0]), count(0, LONGEST_PIECE * SAMPLES_PER_FRAME))
     parts: dict[str, list[tuple[int, ClipScores]]] = {}
     unseen, curves, seen = None, None, list[NDArray[np.bool_]]()
 
@@ -133,7 +133,7 @@ def score_pair(
         """Score a piece; what it takes is given back before the next one is read."""
         nonlocal unseen, curves
         frames, made = len(made_frames), track_clip(made_frames, 0.0)
-        samples = next(heard)[: frames * SAMPLES_A_FRAME]
+        samples = next(heard)[: frames * SAMPLES_PER_FRAME]
         speech = said[begin : begin + frames]
         speech = np.pad(speech, (0, frames - len(speech)))
         seen.append(made.found)

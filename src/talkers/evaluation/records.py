@@ -23,7 +23,8 @@ from talkers.evaluation.perceptual import frechet_distance
 from talkers.evaluation.report import write_report
 from talkers.evaluation.statistics import summary
 from talkers.evaluation.tracked import TrackedClip
-from talkers.experts.load import RATE, load_expert
+from talkers.experts.load import load_expert
+from talkers.experts.rate import RATE
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE, VideoWriter, write_png
 from talkers.media.montage import montage
@@ -89,12 +90,12 @@ def show(
 def _spent(about: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Frames seen and seconds of training of each stage, of what an avatar was begun with too."""
     total = {stage: dict(spent) for stage, spent in (about.get("training") or {}).items()}
-    before = about.get("begun_with")
+    before = about.get("initialized_from")
     while before:
         for key in ("frames_seen", "seconds"):
             if "codec" in total:
                 total["codec"][key] = round(total["codec"][key] + before.get(key, 0), 1)
-        before = before.get("begun_with")
+        before = before.get("begun_with") or before.get("initialized_from")
     return total
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment
 from rich.table import Column, Table
 
 from talkers.artefacts.files import atomic
-from talkers.experts.load import RATE
+from talkers.experts.rate import RATE
 from talkers.media import read_audio
 
 SHOWN = (

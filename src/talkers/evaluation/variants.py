@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,148 +12,187 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkers.controls.request import Controls
-from talkers.experts.load import shifted
+from talkers.experts.rate import shifted
 from talkers.media import AUDIO_RATE
-from talkers.motion.windows import at_frames
-from talkers.renderers.diffusion_autoencoder import to_frames
+from talkers.motion.windows import FEATURE_RATE, at_frames
+from talkers.renderers.contract import RenderOptions
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.session import Session
-from talkers.space.linear import Appearance
-from talkers.speech import FEATURE_RATE, features_of, loudness, speech_gain
+from talkers.space.contract import Appearance
+from talkers.speech import features_of, loudness, speech_gain
 
-Frames = NDArray[np.uint8]
-AnyMotionModel = Literal["regressor", "sampler"]
-SHIFT = 5  # frames by which the control's sound is moved
+Frames = NDArray[np.uint8]  # [T, H, W, 3]
+MakeFrames = Callable[[int], Frames]  # seed -> frames
+MotionKind = Literal["regressor", "sampler"]  # as `Controls` calls the motion models
+SHIFT_FRAMES = 5  # of 1/25 s, by which the control's sound is moved
+
+
+@dataclass(frozen=True)
+class RealClip:
+    """A real clip of the avatar's person.
+
+    Attributes:
+        frames: uint8 [T, S, S, 3] at the avatar's frame rate.
+        samples: its sound, float32 [n] at 16 kHz.
+        other_samples: another clip's sound, float32 [n].
+        head: its measured head values [T, 7], in the order of `HEAD`.
+    """
+
+    frames: Frames
+    samples: NDArray[np.float32]
+    other_samples: NDArray[np.float32]
+    head: Tensor
 
 
 def features_at_frames(avatar: Avatar, samples: NDArray[np.float32], frames: int) -> Tensor:
-    """Speech features of sound (float32 [n], 16 kHz), two a frame: [2 T, F]."""
-    gain = speech_gain(loudness(samples, AUDIO_RATE, float(avatar.frame_rate), frames))
-    return at_frames(
-        features_of(avatar.speech_encoder, samples, gain),
-        FEATURE_RATE,
-        float(avatar.frame_rate),
-        0,
-        frames,
-    ).float()
+    """Speech features of sound.
 
+    Args:
+        avatar: whose speech encoder is used.
+        samples: float32 [n] at 16 kHz.
+        frames: of the avatar's frame rate, for which features are wanted.
 
-def given_pose_latents(
-    avatar: Avatar,
-    samples: NDArray[np.float32],
-    head: Tensor,
-    look: Appearance,
-    motion: AnyMotionModel = "regressor",
-    seed: int = 0,
-) -> Tensor:
-    """Latents [T, L] for sound (float32 [n], 16 kHz), measured head values [T, 7] and the clip's look."""
-    return avatar.latents(
-        features_at_frames(avatar, samples, len(head)), head, look=look, kind=motion, seed=seed
-    )
+    Returns:
+        two a frame, [2 T, F].
+    """
+    rate = float(avatar.frame_rate)
+    gain = speech_gain(loudness(samples, AUDIO_RATE, rate, frames))
+    features = features_of(avatar.engine.speech_encoder, samples, gain)
+    return at_frames(features, FEATURE_RATE, rate, 0, frames).float()
 
 
 @torch.inference_mode()
-def with_own_noise(avatar: Avatar, latents: Tensor, seed: int) -> Frames:
-    """Frames of latents [T, L], each from a noise of its own."""
-    generator, made = torch.Generator().manual_seed(seed), []
-    for part in torch.split(latents, 8):
-        noise = torch.randn(len(part), 3, avatar.size, avatar.size, generator=generator).to(
-            avatar.device
-        )
-        made.append(
-            to_frames(avatar.codec.decode(part.to(avatar.device), noise, avatar.recipe.steps))
-            .cpu()
-            .numpy()
-        )
-    return np.concatenate(made)
+def with_own_noise(avatar: Avatar, motion: Tensor, seed: int) -> Frames:
+    """Frames of motion [T, width], each made from a noise of its own."""
+    steps = avatar.engine.recipe.steps
+    seeds = np.random.default_rng(seed).integers(2**31, size=len(motion))
+    frames = [
+        avatar.engine.decode(row[None], RenderOptions(int(own), steps))
+        for row, own in zip(motion, seeds, strict=True)
+    ]
+    return np.concatenate(frames)
 
 
-def spoken(
+def of_length(frames: Frames, count: int) -> Frames:
+    """The first `count` frames; the last one is repeated where they are fewer."""
+    return np.concatenate([frames, np.repeat(frames[-1:], max(0, count - len(frames)), 0)])[:count]
+
+
+def speak_freely(
     avatar: Avatar,
     samples: NDArray[np.float32],
     frames: int,
     seed: int,
-    motion: AnyMotionModel = "regressor",
+    motion: MotionKind = "regressor",
 ) -> Frames:
-    """`frames` frames of what the avatar says, as a user gets it: predicted pose, scheduled blinks."""
-    made = np.stack(list(avatar.speak(samples, seed=seed, controls=Controls(motion=motion))))
-    return np.concatenate([made, np.repeat(made[-1:], max(0, frames - len(made)), 0)])[:frames]
+    """What the avatar says, as a user gets it: predicted pose, scheduled blinks.
+
+    Args:
+        avatar: that speaks.
+        samples: float32 [n] at 16 kHz.
+        frames: how many are wanted.
+        seed: of everything random.
+        motion: the motion model.
+
+    Returns:
+        uint8 [frames, S, S, 3].
+    """
+    video = avatar.speak(samples, seed=seed, controls=Controls(motion=motion))
+    return of_length(np.stack(list(video)), frames)
 
 
-def followed(
-    avatar: Avatar, samples: NDArray[np.float32], head: Tensor, look: Appearance, seed: int
+def stream_with_pose(
+    avatar: Avatar,
+    samples: NDArray[np.float32],
+    head: Tensor,
+    appearance: Appearance,
+    seed: int,
 ) -> Frames:
-    """What the avatar's stream makes of sound with measured head values [T, 7] and the clip's look."""
+    """What the avatar's stream makes of sound with measured head values.
+
+    Args:
+        avatar: with a streaming speech encoder.
+        samples: float32 [n] at 16 kHz.
+        head: measured head values [T, 7].
+        appearance: of the clip.
+        seed: of everything random.
+
+    Returns:
+        uint8 [T, S, S, 3].
+    """
 
     def measured(first: int, count: int) -> Tensor:
         return head[torch.arange(first, first + count).clamp(max=len(head) - 1)]
 
-    live = Session(
-        avatar,
-        seed,
-        avatar.recipe.steps,
-        avatar.asked(seed, None),
-        measured,
-        look,
-        provenance=False,
-    )
-    made = np.stack([*live.push(samples), *live.finish()])
-    return np.concatenate([made, np.repeat(made[-1:], max(0, len(head) - len(made)), 0)])[
-        : len(head)
-    ]
+    resolved = avatar.resolve_controls(seed, live=True)._replace(head=measured)
+    options = avatar.engine.options(seed)
+    session = Session(avatar.engine, resolved, options, False, appearance)
+    return of_length(np.stack([*session.push(samples), *session.finish()]), len(head))
 
 
-def variants(
-    avatar: Avatar,
-    real: Frames,
-    samples: NDArray[np.float32],
-    other: NDArray[np.float32],
-    head: Tensor,
-) -> dict[str, Callable[[int], Frames]]:
+def control_variants(
+    avatar: Avatar, clip: RealClip, appearance: Appearance
+) -> dict[str, MakeFrames]:
+    """The controls, by the names that they have in metrics.json: see `variants`."""
+    other = np.pad(clip.other_samples, (0, len(clip.samples)))[: len(clip.samples)]
+
+    def motion_of(samples: NDArray[np.float32]) -> Tensor:
+        features = features_at_frames(avatar, samples, len(clip.frames))
+        return avatar.engine.generate(features, clip.head, appearance=appearance)
+
+    def spoken(samples: NDArray[np.float32]) -> MakeFrames:
+        return lambda seed: avatar.decode(motion_of(samples), seed)
+
+    def mean_frame() -> Frames:
+        mean = clip.frames.mean(0, dtype=np.float64).round().astype(np.uint8)
+        return np.repeat(mean[None], len(clip.frames), 0)
+
+    return {
+        "controls.real": lambda seed: clip.frames,
+        "controls.silent_audio": spoken(np.zeros_like(clip.samples)),
+        "controls.shuffled_audio": spoken(other),
+        "controls.audio_later": spoken(shifted(clip.samples, SHIFT_FRAMES)),
+        "controls.audio_sooner": spoken(shifted(clip.samples, -SHIFT_FRAMES)),
+        "controls.per_frame_noise": lambda seed: with_own_noise(
+            avatar, motion_of(clip.samples), seed
+        ),
+        "controls.mean_frame": lambda seed: mean_frame(),
+        "controls.previous_frame": lambda seed: np.concatenate([clip.frames[:1], clip.frames[:-1]]),
+    }
+
+
+def variants(avatar: Avatar, clip: RealClip) -> dict[str, MakeFrames]:
     """How to make each variant of a clip from a seed.
 
-    Args:
-        real: uint8 [T, S, S, 3]. samples: its sound, float32 [n] at 16 kHz. other: another clip's sound.
-        head: its measured head values [T, 7].
-
     Returns:
-        codec (reconstruction), speech (as a user gets it), speech_given_pose, sampled and sampled_given_pose (the same by
-        the motion sampler), live (the stream, measured pose), and controls: silent_audio,
-        shuffled_audio, audio_later, audio_sooner, per_frame_noise (all with measured pose), mean_frame, previous_frame,
-        real.
+        codec (reconstruction), speech (as a user gets it), speech_given_pose, sampled and
+        sampled_given_pose (the same by the flow model), live (the stream, measured pose), and
+        controls: silent_audio, shuffled_audio, audio_later, audio_sooner, per_frame_noise (all
+        with measured pose), mean_frame, previous_frame, real.
     """
-    count = len(real)
-    latents, heard = avatar.encode(real), features_at_frames(avatar, samples, count)
-    look = avatar.estimate_appearance(latents, heard, head)
-    fitted = np.pad(other, (0, max(0, len(samples) - len(other))))[: len(samples)]
+    engine, count = avatar.engine, len(clip.frames)
+    motion = avatar.encode(clip.frames)
+    features = features_at_frames(avatar, clip.samples, count)
+    appearance = engine.estimate_appearance(motion, features, clip.head)
 
-    def given(sound: NDArray[np.float32]) -> Callable[[int], Frames]:
-        return lambda seed: avatar.decode(given_pose_latents(avatar, sound, head, look), seed)
+    def with_pose(kind: MotionKind, look: Appearance) -> MakeFrames:
+        def make(seed: int) -> Frames:
+            own = engine.generate(features, clip.head, kind=kind, appearance=look, seed=seed)
+            return avatar.decode(own, seed)
 
-    made: dict[str, Callable[[int], Frames]] = {
-        "codec": lambda seed: np.stack(list(avatar.reconstruct(iter(real), seed))),
-        "speech": lambda seed: spoken(avatar, samples, count, seed),
-        "speech_given_pose": given(samples),
+        return make
+
+    makers: dict[str, MakeFrames] = {
+        "codec": lambda seed: np.stack(list(avatar.reconstruct(iter(clip.frames), seed))),
+        "speech": lambda seed: speak_freely(avatar, clip.samples, count, seed),
+        "speech_given_pose": with_pose("regressor", appearance),
     }
-    if avatar.sampler is not None:
-        own = avatar.estimate_appearance(latents, heard, head, "sampler")
-        made["sampled"] = lambda seed: spoken(avatar, samples, count, seed, "sampler")
-        made["sampled_given_pose"] = lambda seed: avatar.decode(
-            given_pose_latents(avatar, samples, head, own, "sampler", seed), seed
+    if "flow" in engine.motion:
+        sampled = engine.estimate_appearance(motion, features, clip.head, "sampler")
+        makers["sampled"] = lambda seed: speak_freely(avatar, clip.samples, count, seed, "sampler")
+        makers["sampled_given_pose"] = with_pose("sampler", sampled)
+    if engine.streaming_encoder is not None:
+        makers["live"] = lambda seed: stream_with_pose(
+            avatar, clip.samples, clip.head, appearance, seed
         )
-    if avatar.listener is not None:
-        made["live"] = lambda seed: followed(avatar, samples, head, look, seed)
-    return made | {
-        "controls.real": lambda seed: real,
-        "controls.silent_audio": given(np.zeros_like(samples)),
-        "controls.shuffled_audio": given(fitted),
-        "controls.audio_later": given(shifted(samples, SHIFT)),
-        "controls.audio_sooner": given(shifted(samples, -SHIFT)),
-        "controls.per_frame_noise": lambda seed: with_own_noise(
-            avatar, given_pose_latents(avatar, samples, head, look), seed
-        ),
-        "controls.mean_frame": lambda seed: np.repeat(
-            real.mean(0, dtype=np.float64).round().astype(np.uint8)[None], count, 0
-        ),
-        "controls.previous_frame": lambda seed: np.concatenate([real[:1], real[:-1]]),
-    }
+    return makers | control_variants(avatar, clip, appearance)

@@ -27,13 +27,12 @@ from talkers.experts.models import (
     sync_curve,
 )
 from talkers.experts.mouths import PATCH, Mouths
+from talkers.experts.rate import RATE, SAMPLES_PER_FRAME
 from talkers.experts.words import read_sentence
 from talkers.speech import loudness, speech_gain
 from talkers.speech.mel import log_mel_spectrogram
 
 FORMAT_VERSION = 1
-RATE = 25  # frames a second that the experts know
-SAMPLES_A_FRAME = 640
 BUNDLED = ("lips-pixels", "lips-points", "sync-pixels", "sync-points")
 _CONFIG = TypeAdapter(ExpertConfig)
 
@@ -47,15 +46,9 @@ def sounds_of(samples: NDArray[np.float32], frames: int) -> Tensor:
     """What the experts hear of a clip: log-mel [80, 4 * frames] at 100 Hz of its sound (float32 [n], 16 kHz),
     brought to one loudness; silence follows where it is too short."""
     gain = np.float32(speech_gain(loudness(samples, 16_000, RATE, frames)))
-    length = frames * SAMPLES_A_FRAME
+    length = frames * SAMPLES_PER_FRAME
     fitted = np.pad(samples[:length] * gain, (0, max(0, length - len(samples))))
     return log_mel_spectrogram(torch.from_numpy(fitted)[None])[0].clamp(min=-6) / 2 + 1
-
-
-def shifted(samples: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """Sound that comes `frames` frames of 1/25 s later (sooner, if negative), as long as it was: float32 [n], 16 kHz."""
-    moved = np.pad(samples, (max(0, frames) * SAMPLES_A_FRAME, max(0, -frames) * SAMPLES_A_FRAME))
-    return moved[: len(samples)] if frames >= 0 else moved[-len(samples) :]
 
 
 @dataclass(frozen=True)
@@ -170,5 +163,5 @@ def load_expert(name: str | os.PathLike[str]) -> Expert:
         ) from error
     with torch.device("meta"):
         model = build(config)
-    read_weights(path.with_suffix(".safetensors"), model, model.state_dict())
+    read_weights(path.with_suffix(".safetensors"), model, model.state_dict(), owner="expert")
     return Expert(config, about, model.eval().requires_grad_(False))

@@ -23,9 +23,10 @@ from talkers.corpus import Corpus
 from talkers.corpus.splits import held_out
 from talkers.corpus.store import fill_gaps
 from talkers.errors import ArtefactError, UsageError
-from talkers.experts.load import RATE, Expert, build, save_expert, shifted, sounds_of
+from talkers.experts.load import Expert, build, save_expert, sounds_of
 from talkers.experts.models import ExpertConfig, LipReader, SyncExpert
 from talkers.experts.mouths import Mouths, mouths_of
+from talkers.experts.rate import RATE, shifted
 from talkers.experts.words import (
     CHANCE_WER,
     SLOTS,
