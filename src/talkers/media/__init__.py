@@ -2,18 +2,21 @@
 `talkers.media.guard`), and passed to FFmpeg (PyAV) as byte streams, so that no file name is ever interpreted as a protocol,
 option or command."""
 
-from talkers.media.audio import AUDIO_RATE, audio_blocks, audio_duration, read_audio
+from talkers.media.audio import audio_blocks, audio_duration, read_audio
 from talkers.media.decode import decode_frames
 from talkers.media.encode import VideoWriter, frame_count, write_flac, write_png
 from talkers.media.probe import VIDEO_SUFFIXES, AudioInfo, MediaInfo, VideoInfo, probe
+from talkers.media.samples import AUDIO_RATE, SampleStream, as_samples
 
 __all__ = [
     "AUDIO_RATE",
     "VIDEO_SUFFIXES",
     "AudioInfo",
     "MediaInfo",
+    "SampleStream",
     "VideoInfo",
     "VideoWriter",
+    "as_samples",
     "audio_blocks",
     "audio_duration",
     "decode_frames",

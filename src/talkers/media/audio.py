@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 from talkers.errors import MediaError
 from talkers.media.guard import ask
 from talkers.media.probe import LONGEST_GAP, decoded_of, open_media, stream_start
-
-AUDIO_RATE = 16_000  # Hz, what every speech encoder of the field hears
-NATIVE_RATES = 2_000, 768_000  # Hz of a file's sound: at lower ones a small file lasts for days
-
-Samples = NDArray[np.float32]  # [n] mono, -1..1
+from talkers.media.samples import AUDIO_RATE, SAMPLE_RATES, Samples
 
 
 def audio_blocks(
@@ -127,7 +123,7 @@ def _with_padding(
         converter: av.AudioResampler | None = None
         form: tuple[str, str, int] | None = None
         for frame in decoded_of(container, stream):
-            if not NATIVE_RATES[0] <= frame.sample_rate <= NATIVE_RATES[1]:
+            if not SAMPLE_RATES[0] <= frame.sample_rate <= SAMPLE_RATES[1]:
                 raise MediaError(
                     f"its sound has {frame.sample_rate} samples a second",
                     where=path,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from talkers.controls.head_track import HeadTrack
 from talkers.errors import ArtefactError, UsageError
-from talkers.media import AUDIO_RATE, frame_count
+from talkers.media import AUDIO_RATE, SampleStream, frame_count
 from talkers.motion import MotionStream
 from talkers.renderers.contract import RenderOptions, RenderState
 from talkers.runtime.engine import Engine
@@ -70,6 +70,7 @@ class Session:
         gate = SETTLING_SECONDS - lookahead - frame / 2
         self._motion = MotionStream(resolved.request, max(context.look_ahead, gate))
         self._state = RenderState()
+        self._incoming = SampleStream()
         self._samples = self._committed = 0
         self._ended = False
         self._due: deque[Tensor] = deque()  # committed motion that is not decoded yet
@@ -94,14 +95,9 @@ class Session:
         """
         if self._ended:
             raise UsageError("this session has ended", todo="Begin another one for more sound")
-        if samples.ndim != 1 or not np.isfinite(samples).all():
-            raise UsageError(
-                "the samples are not a finite array [n], but "
-                f"{samples.dtype} {list(samples.shape)}",
-                todo="Give float32 mono at 16 kHz, -1..1",
-            )
+        samples = self._incoming.push(samples)
         self._samples += len(samples)
-        motion = self._step(samples.astype(np.float32))
+        motion = self._step(samples)
         self._committed += len(motion)
         return motion
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkers.controls.head_track import HeadTrack
-from talkers.errors import MediaError, ResourceError, UsageError, reason
-from talkers.media import AUDIO_RATE, audio_blocks, frame_count, probe
+from talkers.errors import MediaError, ResourceError, reason
+from talkers.media import AUDIO_RATE, as_samples, audio_blocks, frame_count, probe
 from talkers.media.generated import write_generated
 from talkers.motion import motion_of_speech
 from talkers.renderers.contract import RenderOptions, RenderState
@@ -92,16 +92,10 @@ class TalkingVideo:
         self._samples: Samples | None = None
         self._path: Path | None = None
         self._spool: IO[bytes] | None = None
-        if isinstance(speech, np.ndarray):
-            if speech.ndim != 1 or not len(speech) or not np.isfinite(speech).all():
-                raise UsageError(
-                    "the samples are not a finite array [n], but "
-                    f"{speech.dtype} {list(speech.shape)}",
-                    todo="Give float32 mono samples at 16 kHz, -1..1",
-                )
-            self._samples = speech.astype(np.float32)
-        else:
+        if isinstance(speech, str | os.PathLike):
             self._path = Path(speech)
+        else:
+            self._samples = as_samples(speech)
         if form.live:
             self._session()  # says now if it cannot
         levels = self._levels  # reads the sound once: what cannot be read is said now
