@@ -6,32 +6,47 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 from talkers.media.audio import blocks_here, duration_here
 from talkers.media.decode import frames_here
 from talkers.media.guard import MEMORY, Piece, serve
 from talkers.media.probe import probe_here, to_dict
+from talkers.media.tracks import choose_track
 
 
-def _probe(path: str) -> Iterator[Piece]:
-    yield to_dict(probe_here(path)), None
+def _said(notes: list[str]) -> Iterator[Piece]:
+    """Notes that have come by now, each once."""
+    while notes:
+        yield {"note": notes.pop(0)}, None
+
+
+def _probe(path: str, track: int | None) -> Iterator[Piece]:
+    info = probe_here(path)
+    if track is not None or len(info.tracks) > 1:
+        info = replace(info, audio=info.tracks[choose_track(path, track).number - 1])
+    yield to_dict(info), None
 
 
 def _frames(path: str, rate: str | None) -> Iterator[Piece]:
     notes: list[str] = []
     for frame in frames_here(path, None if rate is None else Fraction(rate), notes.append):
+        yield from _said(notes)
         yield {}, frame
-    yield from (({"note": note}, None) for note in notes)
+    yield from _said(notes)
 
 
-def _blocks(path: str, rate: int, channels: int) -> Iterator[Piece]:
-    for block in blocks_here(path, rate, channels):
+def _blocks(path: str, rate: int, channels: int, track: int | None) -> Iterator[Piece]:
+    notes: list[str] = []
+    for block in blocks_here(path, rate, channels, track, notes.append):
+        yield from _said(notes)
         yield {}, block
+    yield from _said(notes)
 
 
-def _duration(path: str) -> Iterator[Piece]:
-    yield {"seconds": duration_here(path)}, None
+def _duration(path: str, track: int | None) -> Iterator[Piece]:
+    yield {"seconds": duration_here(path, track)}, None
 
 
 READINGS: dict[str, Callable[..., Iterator[Piece]]] = {

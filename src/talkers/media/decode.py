@@ -6,14 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-import numpy as np
-from numpy.typing import NDArray
-
 from talkers.errors import MediaError
 from talkers.media.guard import ask
-from talkers.media.probe import LONGEST_GAP, decoded_of, open_media, stream_start
+from talkers.media.pictures import Frame, PictureReader, deinterlaced
+from talkers.media.probe import MAX_GAP, decoded_of, open_media, require_picture, stream_start
+from talkers.media.timeline import MAX_OVERLAP
 
-Frame = NDArray[np.uint8]  # [H, W, 3] RGB
+LONG_STILL = 10.0  # seconds without a new picture that are worth a note
 
 
 def _timed_frames(
@@ -21,23 +20,21 @@ def _timed_frames(
 ) -> Iterator[tuple[float, Frame, float]]:
     """(time in seconds, frame, nominal duration in seconds) of every picture that decodes, in order."""
     with open_media(path) as container:
-        if not container.streams.video:
-            raise MediaError(
-                "there is no picture in this file", where=path, todo="Give a video file"
-            )
-        stream = container.streams.video[0]
-        stream.thread_type = "SLICE"  # threads with a picture each wait for each other for ever in some damaged files
-        start = stream_start(container)
+        stream = require_picture(container, path)
+        stream.thread_type = "SLICE"  # with a picture each, threads wait for each other for ever in some damaged files
+        zero = stream_start(container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        step = min(float(1 / rate) if rate else 0.04, LONGEST_GAP)
+        step = min(float(1 / rate) if rate else 0.04, MAX_GAP)
+        reader = PictureReader(path, stream, warn)
         time, decoded, broken = -step, 0, list[None]()
-        for frame in decoded_of(container, stream, lambda: broken.append(None)):
-            stamp = frame.time
-            time = time + step if stamp is None else max(float(stamp) - start, time)
-            image = frame.to_ndarray(format="rgb24")
-            turns = int(frame.rotation) % 360 // 90
+        for frame in deinterlaced(decoded_of(container, stream, lambda: broken.append(None))):
+            stamp = None if frame.time is None else float(frame.time) - zero
+            if stamp is not None and stamp < time - MAX_OVERLAP:  # the clock was set back
+                zero += stamp - (time + step)
+                stamp = time + step
+            time = time + step if stamp is None else max(stamp, time)
             decoded += 1
-            yield time, np.ascontiguousarray(np.rot90(image, turns)), step  # FFmpeg pads its rows
+            yield time, reader.rgb(frame), step
         if not decoded:
             raise MediaError(
                 "no frame of this video can be decoded",
@@ -58,12 +55,14 @@ def decode_frames(
 
     Frame k is the picture that the file shows at k / rate seconds (to half a source frame), counted from the
     earliest sample of picture or sound, so that variable frame rates and late streams keep in step with
-    `read_audio`. Rotation is applied.
+    `read_audio`. What is stored in another form is brought to what a viewer sees: rotated, with square pixels, without
+    interlacing, in ordinary brightness (HDR), and on grey where it is transparent.
 
     Args:
         path: any file with a picture stream.
         rate: frames a second of the result; None keeps every frame as it is stored.
-        warn: called with a sentence when damaged parts were skipped.
+        warn: called with a sentence where damaged parts were skipped, the picture stands still for long, or its
+            brightness or transparency was changed.
 
     Yields:
         uint8 [H, W, 3] RGB.
@@ -90,7 +89,10 @@ def frames_here(
     shown: Frame | None = None
     end, k = 0.0, 0
     for time, frame, step in _timed_frames(path, warn):
-        if time - end > LONGEST_GAP:
+        if shown is not None and LONG_STILL < time - end <= MAX_GAP:
+            at = f"{int(end // 60)}:{end % 60:05.2f}"
+            warn(f"{path}: the picture stands still for {time - end:.0f} s at {at}")
+        if time - end > MAX_GAP:
             raise MediaError(
                 f"the time jumps by {time - end:.0f} s",
                 where=f"{path} at {end:.2f} s",

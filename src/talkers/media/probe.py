@@ -41,33 +41,50 @@ VIDEO_SUFFIXES = {
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Picture stream: size in pixels as shown (after rotation), rate in frames a second."""
+    """Picture stream: size in square pixels as shown (after rotation), rate in frames a second.
+
+    `still`: the file is a single picture, no video.
+    """
 
     width: int
     height: int
     frame_rate: Fraction
     rotation: int
     codec: str
+    still: bool = False
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """Sound stream: rate in Hz."""
+    """Sound track: rate in Hz; `track` is 1 for the first of the file; title and language as the file says ("": not)."""
 
     rate: int
     channels: int
     codec: str
+    track: int = 1
+    title: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a media file holds. `duration` in seconds as the container claims it (None: it does not)."""
+    """What a media file holds.
+
+    Attributes:
+        duration: seconds, as the container claims (None: it does not).
+        video: its picture (None: there is none, or only a cover).
+        audio: the sound track that is read (None: there is none).
+        tracks: all sound tracks.
+        cover: it is a sound file with a cover picture.
+    """
 
     path: Path
     container: str
     duration: float | None
     video: VideoInfo | None
     audio: AudioInfo | None
+    tracks: tuple[AudioInfo, ...] = ()
+    cover: bool = False
 
 
 PLAYLISTS = frozenset(
@@ -75,13 +92,14 @@ PLAYLISTS = frozenset(
 )  # formats that make FFmpeg open what they name
 
 
-MOST_PIXELS = (
+MAX_PIXELS = (
     4096 * 2304
 )  # of a picture: what it costs to decode, at most 16 bits in four channels, stays below 300 MB
-MOST_STREAMS = 64
-LONGEST_GAP = (
-    60.0  # seconds without a new picture or sound; a longer gap is taken for damage, not filled
+MAX_STREAMS = 64
+MAX_GAP = (
+    600.0  # seconds without a new picture or sound; a longer gap is taken for damage, not filled
 )
+MAX_ASPECT = 4  # of a pixel, width to height or height to width; what is beyond is taken for damage
 
 
 @contextmanager
@@ -121,7 +139,7 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
     with stream:
         options = {
             "protocol_whitelist": "none",
-            "max_streams": str(MOST_STREAMS),
+            "max_streams": str(MAX_STREAMS),
         }  # opens nothing else
         try:
             container = av.open(stream, mode="r", metadata_errors="ignore", options=options)
@@ -130,7 +148,7 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
                 error, av.error.MemoryError
             )  # how FFmpeg says that no stream may follow
             said = (
-                f"it has more than {MOST_STREAMS} streams or asks for too much memory"
+                f"it has more than {MAX_STREAMS} streams or asks for too much memory"
                 if many
                 else None
             )
@@ -159,19 +177,19 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
             for picture in container.streams.video:
                 if picture.codec_context is None:
                     continue
-                if picture.width * picture.height > MOST_PIXELS:
+                if picture.width * picture.height > MAX_PIXELS:
                     raise MediaError(
                         f"its pictures are {picture.width} x {picture.height}",
                         where=path,
                         todo="Make them smaller: 4096 x 2304 at most",
                     )
                 picture.codec_context.options = {
-                    "max_pixels": str(MOST_PIXELS)
+                    "max_pixels": str(MAX_PIXELS)
                 }  # whatever the header says
             yield container
 
 
-MOST_DAMAGED = 1000  # packets of a stream that are skipped before the rest is given up
+MAX_DAMAGED = 1000  # packets of a stream that are skipped before the rest is given up
 
 
 def decoded_of(
@@ -179,7 +197,7 @@ def decoded_of(
 ) -> Iterator[Any]:
     """Everything of a stream that decodes, in order; `damaged` is called for each packet that does not."""
     packets, broken = container.demux(stream), 0
-    while broken <= MOST_DAMAGED:
+    while broken <= MAX_DAMAGED:
         try:
             packet = next(packets, None)
             if packet is None:
@@ -192,9 +210,53 @@ def decoded_of(
         yield from frames
 
 
+def picture_stream(container: InputContainer) -> Any | None:
+    """The first picture stream that is no cover of a sound file."""
+    return next((s for s in container.streams.video if not _is_cover(s)), None)
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(int(stream.disposition) & int(av.stream.Disposition.attached_pic))
+
+
+def sound_streams(container: InputContainer) -> list[Any]:
+    """The sound tracks that a decoder is known for, in the file's order."""
+    return [s for s in container.streams.audio if s.codec_context is not None]
+
+
+def require_picture(container: InputContainer, path: str | os.PathLike[str]) -> Any:
+    """The picture stream.
+
+    Raises:
+        MediaError: there is none.
+    """
+    stream = picture_stream(container)
+    if stream is not None:
+        return stream
+    if container.streams.video:
+        raise MediaError(
+            "this is a sound file with a cover picture: no video",
+            where=path,
+            todo="Give a video file",
+        )
+    raise MediaError("there is no picture in this file", where=path, todo="Give a video file")
+
+
+def pixel_aspect(stream: Any) -> Fraction:
+    """Width of the stream's pixels in heights."""
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    return Fraction(aspect) if Fraction(1, MAX_ASPECT) <= aspect <= MAX_ASPECT else Fraction(1)
+
+
+def shown_width(width: int, aspect: Fraction) -> int:
+    """Width in square pixels of a picture whose height stays."""
+    return max(1, round(width * aspect))
+
+
 def stream_start(container: InputContainer) -> float:
-    """Time of the earliest sample of the first picture and sound streams, in seconds: their common zero."""
-    streams: list[Any] = [*container.streams.video[:1], *container.streams.audio[:1]]
+    """Time of the earliest sample of the picture and all sound tracks, in seconds: their common zero."""
+    picture = picture_stream(container)
+    streams: list[Any] = [*([picture] if picture else []), *sound_streams(container)]
     starts = [
         float(s.start_time * s.time_base)
         for s in streams
@@ -205,51 +267,71 @@ def stream_start(container: InputContainer) -> float:
 
 def to_dict(info: MediaInfo) -> dict[str, Any]:
     """Plain JSON values, the path left out."""
-    told = asdict(info)
-    del told["path"]
-    if told["video"]:
-        told["video"]["frame_rate"] = str(told["video"]["frame_rate"])
-    return told
+    content = asdict(info)
+    del content["path"]
+    if content["video"]:
+        content["video"]["frame_rate"] = str(content["video"]["frame_rate"])
+    return content
 
 
-def probe(path: str | os.PathLike[str]) -> MediaInfo:
+def probe(path: str | os.PathLike[str], track: int | None = None) -> MediaInfo:
     """Say what is in a media file, from its headers and its first frame.
 
+    Args:
+        path: any media file.
+        track: the sound track that `audio` tells of, 1 for the first; None: the one that `audio_blocks` takes.
+
     Raises:
-        MediaError: see `open_media`.
+        MediaError: see `open_media`; or there is no such track.
     """
-    ((told, _),) = ask("probe", path)
-    video = told["video"] and VideoInfo(
-        **(told["video"] | {"frame_rate": Fraction(told["video"]["frame_rate"])})
-    )
-    return MediaInfo(
-        Path(path),
-        told["container"],
-        told["duration"],
-        video,
-        told["audio"] and AudioInfo(**told["audio"]),
-    )
+    ((content, _),) = ask("probe", path, track=track)
+    if content["video"]:
+        rate = Fraction(content["video"]["frame_rate"])
+        content["video"] = VideoInfo(**(content["video"] | {"frame_rate": rate}))
+    tracks = tuple(AudioInfo(**audio) for audio in content["tracks"])
+    audio = content["audio"] and AudioInfo(**content["audio"])
+    return MediaInfo(**(content | {"path": Path(path), "tracks": tracks, "audio": audio}))
 
 
 def probe_here(path: str | os.PathLike[str]) -> MediaInfo:
-    """`probe` in this process."""
+    """`probe` in this process; `audio` is the first track."""
     with open_media(path) as container:
-        video = audio = None
-        if container.streams.video:
-            v = container.streams.video[0]
-            rotation = 0
-            try:
-                first = next(container.decode(v), None)
-                rotation = int(first.rotation) % 360 if first is not None else 0
-            except av.error.FFmpegError:
-                pass  # decoding tells more, and later
-            width, height = (v.height, v.width) if rotation in (90, 270) else (v.width, v.height)
-            rate = v.average_rate or v.guessed_rate or v.base_rate or Fraction(0)
-            video = VideoInfo(width, height, Fraction(rate), rotation, v.codec_context.name)
-        if container.streams.audio:
-            a = container.streams.audio[0]
-            audio = AudioInfo(
-                a.codec_context.sample_rate, a.codec_context.channels, a.codec_context.name
+        tracks = tuple(
+            AudioInfo(
+                s.codec_context.sample_rate,
+                s.codec_context.channels,
+                s.codec_context.name,
+                k + 1,
+                s.metadata.get("title", ""),
+                s.metadata.get("language", "").replace("und", ""),
             )
-        duration = container.duration / av.time_base if container.duration else None
-        return MediaInfo(Path(path), container.format.name, duration, video, audio)
+            for k, s in enumerate(sound_streams(container))
+        )
+        stream, video = picture_stream(container), None
+        if stream is not None:
+            video = _video_info(container, stream)
+        return MediaInfo(
+            Path(path),
+            container.format.name,
+            container.duration / av.time_base if container.duration else None,
+            video,
+            tracks[0] if tracks else None,
+            tracks,
+            cover=stream is None and bool(container.streams.video),
+        )
+
+
+def _video_info(container: InputContainer, stream: Any) -> VideoInfo:
+    rotation = 0
+    try:
+        first: Any = next(container.decode(stream), None)
+        rotation = int(first.rotation) % 360 if first is not None else 0
+    except av.error.FFmpegError:
+        pass  # decoding tells more, and later
+    width, height = shown_width(stream.width, pixel_aspect(stream)), stream.height
+    if rotation in (90, 270):
+        width, height = height, width
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(0)
+    name = container.format.name
+    still = name.endswith("_pipe") or name == "image2"
+    return VideoInfo(width, height, Fraction(rate), rotation, stream.codec_context.name, still)

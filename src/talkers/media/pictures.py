@@ -1,0 +1,121 @@
+"""A decoder's frames -> RGB as a viewer sees them: whole pictures, square pixels, ordinary colours, nothing see-through."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace, Interpolation
+from numpy.typing import NDArray
+
+from talkers.media.colour import ROWS, Matrix, Transfer, to_ordinary_brightness, usual_matrix
+from talkers.media.probe import pixel_aspect, shown_width
+
+Frame = NDArray[np.uint8]  # [H, W, 3] RGB
+
+BACKGROUND = 128  # grey level behind what is see-through
+
+
+def deinterlaced(frames: Iterator[Any]) -> Iterator[Any]:
+    """Frames with both their fields made one moment (FFmpeg's bwdif), from the first interlaced one on; others pass."""
+    graph, form = None, None
+    for frame in frames:
+        now = frame.width, frame.height, frame.format.name
+        if graph is not None and now != form:
+            yield from _rest(graph)
+            graph = None
+        if graph is None and not frame.interlaced_frame:
+            yield frame
+            continue
+        if graph is None:
+            form, graph = now, av.filter.Graph()
+            source = graph.add_buffer(
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=frame.time_base,
+            )
+            step = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+            source.link_to(step)
+            step.link_to(graph.add("buffersink"))
+            graph.configure()
+        graph.push(frame)
+        yield from _ready(graph)
+    if graph is not None:
+        yield from _rest(graph)
+
+
+def _ready(graph: Any) -> Iterator[Any]:
+    while True:
+        try:
+            yield graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+
+
+def _rest(graph: Any) -> Iterator[Any]:
+    graph.push(None)
+    yield from _ready(graph)
+
+
+class PictureReader:
+    """Makes a stream's decoded frames RGB.
+
+    Args:
+        path: of the file, for notes.
+        stream: its picture stream.
+        note: called with a sentence, once for each kind of change that a viewer should know of.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], stream: Any, note: Callable[[str], None]):
+        self._path, self._note = path, note
+        self._aspect, self._codec = pixel_aspect(stream), stream.codec_context
+        self._noted: set[str] = set()
+
+    def _say(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self._note(f"{self._path}: {text}")
+
+    def rgb(self, frame: Any) -> Frame:
+        """A frame as it is shown: uint8 [H, W, 3]."""
+        options: dict[str, Any] = {}
+        width = shown_width(frame.width, self._aspect)
+        if width != frame.width:
+            options |= {
+                "width": width,
+                "height": frame.height,
+                "interpolation": Interpolation.BICUBIC,
+            }
+        if frame.colorspace == Matrix.UNSPECIFIED and not frame.format.is_rgb:
+            hd = usual_matrix(frame.width, frame.height) is Matrix.BT709
+            options |= {"src_colorspace": Colorspace.ITU709} if hd else {}
+        transfer = self._codec.color_trc
+        if transfer in (Transfer.PQ, Transfer.HLG):
+            self._say(
+                f"it is HDR ({Transfer(transfer).name}), and was brought to ordinary brightness"
+            )
+            wide = frame.reformat(format="rgb48le", **options).to_ndarray()
+            image = to_ordinary_brightness(wide, Transfer(transfer))
+        elif frame.format.has_palette or any(c.is_alpha for c in frame.format.components):
+            image = self._on_background(frame.reformat(format="rgba", **options).to_ndarray())
+        else:
+            image = frame.reformat(format="rgb24", **options).to_ndarray()
+        return np.ascontiguousarray(np.rot90(image, int(frame.rotation) % 360 // 90))
+
+    def _on_background(self, image: NDArray[np.uint8]) -> Frame:
+        """[H, W, 4] with its transparency (not multiplied in) -> [H, W, 3]."""
+        if image[..., 3].min() == 255:
+            return image[..., :3]
+        self._say("parts of its picture are transparent, and are shown in plain grey")
+        out = np.empty((*image.shape[:2], 3), np.uint8)
+        for top in range(0, len(image), ROWS):
+            rows = image[top : top + ROWS].astype(np.uint32)
+            alpha = rows[..., 3:]
+            # out = a c + (1 - a) grey
+            mixed = alpha * rows[..., :3] + (255 - alpha) * BACKGROUND
+            out[top : top + ROWS] = (mixed + 127) // 255
+        return out
