@@ -59,7 +59,14 @@ def test_the_file_that_ends_a_decoder_does_so() -> None:
 def test_a_verb_tells_of_it_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["speak", str(CRASH), "-o", str(tmp_path / "out.mp4")]) == 3
+    with pytest.raises(MediaError, match="ends the decoder"):
+        for _ in range(10):  # see above
+            read_audio(CRASH)
+    for _ in range(10):
+        if (code := main(["speak", str(CRASH), "-o", str(tmp_path / "out.mp4")])) != 0:
+            break
+        (tmp_path / "out.mp4").unlink()
+    assert code == 3
     assert "Traceback" not in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

@@ -153,12 +153,12 @@ def test_a_stream_takes_what_callers_have_and_refuses_the_rest() -> None:
             stream.push(odd)
 
 
-def test_an_avatar_speaks_integers_as_loudly_as_floats(tiny_avatar: Avatar) -> None:
-    floats, integers = tiny_avatar.speak(TONE), tiny_avatar.speak(INT16)
+def test_an_avatar_speaks_integers_as_loudly_as_floats(bundled: Avatar) -> None:
+    floats, integers = bundled.speak(TONE), bundled.speak(INT16)
     assert integers.gain == pytest.approx(floats.gain, rel=1e-3)
-    assert np.array_equal(next(iter(integers)), next(iter(floats)))
-    assert len(list(tiny_avatar.stream([INT16[:8_000], INT16[8_000:]]))) == 25
+    assert np.abs(next(iter(integers)).astype(int) - next(iter(floats))).max() <= 2
+    assert len(list(bundled.stream([INT16[:8_000], INT16[8_000:]]))) == 25
     for odd in REFUSED.values():
         if not isinstance(odd, str):
             with pytest.raises(TalkersError):
-                tiny_avatar.speak(odd)
+                bundled.speak(odd)

@@ -224,7 +224,7 @@ def test_size_and_steps_are_chosen(tiny_avatar: Avatar) -> None:
     for samples in (
         np.zeros(0, np.float32),
         np.full(100, np.nan, np.float32),
-        np.zeros((10, 2), np.float32),
+        np.zeros((10, 10), np.float32),
     ):
         with pytest.raises(UsageError):
             tiny_avatar.speak(samples)
