@@ -124,6 +124,15 @@ def _end_all() -> None:
         _idle.pop().end()
 
 
+def _after_fork() -> None:
+    """In a forked child: the decoding processes are the parent's, which goes on talking to them."""
+    _idle.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def ask(what: str, path: str | os.PathLike[str], **arguments: Any) -> Iterator[Piece]:
     """What a child reads of a file, piece by piece: a head, and an array or None.
 
