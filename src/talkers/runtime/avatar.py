@@ -101,7 +101,7 @@ class Avatar:
         }
         parts: dict[str, Any] = {
             "renderer": engine.renderer,
-            "speech/student": engine.streaming_encoder,
+            "speech/student": engine.student,
         }
         parts |= {f"motion/{key}": model for key, model in engine.motion.items()}
         count = {

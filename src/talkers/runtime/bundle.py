@@ -28,6 +28,8 @@ from talkers.systems.recipe import Recipe, from_dict
 FORMAT_VERSION = 4
 READABLE = (3, 4)
 BUNDLED = "default"
+MOCK = "mock"
+SHIPPED = (BUNDLED, MOCK)  # avatars that talkers brings
 MAX_ABOUT_BYTES = 4_000_000  # of avatar.json
 MAX_FEATURE_WIDTH = 65_536  # numbers of a speech feature
 MAX_VALUE = 1e6  # of the numbers in avatar.json with which frames are made
@@ -94,14 +96,14 @@ class Bundle:
 
 
 def avatar_folder(name: str | os.PathLike[str]) -> Path:
-    """The folder of an avatar. "default" always names the bundled one; a folder that is called
-    so is named by its path, ./default.
+    """The folder of an avatar. "default" and "mock" always name those that talkers brings; a
+    folder that is called so is named by its path, ./default.
 
     Raises:
         ArtefactError: there is none.
     """
-    bundled = str(name) == BUNDLED
-    folder = Path(str(files("talkers") / "avatars" / BUNDLED)) if bundled else Path(name)
+    shipped = str(name) in SHIPPED
+    folder = Path(str(files("talkers") / "avatars" / str(name))) if shipped else Path(name)
     if not (folder / "avatar.json").is_file():
         why = "avatar.json is missing" if folder.exists() else "there is no such folder"
         if folder.is_file():
@@ -152,7 +154,7 @@ def read_bundle(name: str | os.PathLike[str] = BUNDLED) -> Bundle:
     """Read and check an avatar's folder.
 
     Args:
-        name: a folder made by `talkers train`, or "default".
+        name: a folder made by `talkers train`, "default" or "mock".
 
     Raises:
         ArtefactError: no avatar there, damaged, from a newer version.

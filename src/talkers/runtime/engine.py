@@ -34,7 +34,7 @@ from talkers.renderers.contract import (
 )
 from talkers.runtime.bundle import Bundle, Calibration
 from talkers.space.contract import Appearance, FaceEdit, MotionSpace
-from talkers.speech import SpeechEncoder, load_speech_encoder
+from talkers.speech import SpeechEncoder, StreamingEncoder, can_stream, load_speech_encoder
 from talkers.speech.streaming import StreamingSpeechEncoder
 from talkers.systems import format3
 
@@ -54,7 +54,7 @@ class Engine:
         renderer: motion -> frames.
         space: of the motion.
         motion: the motion models by their keys.
-        streaming_encoder: the avatar's own speech encoder for streams, or None.
+        student: the avatar's own speech encoder for streams, or None.
 
     Raises:
         ArtefactError: a component cannot be built, or its weights are missing or damaged.
@@ -76,9 +76,9 @@ class Engine:
                             space = _built("space", self.recipe.space, width)
                         model = _built("motion_model", config, bundle.speech_width, space)
                         self.motion[key.removeprefix("motion/")] = model
-                self.streaming_encoder: StreamingSpeechEncoder | None = None
+                self.student: StreamingSpeechEncoder | None = None
                 if "speech/student" in bundle.components:
-                    self.streaming_encoder = StreamingSpeechEncoder(
+                    self.student = StreamingSpeechEncoder(
                         self.recipe.streaming_encoder, bundle.speech_width
                     )
         except (ValueError, RuntimeError, ArithmeticError, TypeError) as error:
@@ -103,9 +103,9 @@ class Engine:
         if old:
             self.space = next(iter(self.motion.values())).space
         _load(self.bundle, "renderer", self.renderer)
-        if self.streaming_encoder is not None:
-            _load(self.bundle, "speech/student", self.streaming_encoder)
-        for part in (self.space, *self.motion.values(), self.streaming_encoder):
+        if self.student is not None:
+            _load(self.bundle, "speech/student", self.student)
+        for part in (self.space, *self.motion.values(), self.student):
             if isinstance(part, nn.Module):
                 part.eval().requires_grad_(False)
 
@@ -169,6 +169,17 @@ class Engine:
                     )
                 self._speech = encoder
             return self._speech
+
+    @property
+    def streaming_encoder(self) -> StreamingEncoder | None:
+        """What follows streams: the avatar's own encoder, or its speech encoder if that can."""
+        if self.student is not None:
+            return self.student
+        if not can_stream(self.recipe.speech):
+            return None
+        encoder = self.speech_encoder
+        assert isinstance(encoder, StreamingEncoder)
+        return encoder
 
     @torch.inference_mode()
     def encode(self, frames: NDArray[np.uint8]) -> Tensor:

@@ -53,7 +53,8 @@ class Session:
         provenance: bool = True,
         appearance: Appearance | None = None,
     ):
-        if engine.streaming_encoder is None:
+        encoder = engine.streaming_encoder
+        if encoder is None:
             raise ArtefactError(
                 "this avatar has no streaming speech encoder, it cannot follow a stream",
                 where=engine.folder,
@@ -62,12 +63,12 @@ class Session:
         self.engine, self.resolved, self.options = engine, resolved, options
         self.provenance, self.appearance = provenance, appearance
         self._activity = ActivityStream(AUDIO_RATE, TARGET_DB)
-        self._encoder = engine.streaming_encoder.start()
+        self._encoder = encoder.start()
         # The sound that decides whether the mouth may move must have come too.
-        lookahead = engine.streaming_encoder.lookahead
+        self._lookahead = encoder.lookahead
         context = resolved.model.context
         frame = 1 / float(engine.frame_rate)
-        gate = SETTLING_SECONDS - lookahead - frame / 2
+        gate = SETTLING_SECONDS - self._lookahead - frame / 2
         self._motion = MotionStream(resolved.request, max(context.look_ahead, gate))
         self._state = RenderState()
         self._incoming = SampleStream()
@@ -81,8 +82,7 @@ class Session:
     def delay(self) -> float:
         """Seconds of sound after a frame's middle that are needed to commit it, at most."""
         frames = self._motion.look_ahead + self._motion.hop - 0.5
-        assert self.engine.streaming_encoder is not None
-        return frames / float(self.engine.frame_rate) + self.engine.streaming_encoder.lookahead
+        return frames / float(self.engine.frame_rate) + self._lookahead
 
     def motion(self, samples: NDArray[np.float32]) -> Tensor:
         """Sound -> the motion that is committed by it [m, width].

@@ -186,8 +186,8 @@ def _features(engine: Engine, samples: NDArray[np.float32], frames: int, live: b
     """Speech features of a clip, two a frame: [2 T, F]."""
     rate, count = float(engine.frame_rate), int(len(samples) / AUDIO_RATE * LEVEL_RATE)
     gain = speech_gain(loudness(samples, AUDIO_RATE, LEVEL_RATE, count))
-    if live and engine.streaming_encoder is not None:
-        encoder = engine.streaming_encoder
+    encoder = engine.streaming_encoder if live else None
+    if encoder is not None:
         tail = np.zeros(int(AUDIO_RATE * (encoder.lookahead + 0.1)), np.float32)
         features = encoder.start().step(np.concatenate([samples * np.float32(gain), tail]))
     else:

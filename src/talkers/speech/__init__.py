@@ -9,8 +9,8 @@ from talkers.speech.activity import (
     speech_activity,
 )
 from talkers.speech.config import FEATURE_RATE, SpeechConfig
-from talkers.speech.contract import SpeechEncoder
-from talkers.speech.encoders import load_speech_encoder
+from talkers.speech.contract import FeatureStream, SpeechEncoder, StreamingEncoder
+from talkers.speech.encoders import can_stream, load_speech_encoder
 from talkers.speech.streaming import EncoderStream, StreamingEncoderConfig, StreamingSpeechEncoder
 from talkers.speech.windows import (
     TARGET_DB,
@@ -25,10 +25,13 @@ __all__ = [
     "TARGET_DB",
     "ActivityStream",
     "EncoderStream",
+    "FeatureStream",
     "SpeechConfig",
     "SpeechEncoder",
+    "StreamingEncoder",
     "StreamingEncoderConfig",
     "StreamingSpeechEncoder",
+    "can_stream",
     "feature_stream",
     "features_of",
     "load_speech_encoder",

@@ -6,8 +6,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from talkers.artefacts.pretrained import fetch
@@ -16,22 +18,50 @@ from talkers.registry import component, names
 from talkers.speech.config import FEATURE_RATE, SpeechConfig
 from talkers.speech.contract import SpeechEncoder
 from talkers.speech.ctranslate2 import encoder_variables
-from talkers.speech.mel import N_MELS, log_mel_spectrogram
+from talkers.speech.mel import N_FFT, N_MELS, log_mel_spectrogram
+from talkers.speech.streaming import STEP, mel_rows
 from talkers.speech.whisper import Whisper, check_layers
 from talkers.speech.windows import MARGIN, ROWS, SAMPLE_RATE
 
 
 class LogMel:
-    """Two stacked 10 ms log-mel frames a feature: needs no weights, knows no words."""
+    """Two stacked 10 ms log-mel frames a feature: needs no weights, knows no words.
+
+    Args:
+        config: nothing in it changes anything.
+    """
 
     width = 2 * N_MELS
     rate = FEATURE_RATE
     lookahead = 0.0125
+    streams = True
+
+    def __init__(self, config: SpeechConfig | None = None):
+        self.config = config
 
     def encode(self, windows: Tensor) -> Tensor:
         """See `SpeechEncoder`."""
         mel = log_mel_spectrogram(windows)  # [B, 80, 2 ROWS]
         return ((mel + 4) / 4).transpose(1, 2).reshape(len(windows), ROWS, self.width)
+
+    def start(self) -> LogMelStream:
+        """Begin a stream."""
+        return LogMelStream()
+
+
+class LogMelStream:
+    """The features of `LogMel` while the sound goes on; see `FeatureStream`."""
+
+    def __init__(self) -> None:
+        # Frames are centred: before the beginning is silence.
+        self._rest = np.zeros(N_FFT // 2, np.float32)
+
+    def step(self, samples: NDArray[np.float32]) -> Tensor:
+        """See `FeatureStream.step`."""
+        self._rest = np.concatenate([self._rest, samples])
+        features = mel_rows(torch.from_numpy(self._rest)[None])[0]
+        self._rest = self._rest[len(features) * STEP :]
+        return features
 
 
 class HiddenStates:
@@ -65,14 +95,16 @@ class HiddenStates:
         return torch.cat([hidden[layer] for layer in self.layers], -1)
 
 
-def log_mel(_: SpeechConfig) -> LogMel:
-    """The encoder that needs no weights."""
-    return LogMel()
-
-
 def whisper(config: SpeechConfig) -> Whisper:
     """A Whisper of the table of pretrained models, by its name there."""
     return Whisper(encoder_variables(fetch(config.encoder)), config.layers)
+
+
+def can_stream(config: SpeechConfig) -> bool:
+    """Whether the encoder that a configuration names follows sound while it goes on."""
+    if config.encoder not in names("speech_encoder"):
+        return False
+    return bool(getattr(component("speech_encoder", config.encoder).load(), "streams", False))
 
 
 def load_speech_encoder(config: SpeechConfig) -> SpeechEncoder:

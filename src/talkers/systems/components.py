@@ -16,15 +16,23 @@ def register_components() -> None:
         f"{_CODEC}:CodecConfig",
         f"{_CODEC}:DiffusionAutoencoder",
     )
+    drawn = "talkers.renderers.drawn"
+    register("renderer", "drawn", f"{drawn}:DrawnConfig", f"{drawn}:DrawnFace")
     linear = "talkers.space.linear"
     register("space", "linear", f"{linear}:LinearSpaceConfig", f"{linear}:LinearSpace")
+    state = "talkers.space.face_state"
+    register("space", "face_state", f"{state}:FaceStateConfig", f"{state}:FaceStateSpace")
     regressor, flow = "talkers.motion.regressor", "talkers.motion.flow"
     register(
         "motion_model", "regressor", f"{regressor}:RegressorConfig", f"{regressor}:Speech2Latent"
     )
     register("motion_model", "flow", f"{flow}:FlowConfig", f"{flow}:FlowMotion")
+    loudness = "talkers.motion.loudness"
+    register(
+        "motion_model", "loudness", f"{loudness}:LoudnessConfig", f"{loudness}:LoudnessMotion"
+    )
     encoders = "talkers.speech.encoders"
-    register("speech_encoder", "log-mel", None, f"{encoders}:log_mel")
+    register("speech_encoder", "log-mel", None, f"{encoders}:LogMel")
     for name in ("whisper-base", "whisper-tiny.en"):
         register("speech_encoder", name, None, f"{encoders}:whisper")
     for name in ("compact", "compact_512", "dae_talker", "dae_talker_128", "tiny"):

@@ -41,7 +41,7 @@ class Recipe:
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     motion: dict[str, Any] = field(default_factory=dict)  # slots: motion models by their keys
     streaming_encoder: StreamingEncoderConfig = field(default_factory=StreamingEncoderConfig)
-    stages: tuple[Any, ...] = ()  # slots: training stages, in their order
+    stages: tuple[Any, ...] = limited((), 0, 0, may_be_empty=True)  # slots: in their order
     weights: Literal["int8", "float16"] = "float16"  # how the avatar's weights are stored
 
     @property
