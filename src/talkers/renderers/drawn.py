@@ -1,6 +1,7 @@
 """A drawn face: a renderer without weights, for trying a pipeline out before there is an avatar.
 
 It draws antialiased ellipses, each in its own box, in less than a millisecond a frame of 256 px.
+NumPy does that: on arrays this small torch takes longer to begin than to compute.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from talkers.configuration import limited
@@ -67,9 +70,8 @@ class DrawnFace:
 
     def __init__(self, config: DrawnConfig):
         self.config, self.size = config, config.size
-        # On the CPU: components are built on the meta device, which holds no pixels.
-        self._centres = (torch.arange(config.size, device="cpu") + 0.5) / config.size
-        canvas = torch.empty(3, config.size, config.size, device="cpu")
+        self._centres = ((np.arange(config.size) + 0.5) / config.size).astype(np.float32)
+        canvas = np.empty((3, config.size, config.size), np.float32)
         canvas[:] = _level(config.background)
         self._shoulders = (slice(None), self._box(0.9, 1.0), self._box(0.15, 0.85))
         canvas[self._shoulders] = _level(CLOTHES)
@@ -93,13 +95,13 @@ class DrawnFace:
         """See `Renderer.render`; nothing is drawn by chance, so that options change nothing."""
         canvas = self._canvas
         if background is not None:
-            canvas = background.float().cpu().clone()
+            canvas = background.float().cpu().numpy().copy()
             canvas[self._shoulders] = _level(CLOTHES)
-        pictures = canvas.repeat(len(motion), 1, 1, 1)
+        pictures = np.repeat(canvas[None], len(motion), 0)
         for picture, row in zip(pictures, motion.float().cpu().tolist(), strict=True):
             for ellipse in self._ellipses(dict(zip(FACE_STATE, row, strict=True))):
                 self._draw(picture, ellipse)
-        return pictures
+        return torch.from_numpy(pictures)
 
     def _ellipses(self, face: dict[str, float]) -> list[Ellipse]:
         """What is drawn of a face state, from the back to the front."""
@@ -136,7 +138,7 @@ class DrawnFace:
         first, last = (min(1.0, max(0.0, edge)) * self.size for edge in (low, high))
         return slice(int(first), math.ceil(last))
 
-    def _draw(self, picture: Tensor, ellipse: Ellipse) -> None:
+    def _draw(self, picture: NDArray[np.float32], ellipse: Ellipse) -> None:
         """Draw an ellipse into a picture [3, S, S]."""
         a, b = ellipse.width / 2, ellipse.height / 2
         if 2 * min(a, b) < MIN_SIZE:
@@ -146,16 +148,22 @@ class DrawnFace:
         columns = self._box(ellipse.x - a - edge, ellipse.x + a + edge)
         # r = sqrt((dx / a)^2 + (dy / b)^2) is 1 on the edge; (1 - r) min(a, b) is about the
         # distance to it, and a pixel is covered by half where that is 0.
-        across = ((self._centres[columns] - ellipse.x) / a).square()
-        down = ((self._centres[rows] - ellipse.y) / b).square()
-        radius = (down[:, None] + across).sqrt_()
-        width = min(a, b) * self.size
-        covered = radius.mul_(-width).add_(width + 0.5).clamp_(0, 1)
+        across = np.square((self._centres[columns] - ellipse.x) * (1 / a))
+        down = np.square((self._centres[rows] - ellipse.y) * (1 / b))
+        covered = np.add.outer(down, across)
+        np.sqrt(covered, covered)
+        covered *= -min(a, b) * self.size
+        covered += min(a, b) * self.size + 0.5
+        np.maximum(covered, 0, covered)
+        np.minimum(covered, 1, covered)
         part = picture[:, rows, columns]
-        part.lerp_(_level(ellipse.colour).expand_as(part), covered.expand_as(part))
+        # y = (1 - c) y + c colour
+        step = _level(ellipse.colour) - part
+        step *= covered
+        part += step
 
 
 @cache
-def _level(colour: Colour) -> Tensor:
+def _level(colour: Colour) -> NDArray[np.float32]:
     """RGB in 0..255 -> [3, 1, 1] in -1..1."""
-    return (torch.tensor(colour, device="cpu") / 127.5 - 1).reshape(3, 1, 1)
+    return (np.array(colour, np.float32) / np.float32(127.5) - 1).reshape(3, 1, 1)

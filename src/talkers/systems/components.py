@@ -28,9 +28,7 @@ def register_components() -> None:
     )
     register("motion_model", "flow", f"{flow}:FlowConfig", f"{flow}:FlowMotion")
     loudness = "talkers.motion.loudness"
-    register(
-        "motion_model", "loudness", f"{loudness}:LoudnessConfig", f"{loudness}:LoudnessMotion"
-    )
+    register("motion_model", "loudness", f"{loudness}:LoudnessConfig", f"{loudness}:LoudnessMotion")
     encoders = "talkers.speech.encoders"
     register("speech_encoder", "log-mel", None, f"{encoders}:LogMel")
     for name in ("whisper-base", "whisper-tiny.en"):
