@@ -50,8 +50,8 @@ class DrawnConfig:
 
     type: str = "drawn"
     size: int = limited(256, 32, 2048)  # side of the frames, pixels
-    skin: Colour = limited((224, 180, 150), 0, 255)
-    background: Colour = limited((40, 110, 180), 0, 255)
+    skin: tuple[int, int, int] = limited((224, 180, 150), 0, 255)
+    background: tuple[int, int, int] = limited((40, 110, 180), 0, 255)
 
     def __post_init__(self) -> None:
         if self.size % 2:

@@ -1,7 +1,7 @@
 """Golden frames: what avatars made before format 4, they make still, within 1/255.
 
 The recorded frames lie in `golden/*.npz`: of every case a few frames, of larger frames each
-fourth pixel of each fourth row. `python tests/golden_frames.py` records them anew, which only a
+fourth pixel of each fourth row. `python tests/support/golden_frames.py` records them anew, which only a
 mended defect may ask for, in a commit that says so. The tests are `test_golden.py` (the small
 avatar, every case) and `test_golden_bundled.py` (the bundled avatar, the telling cases).
 """
@@ -20,7 +20,7 @@ import soundfile
 
 import talkers
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 GOLDEN = HERE / "golden"
 FORMAT_3 = HERE / "data" / "format-3"  # trained by `talkers train --recipe tiny` before format 4
 SHOWN = (0, 9, 21, 33)  # frames that are kept
