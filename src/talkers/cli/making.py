@@ -166,8 +166,7 @@ def train(
         raise missing("training", "train", error) from error
     from talkers.corpus import Corpus
     from talkers.progress import parse_duration
-    from talkers.systems.recipe import recipe_named
-    from talkers.systems.recipe import with_settings
+    from talkers.systems.recipe import recipe_named, with_settings
 
     options: dict[str, Any] = {"strategy": strategy} | (
         {"precision": precision} if precision != "auto" else {}

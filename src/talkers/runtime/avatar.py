@@ -114,7 +114,7 @@ class Avatar:
 
     def speak(
         self,
-        speech: str | os.PathLike[str] | NDArray[np.float32],
+        speech: Any,
         *,
         seed: int = 0,
         steps: int | None = None,
@@ -127,7 +127,9 @@ class Avatar:
         """Make the avatar say something.
 
         Args:
-            speech: any file with sound in it, or float32 [n] mono samples at 16 kHz.
+            speech: any file with sound in it, or samples: float32 [n] mono at 16 kHz, integers,
+                [n, channels], a pair with their rate, a torch tensor, ...; or a `Speech`, which
+                names a rate or one of a file's sound tracks.
             seed: of the shared noise and of the blinks; the same seed gives the same frames.
             steps: network passes a frame (default: the recipe's).
             controls: of head, eyes and mouth.
