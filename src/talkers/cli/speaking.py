@@ -218,7 +218,7 @@ def reconstruct(
         steps: Network passes a frame.
         provenance: Mark and sign the video.
     """
-    from talkers.face.source import cropped_clip
+    from talkers.face.source import FaceScale, cropped_clip
     from talkers.media import audio_blocks, probe
     from talkers.media.generated import write_generated
     from talkers.runtime.avatar import Avatar
@@ -231,6 +231,7 @@ def reconstruct(
             loaded.frame_rate,
             loaded.size,
             lambda done: report("finding the face", done, done),
+            scale=FaceScale.from_json(loaded.about.get("crop")),
         )
         sound = audio_blocks(clip, 48_000, 1) if info.audio else None
         made = loaded.reconstruct(frames, seed, steps, mark=provenance)

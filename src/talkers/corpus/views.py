@@ -9,7 +9,9 @@ from torch import Tensor
 
 from talkers.corpus import Corpus
 from talkers.corpus.store import fill_gaps
+from talkers.face.crop import FACE_TO_CROP, box_of, face_height
 from talkers.face.landmarks import BLENDSHAPES, LIPS, lip_shape
+from talkers.face.source import FaceScale
 
 MOUTH_NUMBERS = tuple(range(1 + 2 * len(LIPS))) + tuple(
     1 + 2 * len(LIPS) + i for i, n in enumerate(BLENDSHAPES) if n.startswith(("mouth", "jaw"))
@@ -56,6 +58,23 @@ def face_parts(shapes: Tensor) -> dict[str, Tensor]:
         "brows": shapes[:, list(BROW_NUMBERS)],
         "gaze": gaze,
     }
+
+
+def face_scale(corpus: Corpus, clips: int = 20) -> FaceScale:
+    """How large the face is in a corpus, so that foreign clips can be cut alike.
+
+    Args:
+        corpus: the footage.
+        clips: how many clips, spread over the corpus, are measured.
+    """
+    chosen = np.unique(np.linspace(0, len(corpus.clips) - 1, clips).round().astype(int))
+    heights = []
+    for clip in (corpus.clips[k] for k in chosen):
+        seen = np.asarray(corpus.column("face", clip.name), bool)
+        if seen.any():
+            heights.append(face_height(box_of(corpus.column("landmarks", clip.name)[seen])))
+    share = float(np.median(heights)) / corpus.size if heights else 1 / FACE_TO_CROP
+    return FaceScale(round(share, 4), dict(corpus.about.get("face_heights", {})))
 
 
 def head_values(corpus: Corpus, name: str) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from talkers.artefacts.files import UNFINISHED, unfinished
 from talkers.artefacts.weights import write_weights
 from talkers.corpus import Corpus
 from talkers.corpus.splits import held_out, training_clips
-from talkers.corpus.views import head_values
+from talkers.corpus.views import face_scale, head_values
 from talkers.errors import ArtefactError, ResourceError, UsageError
 from talkers.face.landmarks import mouth_opening
 from talkers.face.regions import region_boxes, region_figures
@@ -412,6 +412,7 @@ def save_avatar(
             "low": low.tolist(),
             "high": high.tolist(),
         },
+        "crop": face_scale(corpus).as_dict(),
         "data": {
             "digest": corpus.digest(names),
             "clips": len(names),
