@@ -14,12 +14,12 @@ import speaker
 from talkers import Avatar, Controls
 from talkers.errors import FaceError, MediaError, MissingComponent
 from talkers.face import Crop, FaceTracker, choose_crop, landmarks, mouth_opening, paste_back
-from talkers.face.analysis import Analysis, analyse, landmarks_in
+from talkers.face.analysis import Analysis, analyse, landmarks_in, poses_in
 from talkers.face.check import check_footage, findings_of, lip_delay
 from talkers.face.crop import box_of, face_height
 from talkers.face.landmarks import angles_of
 from talkers.media import VideoWriter, decode_frames
-from talkers.runtime.style import poses_of
+from talkers.runtime.resolved import resolve_controls
 
 
 def analysis(frames: int = 100, **changes: object) -> Analysis:
@@ -168,7 +168,7 @@ def test_angles_have_their_signs() -> None:
 @pytest.fixture(scope="module")
 def portrait(bundled: Avatar) -> np.ndarray:
     """A real face: the bundled avatar's preview."""
-    return next(decode_frames(bundled.folder / "preview.png"))
+    return next(decode_frames(bundled.engine.folder / "preview.png"))
 
 
 def test_trackers_opened_at_once_leave_stderr_where_it_was() -> None:
@@ -247,11 +247,11 @@ def test_the_head_of_a_video_is_followed(tiny_avatar: Avatar, tmp_path: Path) ->
         with VideoWriter(tmp_path / name, Fraction(25), crf=15) as writer:
             for frame in shown:
                 writer.write(frame)
-    curves = poses_of(tmp_path / "a.mp4")
+    curves = poses_in(tmp_path / "a.mp4")
     assert len(curves["time"]) > 20
     assert curves["time"][-1] <= 29 / 25
     assert set(curves) == {"time", "yaw", "pitch", "roll"}
-    followed = tiny_avatar.asked(0, Controls(pose=str(tmp_path / "a.mp4"))).head
+    followed = resolve_controls(tiny_avatar.engine, Controls(pose=str(tmp_path / "a.mp4")), 0).head
     assert np.array_equal(followed.keys["yaw"], curves["yaw"])  # type: ignore[index]
     with pytest.raises(FaceError, match="0 of 10"):
-        tiny_avatar.asked(0, Controls(pose=str(tmp_path / "empty.mp4")))
+        resolve_controls(tiny_avatar.engine, Controls(pose=str(tmp_path / "empty.mp4")), 0)

@@ -40,7 +40,7 @@ def placed(face: np.ndarray, share: float, width: int = 640, height: int = 480) 
 
 @pytest.fixture(scope="module")
 def portrait(bundled: Avatar) -> np.ndarray:
-    return next(decode_frames(bundled.folder / "preview.png"))
+    return next(decode_frames(bundled.engine.folder / "preview.png"))
 
 
 def test_a_clip_of_the_corpus_is_cut_to_the_pixel_as_the_corpus_was(

@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from talkers.artefacts import pretrained
 from talkers.errors import MissingComponent
+from talkers.face.search import Pauses, Window, tile_levels, whole, window_around
 
 # Indices into the 478 points of MediaPipe's face mesh.
 LIPS = (
@@ -237,7 +238,9 @@ class FaceTracker:
                     image_format=mediapipe.ImageFormat.SRGB, data=np.zeros((64, 64, 3), np.uint8)
                 )
             )
-        self._last: NDArray[np.float32] | None = None
+        self._last: NDArray[np.float32] | None = None  # the face's landmarks, [478, 2]
+        self._small = False  # the face was not seen in the whole picture, and is followed
+        self._pauses = Pauses()
 
     def __enter__(self) -> FaceTracker:
         return self
@@ -246,27 +249,77 @@ class FaceTracker:
         self._landmarker.close()
 
     def track(self, frame: NDArray[np.uint8]) -> FaceReading | None:
-        """The tracked face in the next frame, uint8 [H, W, 3] RGB; None when no face is seen."""
-        image = self._mediapipe.Image(
-            image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(frame)
-        )
+        """Read the tracked face in the next frame.
+
+        The face is looked for in the whole picture, then around where it was, then in tiles; one
+        that was found in a tile is looked for around where it was first.
+
+        Args:
+            frame: uint8 [H, W, 3] RGB.
+
+        Returns:
+            the reading; None when no face is seen.
+        """
+        places = [whole(frame)]
+        if self._last is not None:
+            places.append(window_around(self._last, frame))
+        for window in reversed(places) if self._small else places:
+            if readings := self._readings(frame, window):
+                self._small &= window != places[0]
+                return self._chosen(readings)
+        if self._pauses.due() and (readings := self._search(frame)):
+            self._small = True
+            return self._chosen(readings)
+        return None
+
+    def _search(self, frame: NDArray[np.uint8]) -> list[FaceReading]:
+        """Faces in the largest tiles that show any, each seen again in a window around it."""
+        for tiles in tile_levels(frame.shape[1], frame.shape[0]):
+            found: list[FaceReading] = []
+            for tile in tiles:
+                for reading in self._readings(frame, tile):
+                    again = self._readings(frame, window_around(reading.landmarks, frame))
+                    found += [face for face in again if not any(same_face(face, f) for f in found)]
+            if found:
+                return found
+        return []
+
+    def _readings(self, frame: NDArray[np.uint8], window: Window) -> list[FaceReading]:
+        """All faces seen in a part of the picture, their landmarks in pixels of the picture."""
+        part = window.cut(frame)
+        image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=part)
         found = self._landmarker.detect(image)
-        if not found.face_landmarks:
-            return None
-        size = np.array([frame.shape[1], frame.shape[0]], np.float32)
-        faces = [
-            np.array([(p.x, p.y) for p in face], np.float32) * size for face in found.face_landmarks
+        size = np.array([part.shape[1], part.shape[0]], np.float32)
+        corner = np.array([window.left, window.top], np.float32)
+        return [
+            FaceReading(
+                landmarks=np.array([(p.x, p.y) for p in points], np.float32) * size + corner,
+                blendshapes=np.array([shape.score for shape in shapes], np.float32),
+                angles=angles_of(matrix),
+                faces=len(found.face_landmarks),
+            )
+            for points, shapes, matrix in zip(
+                found.face_landmarks,
+                found.face_blendshapes,
+                found.facial_transformation_matrixes,
+                strict=True,
+            )
         ]
+
+    def _chosen(self, readings: list[FaceReading]) -> FaceReading:
+        """The largest face at first, then the one nearest to where it was."""
+        faces = [reading.landmarks for reading in readings]
         if self._last is None:
             chosen = int(np.argmax([np.ptp(face, axis=0).prod() for face in faces]))
         else:
-            chosen = int(np.argmin([np.linalg.norm(face.mean(0) - self._last) for face in faces]))
-        self._last = faces[chosen].mean(0)
-        return FaceReading(
-            landmarks=faces[chosen],
-            blendshapes=np.array(
-                [shape.score for shape in found.face_blendshapes[chosen]], np.float32
-            ),
-            angles=angles_of(found.facial_transformation_matrixes[chosen]),
-            faces=len(faces),
-        )
+            last = self._last.mean(0)
+            chosen = int(np.argmin([np.linalg.norm(face.mean(0) - last) for face in faces]))
+        self._last = faces[chosen]
+        self._pauses.seen()
+        return replace(readings[chosen], faces=len(readings))
+
+
+def same_face(a: FaceReading, b: FaceReading) -> bool:
+    """Whether two readings of one frame are of one face: their middles lie within half a face."""
+    size = float(np.ptp(b.landmarks, axis=0).max())
+    return bool(np.linalg.norm(a.landmarks.mean(0) - b.landmarks.mean(0)) < size / 2)

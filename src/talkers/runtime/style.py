@@ -152,10 +152,12 @@ def _measured(engine: Engine, path: str | os.PathLike[str], key: str, live: bool
 
 
 def _frames(engine: Engine, path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    from talkers.face.source import cropped_clip
+    from talkers.face.source import FaceScale, cropped_clip
 
     most = int(MAX_SECONDS * engine.frame_rate)
-    return np.stack(list(cropped_clip(path, engine.frame_rate, engine.size, most=most)[1]))
+    scale = FaceScale.from_json(engine.bundle.about.get("crop"))
+    _, frames = cropped_clip(path, engine.frame_rate, engine.size, most=most, scale=scale)
+    return np.stack(list(frames))
 
 
 def _check_person(engine: Engine, path: str | os.PathLike[str], frames: NDArray[np.uint8]) -> None:
