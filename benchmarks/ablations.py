@@ -21,7 +21,7 @@ import torch
 from talkers import Avatar, Controls
 from talkers.artefacts.files import atomic
 from talkers.corpus import Corpus
-from talkers.corpus.splits import held_out, training_clips
+from talkers.corpus.splits import held_out
 from talkers.corpus.views import head_values
 from talkers.evaluation.metrics import load_metrics
 from talkers.evaluation.tracked import track_clip
@@ -31,10 +31,12 @@ from talkers.face.regions import region_boxes, region_figures
 from talkers.hardware import machine
 from talkers.progress import quiet
 from talkers.systems.recipe import Recipe, with_settings
-from talkers.training.flow_stage import train_sampler
+from talkers.training.contract import Run
+from talkers.training.flow_stage import FlowStage
 from talkers.training.frames import FrameStore
-from talkers.training.motion_data import MotionData, frame_latents
-from talkers.training.regressor_stage import train_motion
+from talkers.training.motion_data import frame_latents
+from talkers.training.regressor_stage import RegressorStage
+from talkers.training.runner import run_stage
 
 VARIANTS: dict[str, list[str]] = {
     "as it is": [],
@@ -70,15 +72,17 @@ def trained(
     folder: Path,
 ) -> Avatar:
     """The avatar with a motion model of this recipe."""
-    names = [*training_clips(corpus, recipe.minutes), *held_out(corpus.names)]
-    data = MotionData.told(corpus, names, {n: latents[n] for n in names}, recipe, quiet)
+    run = Run(corpus, recipe, folder, latents=latents)
     about = base.about | {
-        "speech": {"encoder": recipe.speech.encoder, "width": data.feature_width},
+        "speech": {"encoder": recipe.speech.encoder, "width": run.motion_data.feature_width},
         "articulation": 1.0,
         "sampler_articulation": 1.0,
     }
-    motion = base.motion if kind == "sampler" else train_motion(corpus, recipe, data, folder)
-    sampler = train_sampler(corpus, recipe, data, folder) if kind == "sampler" else None
+    motion, sampler = base.motion, None
+    if kind == "sampler":
+        sampler = run_stage(FlowStage(recipe.sampler_training), run)
+    else:
+        motion = run_stage(RegressorStage(recipe.motion_training), run)
     return Avatar(base.folder, about, recipe, base.codec, motion, sampler, None, base.device)
 
 

@@ -20,7 +20,8 @@ from talkers.corpus.splits import held_out
 from talkers.hardware import machine
 from talkers.systems.dae_talker import recipe_named
 from talkers.systems.recipe import with_settings
-from talkers.training.train import train
+from talkers.training.save import Terms
+from talkers.training.train import TrainOptions, train
 
 
 def on_the_way(folder: Path) -> list[dict[str, float]]:
@@ -67,8 +68,9 @@ def main() -> None:
             corpus,
             folder,
             recipe,
-            resume=(folder / "training").exists(),
-            command="benchmarks/footage.py",
+            TrainOptions(
+                resume=(folder / "training").exists(), terms=Terms("benchmarks/footage.py")
+            ),
         )
         assert avatar is not None
         row = table[f"{minutes:g} minutes"] = {

@@ -34,7 +34,9 @@ from talkers.renderers.diffusion_autoencoder import (
 from talkers.renderers.diffusion_autoencoder.appearance import AppearanceConfig
 from talkers.systems.dae_talker import compact
 from talkers.systems.recipe import CodecTraining, Recipe, with_settings
-from talkers.training.codec_stage import train_codec
+from talkers.training.codec_stage import CodecStage
+from talkers.training.contract import Run
+from talkers.training.runner import run_stage
 
 STEPS = (1, 4, 20, 100)
 
@@ -77,7 +79,10 @@ def first_spoken(corpus: Corpus, name: str, count: int) -> int:
 
 def trained(corpus: Corpus, recipe: Recipe, folder: Path) -> DiffusionAutoencoder:
     """The recipe's codec, trained from nothing, or taken from the folder as far as it has been trained."""
-    return train_codec(corpus, recipe, folder / recipe.name).float().eval()
+    run = Run(corpus, recipe, folder / recipe.name)
+    codec = run_stage(CodecStage(recipe.codec_training), run)
+    assert isinstance(codec, DiffusionAutoencoder)
+    return codec.float().eval()
 
 
 @torch.inference_mode()

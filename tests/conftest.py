@@ -50,12 +50,13 @@ def corpus(shared: Path) -> Corpus:
 def tiny_avatar(corpus: Corpus, shared: Path) -> Avatar:
     """An avatar of the procedural speaker, trained by the real code with the tiny recipe."""
     from talkers.systems.dae_talker import tiny
-    from talkers.training.train import train
+    from talkers.training.save import Terms
+    from talkers.training.train import TrainOptions, train
 
     folder = shared / "avatars" / "tiny"
     with FileLock(shared / "tiny.lock"):
         if not (shared / "tiny.made").exists():
-            assert train(corpus, folder, tiny(), command="pytest") is not None
+            assert train(corpus, folder, tiny(), TrainOptions(terms=Terms("pytest"))) is not None
             (shared / "tiny.made").touch()
     return Avatar.load(folder)
 

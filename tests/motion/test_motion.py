@@ -20,7 +20,7 @@ from talkers.motion.windows import at_frames
 from talkers.runtime.timing import lookahead, rebatch, resample
 from talkers.space.linear import HEAD, Adjust, FaceEdit, LatentSpace
 from talkers.systems.recipe import SamplerTraining
-from talkers.training.flow_stage import FlowModule
+from talkers.training.flow_stage import FlowModule, with_suffix_prompts
 from talkers.training.progress import TrainingProgress
 
 STATISTICS = {
@@ -224,7 +224,7 @@ class TestSampler:
             "features": torch.arange(48.0)[None, :, None].expand(16, -1, 1),
             "exists": torch.ones(16, 24, dtype=torch.bool),
         }
-        turned = FlowModule._turned(batch, 0.5)
+        turned = with_suffix_prompts(batch, 0.5)
         begins = turned["latents"][:, 0, 0]
         assert 3 <= int((begins > 0).sum()) <= 13
         assert torch.equal(turned["features"][:, ::2, 0], 2 * turned["latents"][..., 0])

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
+from talkers.training.budget import latest_checkpoints
 from talkers.training.checkpoint import SafetensorsCheckpointIO
-from talkers.training.runner import latest_checkpoint
 
-STAGES = ("codec", "motion", "sampler", "listener")
+STAGES = ("codec", "regressor", "flow", "streaming_encoder")
 SAVED = 10  # steps between checkpoints
 SETTINGS = (
     "codec.unet.channels=8",
@@ -94,7 +94,7 @@ def difference(one: Path, other: Path) -> tuple[float, str]:
     for stage in STAGES:
         states = []
         for folder in (one, other):
-            found = latest_checkpoint(folder / "training", stage)
+            found = latest_checkpoints(folder / "training").get(stage)
             assert found is not None, f"{folder} has no checkpoint of {stage}"
             states.append(dict(leaves(SafetensorsCheckpointIO().load_checkpoint(found))))
         states = [
@@ -121,7 +121,7 @@ def reached(out: Path) -> dict[str, int]:
     """Steps of the newest complete checkpoint of each stage; reads it."""
     steps = {}
     for stage in STAGES:
-        found = latest_checkpoint(out / "training", stage)
+        found = latest_checkpoints(out / "training").get(stage)
         if found is not None:
             steps[stage] = int(SafetensorsCheckpointIO().load_checkpoint(found)["global_step"])
     return steps

@@ -33,9 +33,10 @@ from talkers.runtime.bundle import FORMAT_VERSION
 from talkers.speech.streaming import StreamingSpeechEncoder
 from talkers.systems.dae_talker import tiny
 from talkers.systems.recipe import Recipe, from_dict, to_dict, with_settings
+from talkers.training.budget import elapsed
 from talkers.training.checkpoint import SafetensorsCheckpointIO
-from talkers.training.runner import begin_with
-from talkers.training.train import begun_with, spent_on, start_folder
+from talkers.training.folder import initialized_from, start_folder
+from talkers.training.initial import initialise_from
 
 SLOW = 2.0  # seconds of CPU time that an input may take
 STUCK = 60.0  # seconds after which a parser is ended
@@ -119,7 +120,7 @@ def avatar_parser(folder: Path) -> Parser:
         for kind in ("regressor", "sampler"):
             if kind == "regressor" or avatar.sampler is not None:
                 avatar.articulation(kind), avatar.asked(0, Controls(motion=kind))
-        return avatar.inspect(), avatar.frame_rate, begun_with(path)
+        return avatar.inspect(), avatar.frame_rate, initialized_from(path)
 
     return Parser(written(folder), read)
 
@@ -212,7 +213,7 @@ def recipe_parser(folder: Path) -> Parser:
         with torch.device("meta"):
             for recipe in recipes:
                 networks(recipe)
-        return start_folder(path, tiny(), corpus, None, True), begun_with(path)
+        return start_folder(path, tiny(), corpus, None, True), initialized_from(path)
 
     return Parser(written(folder), read)
 
@@ -258,11 +259,11 @@ def checkpoint_parser(folder: Path) -> Parser:
             }
         ],
     }
-    SafetensorsCheckpointIO().save_checkpoint(state, folder / "training" / "codec-5.ckpt")
+    SafetensorsCheckpointIO().save_checkpoint(state, folder / "training" / "codec-000000005.ckpt")
 
     def read(path: Path) -> object:
-        begin_with(path, "codec", network, "codec.")
-        return spent_on(path / "training")
+        initialise_from(path, "codec", "renderer", network)
+        return elapsed(path / "training")
 
     return Parser(written(folder), read)
 

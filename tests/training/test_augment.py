@@ -32,8 +32,9 @@ from talkers.training.augment import (
     shift_formants,
     time_stretch,
 )
-from talkers.training.motion_data import sound_variants, speech_features
-from talkers.training.speech_stage import heard_sounds
+from talkers.training.features import speech_features
+from talkers.training.student_data import student_sounds
+from talkers.training.variants import sound_variants
 
 
 def vowels(seconds: float, pitch: float = 120.0, formant: float = 700.0) -> np.ndarray:
@@ -146,18 +147,17 @@ def test_another_recording_of_the_same_words_is_brought_into_time() -> None:
 
 def mouth_of(avatar: Avatar, sound: np.ndarray) -> np.ndarray:
     """What the avatar's mouth does, read from its latents: [T]."""
-    latents = torch.cat(list(avatar.speak(sound, controls=Controls("still", blinks=0)).latents()))
-    model = avatar.motion
-    return ((latents - model.latent_mean) / model.latent_std @ model.mouth_read)[:, 0].numpy()
+    motion = torch.cat(list(avatar.speak(sound, controls=Controls("still", blinks=0)).motion()))
+    return avatar.engine.space.read(motion).mouth[:, 0].numpy()
 
 
 @pytest.fixture(scope="module")
 def hello(bundled: Avatar) -> np.ndarray:
     try:
-        assert bundled.speech_encoder
+        assert bundled.engine.speech_encoder
     except MissingComponent as error:
         pytest.skip(str(error))
-    return read_audio(bundled.folder.parent / "hello.flac")
+    return read_audio(bundled.engine.folder.parent / "hello.flac")
 
 
 def test_music_and_noise_do_not_make_the_bundled_avatar_speak(
@@ -216,9 +216,8 @@ def test_others_say_what_is_said_in_a_clip(
             return Said(np.random.default_rng(0).standard_normal(24_000).astype(np.float32))
 
     voices = [f"voice {k}" for k in range(8)]
-    recipe = with_settings(tiny(), [f"motion_training.synthetic={json.dumps(voices)}"])
-    for module in ("motion_data", "speech_stage"):
-        monkeypatch.setattr(f"talkers.training.{module}.load_voice", Teller)
+    recipe = with_settings(tiny(), [f"stages.regressor.tts_voices={json.dumps(voices)}"])
+    monkeypatch.setattr("talkers.training.variants.load_voice", Teller)
     features = speech_features(told, recipe, quiet)
     tellers = {
         clip.transcript: [name for text, name in said if text == clip.transcript]
@@ -229,15 +228,16 @@ def test_others_say_what_is_said_in_a_clip(
     assert len({frozenset(names) for names in tellers.values()}) > 1
     assert {name for _, name in said} == set(voices)
     assert all(
-        len(features[clip.name]) == len(sound_variants(recipe)) == 3 + 3 + 3 + 4
+        tuple(features.variants(clip.name)) == sound_variants(recipe)
+        and len(sound_variants(recipe)) == 3 + 3 + 3 + 4
         for clip in told.clips
     )
     assert (
-        len(sound_variants(with_settings(recipe, ['motion_training.synthetic=["one"]'])))
+        len(sound_variants(with_settings(recipe, ['stages.regressor.tts_voices=["one"]'])))
         == 3 + 3 + 3 + 1
     )
     said.clear()
-    heard_sounds(told, recipe, quiet)
+    student_sounds(told, recipe, quiet)
     assert said == [(clip.transcript, tellers[clip.transcript][0]) for clip in told.clips]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from talkers.corpus import Corpus
 from talkers.systems.dae_talker import tiny
-from talkers.training.train import start_folder
+from talkers.training.folder import start_folder
 
 killed_training = pytest.importorskip("killed_training", reason="needs POSIX limits")
 

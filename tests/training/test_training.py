@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from talkers.corpus import Corpus
 from talkers.corpus.splits import held_out, training_clips
@@ -19,28 +20,33 @@ from talkers.errors import ArtefactError, UsageError
 from talkers.experts.load import sounds_of
 from talkers.experts.models import POINTS
 from talkers.face.regions import region_boxes, region_figures
-from talkers.progress import parse_duration
+from talkers.progress import Report, parse_duration
 from talkers.progress import quiet as quiet_report
+from talkers.renderers.diffusion_autoencoder import DiffusionAutoencoder
 from talkers.runtime.avatar import Avatar
+from talkers.runtime.engine import build_component
 from talkers.systems.dae_talker import tiny
-from talkers.systems.recipe import Recipe
-from talkers.training import train as train_module
+from talkers.systems.recipe import Recipe, with_settings
+from talkers.training import budget as budget_module
+from talkers.training.budget import TimeBudget
+from talkers.training.cache import VariantCache, write_variants
 from talkers.training.calibrate import agree
 from talkers.training.checkpoint import SafetensorsCheckpointIO
-from talkers.training.codec_stage import region_weights, train_codec
+from talkers.training.codec_stage import CodecStage, region_weights
+from talkers.training.contract import Run
+from talkers.training.expert_losses import ExpertLosses
+from talkers.training.features import speech_features
+from talkers.training.folder import start_folder
 from talkers.training.frames import FrameStore, PositionSampler
-from talkers.training.motion_data import (
-    UNSAID,
-    MotionData,
-    WindowDataset,
-    fit_probe,
-    gated,
-    sound_variants,
-    speech_features,
-)
+from talkers.training.initial import initialise_from
+from talkers.training.motion_data import MotionData, fit_probe
 from talkers.training.progress import TrainingProgress, learning_rate
-from talkers.training.regressor_stage import Experts
-from talkers.training.train import TimeBudget, start_folder, train
+from talkers.training.runner import run_stage
+from talkers.training.train import TrainOptions, reuse_components, stages_of, train
+from talkers.training.variants import UNSPOKEN, gated, sound_variants
+from talkers.training.windows import WindowDataset
+
+FORMAT_3 = Path(__file__).parents[1] / "data" / "format-3"
 
 
 def test_the_tiny_recipe_learns_the_speaker(tiny_avatar: Avatar) -> None:
@@ -53,26 +59,29 @@ def test_the_tiny_recipe_learns_the_speaker(tiny_avatar: Avatar) -> None:
 
 
 def test_training_leaves_what_people_look_at(tiny_avatar: Avatar) -> None:
-    state = tiny_avatar.folder / "training"
+    state = tiny_avatar.engine.folder / "training"
     lines = [json.loads(line) for line in (state / "metrics.jsonl").read_text().splitlines()]
     assert {"train", "validation"} == {line["kind"] for line in lines}
     assert all(line["frames"] >= 0 and line["seconds"] >= 0 for line in lines)
     assert list(state.glob("codec-*.png"))
     assert (state / "held-out.png").exists()
-    assert not list(tiny_avatar.folder.rglob("*.partial*"))
+    assert not list(tiny_avatar.engine.folder.rglob("*.partial*"))
 
 
 def short(frames: int) -> Recipe:
-    recipe = tiny()
-    settings = dataclasses.replace(
-        recipe.codec_training,
-        frames=frames,
-        save_every=160,
-        validate_every=10_000,
-        decay=False,
-        warmup=0.0,
+    """The tiny recipe with few frames of its first stage, at a constant learning rate."""
+    settings = ["save_every=160", "validate_every=10000", "decay=false", "warmup=0.0"]
+    return with_settings(
+        tiny(), [f"stages.codec.frames={frames}", *(f"stages.codec.{s}" for s in settings)]
     )
-    return dataclasses.replace(recipe, codec_training=settings)
+
+
+def train_codec(
+    corpus: Corpus, recipe: Recipe, folder: Path, report: Report = quiet_report
+) -> DiffusionAutoencoder:
+    codec = run_stage(CodecStage(recipe.stage("codec")), Run(corpus, recipe, folder, report=report))
+    assert isinstance(codec, DiffusionAutoencoder)
+    return codec
 
 
 def test_resuming_equals_never_stopping(corpus: Corpus, tmp_path: Path) -> None:
@@ -110,9 +119,14 @@ def test_a_training_is_not_overwritten_and_resumes_only_with_its_own_recipe(
     tiny_avatar: Avatar, corpus: Corpus
 ) -> None:
     with pytest.raises(UsageError, match="--resume"):
-        train(corpus, tiny_avatar.folder, tiny())
+        train(corpus, tiny_avatar.engine.folder, tiny())
     with pytest.raises(UsageError, match="another recipe"):
-        train(corpus, tiny_avatar.folder, dataclasses.replace(tiny(), seed=5), resume=True)
+        train(
+            corpus,
+            tiny_avatar.engine.folder,
+            dataclasses.replace(tiny(), seed=5),
+            TrainOptions(resume=True),
+        )
 
 
 def test_a_corpus_of_the_wrong_size_is_refused(corpus: Corpus, tmp_path: Path) -> None:
@@ -225,7 +239,6 @@ def test_readout_finds_what_latents_say() -> None:
     x = (latents - latents.mean(0)) / latents.std(0)
     y = (shapes - shapes.mean(0)) / shapes.std(0)
     assert torch.allclose(x @ weights, y, atol=1e-2)
-    assert MotionData.__dataclass_fields__.keys() >= {"features", "latents", "heads", "shapes"}
 
 
 def test_budgets_and_learning_rates() -> None:
@@ -244,17 +257,20 @@ def test_budgets_and_learning_rates() -> None:
     assert learning_rate(1.0, 1.0, 0.0, False) == 1.0
 
 
+SHARES = {"codec": 0.57, "motion": 0.15}
+
+
 def test_a_budget_is_the_whole_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now, spent = [1000.0], dict[str, float]()
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(
-        train_module,
-        "spent_on",
+        budget_module,
+        "elapsed",
         lambda folder: {stage: {"seconds": seconds} for stage, seconds in spent.items()},
     )
-    clock = TimeBudget(tmp_path, 1000.0, ["codec", "motion"])
+    clock = TimeBudget(tmp_path, 1000.0, SHARES)
     now[0] += 100  # speech is heard
     codec = clock("codec")
     assert codec is not None
@@ -268,33 +284,31 @@ def test_a_budget_is_the_whole_commands(
     assert not caplog.text
     spent |= {"codec": codec, "motion": 0.5 * motion}
     now[0] = 10.0  # another day
-    later = TimeBudget(tmp_path, 1000.0, ["codec", "motion"])
+    later = TimeBudget(tmp_path, 1000.0, SHARES)
     assert (later("codec"), later("motion")) == (codec, motion)
-    longer = TimeBudget(tmp_path, 3000.0, ["codec", "motion"])
+    longer = TimeBudget(tmp_path, 3000.0, SHARES)
     assert longer("codec") == codec  # finished
     assert (longer("motion") or 0) > motion + 1500
     spent["motion"] = longer("motion") or 0
-    again = TimeBudget(tmp_path, 6000.0, ["codec", "motion"])  # all are finished: all go on
+    again = TimeBudget(tmp_path, 6000.0, SHARES)  # all are finished: all go on
     assert (again("codec") or 0) > codec + 1500
     assert (again("motion") or 0) > spent["motion"] + 300
     (tmp_path / "budget.json").write_text('{"budget": 1000.0, "codec": "long"}')
     with pytest.raises(ArtefactError, match="damaged"):
-        TimeBudget(tmp_path, 1000.0, ["codec", "motion"])
+        TimeBudget(tmp_path, 1000.0, SHARES)
     (tmp_path / "budget.json").unlink()  # as it says
     spent |= {"codec": 300.0, "motion": 0.0}
-    anew = TimeBudget(tmp_path, 1000.0, ["codec", "motion"])("codec")
+    anew = TimeBudget(tmp_path, 1000.0, SHARES)("codec")
     assert anew is not None
     assert 300 + 500 < anew + 100 < 1000  # what was spent is not taken for all of it
-    assert TimeBudget(tmp_path, None, ["codec"])("codec") is None
+    assert TimeBudget(tmp_path, None, SHARES)("codec") is None
     (tmp_path / "budget.json").unlink()
     spent.clear()
-    assert TimeBudget(tmp_path, 20.0, ["codec", "motion"])("codec") == pytest.approx(
-        18 * 0.57 / 0.72, abs=0.1
-    )
+    assert TimeBudget(tmp_path, 20.0, SHARES)("codec") == pytest.approx(18 * 0.57 / 0.72, abs=0.1)
     assert "hardly learn" in caplog.text
     spent["codec"] = 14.25
     assert (
-        TimeBudget(tmp_path, 3000.0, ["codec", "motion"])("codec") or 0
+        TimeBudget(tmp_path, 3000.0, SHARES)("codec") or 0
     ) > 1500  # it goes on, as was promised
 
 
@@ -309,69 +323,73 @@ def test_a_tracker_that_sees_something_else_is_not_trusted() -> None:
     assert not agree(known, 0 * known)
 
 
-def test_silence_is_heard_in_training(corpus: Corpus) -> None:
-    """The gated rendition is digital silence between words; in the silent one the mouth rests."""
+def clips_of(path: Path, features: dict[str, torch.Tensor], **rows: torch.Tensor) -> MotionData:
+    """One clip "a" with these features [n, F] of each variant, and these rows of each kind."""
+    variants = {name: {"features": part.numpy()} for name, part in features.items()}
+    width = next(iter(features.values())).shape[1]
+    write_variants(path, {"features": width}, [("a", variants)])
+    return MotionData(
+        tuple(features), VariantCache(path), **{name: {"a": part} for name, part in rows.items()}
+    )
+
+
+def test_silence_is_heard_in_training(corpus: Corpus, tmp_path: Path) -> None:
+    """Gated sound is digital silence between words; where nothing is said the mouth rests."""
     samples, speech = np.ones(16_000, np.float32), np.arange(25) % 10 < 5
     quiet = gated(samples, speech, 25.0)
     assert quiet[2 * 640 + 320] == 1
     assert np.all(quiet[6 * 640 : 9 * 640] == 0)
-    kinds, features = sound_variants(tiny()), speech_features(corpus, tiny(), quiet_report)["clip1"]
-    assert kinds[:6] == ("recorded", "gated", "silent", "wordless 1", "wordless 2", "wordless 3")
-    assert features.shape == (len(kinds), 2 * corpus.clip("clip1").frames, 160)
-    assert features[2].float().std(0).max() < 0.05
-    assert all(
-        features[k].float().std(0).max() > 0.2 for k, kind in enumerate(kinds) if kind not in UNSAID
+    variants, cache = sound_variants(tiny()), speech_features(corpus, tiny(), quiet_report)
+    spoken = ("clean", "gated", "silence", "non_speech 1", "non_speech 2", "non_speech 3")
+    assert variants[:6] == spoken
+    frames = corpus.clip("clip1").frames
+    features = {name: cache.rows("clip1", name) for name in variants}
+    assert all(rows.shape == (2 * frames, 160) for rows in features.values())
+    assert features["silence"].std(0).max() < 0.05
+    assert all(rows.std(0).max() > 0.2 for name, rows in features.items() if name not in UNSPOKEN)
+    sounds = [features[name] for name in ("silence", *spoken[3:])]
+    for k, one in enumerate(sounds):  # sounds of their own
+        assert all((one - other).abs().max() > 0.2 for other in sounds[:k])
+    rows = torch.zeros(frames, 4)
+    data = clips_of(
+        tmp_path / "cache.arrow",
+        features,
+        latents=rows,
+        heads=rows,
+        descriptors=rows,
+        usable=torch.ones(frames, dtype=torch.bool),
+        silent=~torch.from_numpy(np.array(corpus.column("speech", "clip1"), bool)),
     )
-    assert all(
-        (features[k].float() - features[j].float()).abs().max() > 0.2
-        for k, j in ((3, 4), (4, 5), (5, 3), (2, 3))
-    )  # sounds of their own
-    names, frames = ["clip1"], corpus.clip("clip1").frames
-    silent = ~torch.from_numpy(np.array(corpus.column("speech", "clip1"), bool))
-    rows, usable = torch.zeros(frames, 4), torch.ones(frames, dtype=torch.bool)
-    data = MotionData(
-        kinds,
-        {"clip1": features},
-        {"clip1": rows},
-        {"clip1": rows},
-        {"clip1": rows},
-        {"clip1": usable},
-        {"clip1": silent},
-        {},
-    )
-    windows = WindowDataset(data, names, frames, kinds, {"clip1": rows + 1})
-    assert [float(windows[k]["latents"].mean()) for k in range(len(kinds))] == [
-        float(kind in UNSAID) for kind in kinds
-    ]
-    assert all(
-        bool(windows[k]["silent"].all()) == (kind in UNSAID) for k, kind in enumerate(kinds)
-    )  # what is not heard is not said: no loss asks for it
-    assert all(torch.equal(windows[k]["features"], features[k].float()) for k in range(len(kinds)))
+    windows = WindowDataset(data, ["a"], frames, variants, {"a": rows + 1})
+    rests = [float(windows[k]["latents"].mean()) for k in range(len(variants))]
+    assert rests == [float(name in UNSPOKEN) for name in variants]
+    for k, name in enumerate(variants):  # no loss asks for what is not heard
+        assert bool(windows[k]["silent"].all()) == (name in UNSPOKEN)
+        assert torch.allclose(windows[k]["features"], features[name], atol=1e-3)
 
 
-def test_sound_and_face_pass_in_one_rhythm() -> None:
-    """In another rhythm, everything of a window tells the same moment of the clip; nothing comes of what is past its end."""
+def test_sound_and_face_pass_in_one_rhythm(tmp_path: Path) -> None:
+    """In another rhythm, everything of a window shows the same moment of the clip.
+
+    Nothing comes of what is past its end.
+    """
     count, window = 75, 40
     time = torch.arange(count).float()
-    fine = [
-        ((torch.arange(n * count) + 0.5) / n - 0.5)[:, None] for n in (2, 4)
-    ]  # rows of which there are 2 and 4 a frame
+    fine = [((torch.arange(n * count) + 0.5) / n - 0.5)[:, None] for n in (2, 4)]  # n a frame
     usable, silent = time != 30, time >= 50
-    data = MotionData(
-        ("recorded",),
-        {"a": fine[0][None]},
-        {"a": time[:, None]},
-        {"a": time[:, None]},
-        {"a": time[:, None]},
-        {"a": usable},
-        {"a": silent},
-        {"a": fine[1]},
+    data = clips_of(
+        tmp_path / "cache.arrow",
+        {"clean": fine[0]},
+        latents=time[:, None],
+        heads=time[:, None],
+        descriptors=time[:, None],
+        usable=usable,
+        silent=silent,
+        mel=fine[1],
     )
-    plain, windows = (
-        WindowDataset(data, ["a"], window),
-        WindowDataset(data, ["a"], window, rhythms=1.0),
-    )
-    paces = []
+    plain = WindowDataset(data, ["a"], window)
+    windows = WindowDataset(data, ["a"], window, warped_share=1.0)
+    speeds = []
     for k in range(len(windows)):
         row = windows[k]
         assert all(torch.equal(row[key], again) for key, again in windows[k].items())
@@ -381,124 +399,124 @@ def test_sound_and_face_pass_in_one_rhythm() -> None:
         assert bool((row["latents"][~row["exists"]] == 0).all())
         passed = at.diff()
         assert 0.29 < float(passed.min()) < float(passed.max()) < 1.61
-        paces.append(float(passed.mean()))
-        for key, each in (("head", 1), ("features", 2), ("sounds", 4)):
-            told = row[key].reshape(window, each, -1).mean(1)[row["exists"], 0]
-            assert float((told - at)[1:-1].abs().max()) < 1e-3, (
-                key
-            )  # but for the clip's first and last rows
+        speeds.append(float(passed.mean()))
+        for key, each in (("head", 1), ("features", 2), ("mel", 4)):
+            shown = row[key].reshape(window, each, -1).mean(1)[row["exists"], 0]
+            # but for the clip's first and last rows; features are kept in half precision
+            apart = (shown - at)[1:-1].abs().max()
+            assert apart < (0.05 if key == "features" else 1e-3), key
         assert torch.equal(row["silent"][row["exists"]], at >= 49.5 + 1e-4) or bool(
             (at - 49.5).abs().min() < 1e-3
         )
         assert not row["usable"][row["exists"]][(at - 30).abs() < 0.9].any()
         assert torch.equal(plain[k]["latents"][:, 0], time[k : k + window])
-    assert min(paces) < 0.7
-    assert max(paces) > 1.1
-    some = WindowDataset(data, ["a"], window, rhythms=0.5)
-    assert (
-        0.2
-        < np.mean([torch.equal(some[k]["latents"], plain[k]["latents"]) for k in range(len(some))])
-        < 0.8
-    )
+    assert min(speeds) < 0.7
+    assert max(speeds) > 1.1
+    some = WindowDataset(data, ["a"], window, warped_share=0.5)
+    same = [torch.equal(some[k]["latents"], plain[k]["latents"]) for k in range(len(some))]
+    assert 0.2 < np.mean(same) < 0.8
+
+
+STAGES = ("codec", "regressor", "flow", "streaming_encoder")
+
+
+def of_frames(*frames: int, rate: float | None = None) -> Recipe:
+    """The tiny recipe whose stages see so many frames."""
+    settings = [f"stages.{s}.frames={n}" for s, n in zip(STAGES, frames, strict=True)]
+    if rate is not None:
+        settings += [f"stages.{stage}.learning_rate={rate}" for stage in STAGES]
+    return with_settings(tiny(), settings)
 
 
 def test_training_may_begin_with_another_avatar(
     tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path
 ) -> None:
-    """One step at no learning rate from a finished avatar gives its models again."""
-    recipe = tiny()
-    still = dataclasses.replace(
-        recipe,
-        codec_training=dataclasses.replace(recipe.codec_training, frames=16, learning_rate=1e-12),
-        motion_training=dataclasses.replace(
-            recipe.motion_training, frames=400, learning_rate=1e-12
-        ),
-        sampler_training=dataclasses.replace(
-            recipe.sampler_training, frames=400, learning_rate=1e-12
-        ),
-        listener_training=dataclasses.replace(
-            recipe.listener_training, frames=400, learning_rate=1e-12
-        ),
-    )
-    shutil.copytree(
-        tiny_avatar.folder, tmp_path / "start", ignore=shutil.ignore_patterns("training")
-    )
-    brief = dataclasses.replace(
-        still,
-        sampler_training=dataclasses.replace(still.sampler_training, frames=0),
-        listener_training=dataclasses.replace(still.listener_training, frames=0),
-    )
-    for start, asked, parts in (  # a training, and an avatar without one
-        (tiny_avatar.folder, brief, ("codec", "motion")),
-        (tmp_path / "start", still, ("codec", "motion", "sampler", "listener")),
+    """One step at no learning rate from a finished avatar gives its components again."""
+    finished = tiny_avatar.engine.folder
+    shutil.copytree(finished, tmp_path / "start", ignore=shutil.ignore_patterns("training"))
+    parts = ("renderer", "motion-regressor", "motion-flow", "speech-student")
+    for init_from, frames, trained in (  # a training, and an avatar without one
+        (finished, (16, 400, 0, 0), parts[:2]),
+        (tmp_path / "start", (16, 400, 400, 400), parts),
     ):
         made = train(
             corpus,
-            tmp_path / f"from-{start.name}",
-            asked,
-            start=start,
-            trainer_options={"precision": "32-true"},
+            tmp_path / f"from-{init_from.name}",
+            of_frames(*frames, rate=1e-12),
+            TrainOptions(init_from=init_from, trainer_options={"precision": "32-true"}),
         )
         assert made is not None
-        for part in parts:
-            ours, theirs = (getattr(a, part).state_dict() for a in (made, tiny_avatar))
-            others = [
+        for part in trained:
+            ours, theirs = (
+                load_file(folder / f"{part}.safetensors")
+                for folder in (made.engine.folder, finished)
+            )
+            assert ours.keys() == theirs.keys()
+            apart = [
                 k
                 for k in ours
                 if not torch.allclose(ours[k].float(), theirs[k].float(), atol=0.02, rtol=0.02)
             ]
-            assert not [k for k in others if not k.startswith(("head_", "look_"))], (
-                part
-            )  # axes of the look may turn
+            assert not apart, part
+        about = made.about["initialized_from"]
+        assert about["command"] == "pytest"
+        assert about["training"]["codec"]["frames_seen"] == tiny().stage("codec").frames
 
 
 def test_what_sees_no_frames_is_kept(tiny_avatar: Avatar, corpus: Corpus, tmp_path: Path) -> None:
-    recipe = tiny()
-    kept = dataclasses.replace(
-        recipe,
-        codec_training=dataclasses.replace(recipe.codec_training, frames=0),
-        motion_training=dataclasses.replace(recipe.motion_training, frames=800),
-        sampler_training=dataclasses.replace(recipe.sampler_training, frames=0),
-        listener_training=dataclasses.replace(recipe.listener_training, frames=0),
-    )
-    made = train(corpus, tmp_path / "kept", kept, start=tiny_avatar.folder)
+    finished = tiny_avatar.engine.folder
+    options, kept = TrainOptions(init_from=finished), of_frames(0, 800, 0, 0)
+    made = train(corpus, tmp_path / "kept", kept, options)
     assert made is not None
-    for part in ("codec", "listener"):
-        assert (made.folder / f"{part}.safetensors").read_bytes() == (
-            tiny_avatar.folder / f"{part}.safetensors"
-        ).read_bytes()
-    assert made.sampler is not None
-    assert tiny_avatar.sampler is not None
+    names = {
+        n: (f / n).read_bytes() for f in (made.engine.folder,) for n in made.inspect()["files"]
+    }
+    same = {n for n, content in names.items() if (finished / n).read_bytes() == content}
+    assert {"renderer.safetensors", "speech-student.safetensors"} <= same
+    assert "motion-regressor.safetensors" not in same
+    ours, theirs = (a.engine.motion["flow"] for a in (made, tiny_avatar))
     assert all(
-        torch.equal(a, b)
-        for a, b in zip(made.sampler.parameters(), tiny_avatar.sampler.parameters(), strict=True)
+        torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
     )
-    assert torch.allclose(
-        made.sampler.head_write, tiny_avatar.sampler.head_write, atol=0.05
-    )  # learnt anew, of the same footage
-    assert made.about["sampler_pose"] > 0
-    assert (made.folder / "motion.safetensors").read_bytes() != (
-        tiny_avatar.folder / "motion.safetensors"
-    ).read_bytes()
-    other = dataclasses.replace(
-        kept, codec_training=dataclasses.replace(recipe.codec_training, frames=16)
-    )
-    changed = train(
-        corpus, tmp_path / "changed", other, start=tiny_avatar.folder
-    )  # a sampler knows the latents of one codec
+    # learnt anew, of the same footage
+    assert torch.allclose(ours.space.head_write, theirs.space.head_write, atol=0.05)  # type: ignore[attr-defined]
+    assert made.about["calibration"]["motion/flow"]["pose"] > 0
+    # a motion model knows the latents of one renderer
+    changed = train(corpus, tmp_path / "changed", of_frames(16, 800, 0, 0), options)
     assert changed is not None
-    assert changed.sampler is None
-    assert changed.listener is not None
+    assert list(changed.engine.motion) == ["regressor"]
+    assert changed.engine.student is not None
+
+
+def test_what_cannot_be_begun_with_is_refused(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = of_frames(0, 800, 0, 0)
     with pytest.raises(UsageError, match="0 frames"):
         train(corpus, tmp_path / "none", kept)
     damaged = tmp_path / "damaged"
-    shutil.copytree(tiny_avatar.folder, damaged, ignore=shutil.ignore_patterns("training"))
+    shutil.copytree(FORMAT_3, damaged)
     (damaged / "motion.safetensors").write_bytes(b"not weights")
     with pytest.raises(ArtefactError, match="damaged"):  # not taken for a model that does not fit
-        train(corpus, tmp_path / "begun", kept, start=damaged)
+        train(corpus, tmp_path / "begun", kept, TrainOptions(init_from=damaged))
     (tmp_path / "early" / "training").mkdir(parents=True)
     with pytest.raises(ArtefactError, match="no codec yet"):
-        train(corpus, tmp_path / "too-early", kept, start=tmp_path / "early")
+        train(corpus, tmp_path / "early-2", kept, TrainOptions(init_from=tmp_path / "early"))
+
+
+def test_training_may_begin_with_an_avatar_of_format_3(corpus: Corpus, tmp_path: Path) -> None:
+    """Its components are read under today's names."""
+    run = Run(corpus, of_frames(0, 0, 0, 0), tmp_path, FORMAT_3)
+    codec = CodecStage(run.recipe.stage("codec")).reuse(run)
+    other = Avatar.load(FORMAT_3, "cpu").engine
+    assert codec is not None
+    assert codec.state_dict().keys() == other.renderer.state_dict().keys()  # type: ignore[attr-defined]
+    found = reuse_components(FORMAT_3, run.recipe, stages_of(run.recipe))
+    assert set(found) == {"motion/regressor", "motion/flow", "speech/student", "space"}
+    model = build_component("motion_model", run.recipe.motion["flow"], 160, other.space)
+    before = [p.clone() for p in model.parameters()]
+    initialise_from(FORMAT_3, "flow", "motion/flow", model)
+    assert not all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
 def test_experts_may_be_losses(corpus: Corpus) -> None:
@@ -506,13 +524,13 @@ def test_experts_may_be_losses(corpus: Corpus) -> None:
     torch.manual_seed(0)
     frames, name = corpus.clip("clip1").frames, "clip1"
     shapes = torch.from_numpy(face_shape(corpus, name))[None, :, :POINTS]
-    experts = Experts(torch.eye(POINTS))
+    experts = ExpertLosses(torch.eye(POINTS))
     every = torch.ones(1, frames, dtype=torch.bool)
     batch = {
         "exists": every,
         "usable": every,
         "silent": ~every,
-        "sounds": sounds_of(corpus.audio(name), frames).T[None],
+        "mel": sounds_of(corpus.audio(name), frames).T[None],
     }
     same, still = (
         experts.losses(made, shapes, batch)

@@ -149,9 +149,9 @@ def train_expert(
     from talkers.progress import parse_duration
 
     config = ExpertConfig(task, sees)
-    settings = replace(
-        training_of(config), seed=seed, **({} if frames is None else {"frames": frames})
-    )
+    settings = replace(training_of(config), seed=seed)
+    if frames is not None:
+        settings = replace(settings, frames=frames)
     seconds = parse_duration(budget) if budget else None
     command = "talkers " + shlex.join(sys.argv[1:])
     with progress_bar() as report:

@@ -161,6 +161,8 @@ def train(
         precision: Lightning's precision: bf16-mixed, 32-true, ..., or auto (bf16-mixed where the hardware is faster with it).
     """
     try:
+        from talkers.training.save import Terms
+        from talkers.training.train import TrainOptions
         from talkers.training.train import train as run
     except ImportError as error:
         raise missing("training", "train", error) from error
@@ -188,19 +190,9 @@ def train(
             todo="Say who agreed to what: --consent 'I, Ada, agree to be shown'",
         )
     with progress_bar() as report:
-        avatar = run(
-            footage,
-            output,
-            chosen,
-            seconds,
-            resume,
-            report,
-            command,
-            options,
-            start,
-            consent,
-            licence,
-        )
+        terms = Terms(command, consent, licence)
+        how = TrainOptions(seconds, resume, start, terms, options)
+        avatar = run(footage, output, chosen, how, report)
     if avatar is None:
         return
     tell(f"{output}: an avatar of {avatar.size} px at {avatar.frame_rate} fps")

@@ -64,17 +64,17 @@ class Engine:
         self.bundle, self.recipe, self.device = bundle, bundle.recipe, device
         try:
             with torch.device("meta"):
-                self.renderer: Renderer = _built("renderer", self.recipe.renderer)
+                self.renderer: Renderer = build_component("renderer", self.recipe.renderer)
                 width = self.renderer.motion_width
-                self.space: MotionSpace = _built("space", self.recipe.space, width)
+                self.space: MotionSpace = build_component("space", self.recipe.space, width)
                 self.motion: dict[str, MotionModel] = {}
                 for key in bundle.components:
                     if key.startswith("motion/"):
                         config = self.recipe.motion[key.removeprefix("motion/")]
                         space = self.space
                         if bundle.format_version == 3:  # each motion model had one of its own
-                            space = _built("space", self.recipe.space, width)
-                        model = _built("motion_model", config, bundle.speech_width, space)
+                            space = build_component("space", self.recipe.space, width)
+                        model = build_component("motion_model", config, bundle.speech_width, space)
                         self.motion[key.removeprefix("motion/")] = model
                 self.student: StreamingSpeechEncoder | None = None
                 if "speech/student" in bundle.components:
@@ -97,14 +97,14 @@ class Engine:
         """Read the weights of all components."""
         old = self.bundle.format_version == 3
         if not old:
-            _load(self.bundle, "space", self.space)
+            load_component(self.bundle, "space", self.space)
         for key, model in self.motion.items():
-            _load(self.bundle, f"motion/{key}", model, model.space if old else None)
+            load_component(self.bundle, f"motion/{key}", model, model.space if old else None)
         if old:
             self.space = next(iter(self.motion.values())).space
-        _load(self.bundle, "renderer", self.renderer)
+        load_component(self.bundle, "renderer", self.renderer)
         if self.student is not None:
-            _load(self.bundle, "speech/student", self.student)
+            load_component(self.bundle, "speech/student", self.student)
         for part in (self.space, *self.motion.values(), self.student):
             if isinstance(part, nn.Module):
                 part.eval().requires_grad_(False)
@@ -372,12 +372,12 @@ def checked_seed(seed: Any) -> int:
     return number
 
 
-def _built(kind: Any, config: Any, *arguments: Any) -> Any:
+def build_component(kind: Any, config: Any, *arguments: Any) -> Any:
     """A component made from its settings."""
     return component(kind, config.type).load()(config, *arguments)
 
 
-def _load(bundle: Bundle, name: str, part: Any, space: Any = None) -> None:
+def load_component(bundle: Bundle, name: str, part: Any, space: Any = None) -> None:
     """Fill a component, and the space that its file holds in format 3, if they have weights."""
     if not isinstance(part, nn.Module):
         return

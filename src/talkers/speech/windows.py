@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from talkers.speech.activity import LEVEL_RATE, loudness_of
 from talkers.speech.config import FEATURE_RATE
 from talkers.speech.contract import SpeechEncoder
 
@@ -93,3 +94,20 @@ def feature_stream(
 def features_of(encoder: SpeechEncoder, samples: NDArray[np.float32], gain: float = 1.0) -> Tensor:
     """Features of a whole recording: float32 [n] at 16 kHz -> [ceil(50 n / 16000), width]."""
     return torch.cat([*feature_stream(encoder, [samples], gain)] or [torch.zeros(0, encoder.width)])
+
+
+def recording_gain(samples: NDArray[np.float32]) -> float:
+    """The gain at which a whole recording is heard, in training, evaluation and speaking alike.
+
+    Args:
+        samples: float32 [n] at 16 kHz.
+
+    Returns:
+        the factor of `speech_gain`, from levels in windows of 1 / LEVEL_RATE seconds.
+    """
+    return speech_gain(loudness_of([samples], SAMPLE_RATE, LEVEL_RATE)[0])
+
+
+def recording_features(encoder: SpeechEncoder, samples: NDArray[np.float32]) -> Tensor:
+    """Features of a whole recording at its `recording_gain`: float32 [n] at 16 kHz -> [rows, width]."""
+    return features_of(encoder, samples, recording_gain(samples))

@@ -36,6 +36,12 @@ def register_components() -> None:
     for name in ("compact", "compact_512", "dae_talker", "dae_talker_128", "tiny"):
         register("recipe", name, None, f"talkers.systems.dae_talker:{name}")
     for name, config, stage in (
+        ("renderer", "RendererTraining", "talkers.training.renderer_stage:RendererStage"),
+        (
+            "motion_model",
+            "MotionModelTraining",
+            "talkers.training.motion_stage:MotionModelStage",
+        ),
         ("codec", "CodecTraining", "talkers.training.codec_stage:CodecStage"),
         ("regressor", "RegressorTraining", "talkers.training.regressor_stage:RegressorStage"),
         ("flow", "FlowTraining", "talkers.training.flow_stage:FlowStage"),

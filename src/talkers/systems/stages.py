@@ -27,6 +27,15 @@ class StageConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RendererTraining(StageConfig):
+    """How any renderer that knows its own loss (`training_loss`) is trained."""
+
+    type: str = "renderer"
+    share: float = limited(0.57, 0, 1000)
+    blink_boost: float = 0.0  # closed eyes are seen 1 + this times as often
+
+
+@dataclass(frozen=True, kw_only=True)
 class CodecTraining(StageConfig):
     """How the diffusion autoencoder is trained (stage 1 of DAE-Talker)."""
 
@@ -65,6 +74,14 @@ class MotionStageConfig(StageConfig):
     augmented_weight: float = 1.0  # how often in other voices, rooms and noise
     time_warp_fraction: float = 0.5  # of windows that pass in another rhythm, sound and face
     probe_weight: float = 1.0  # of the error of the face descriptors that a probe reads
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionModelTraining(MotionStageConfig):
+    """How any motion model that knows its own loss (`training_loss`) is trained."""
+
+    type: str = "motion_model"
+    key: str = "regressor"  # of the motion model among the recipe's
 
 
 @dataclass(frozen=True, kw_only=True)

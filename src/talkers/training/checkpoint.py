@@ -1,4 +1,4 @@
-"""Checkpoints without pickle: Lightning's state as tensors (safetensors) and a JSON tree that refers to them."""
+"""Checkpoints without pickle: Lightning's state as safetensors and a JSON tree that names them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ _TENSOR, _DICT, _TUPLE = "__tensor__", "__items__", "__tuple__"
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """A state as JSON values that refer to tensors, which are put into `tensors`."""
     if isinstance(value, torch.Tensor):
         key = str(len(tensors))
         tensors[key] = value.detach().to("cpu").contiguous().clone()
-        # optimisers keep their state in the memory format of the weights, and must get it back in that
-        last = (
+        # optimisers keep their state in the memory format of the weights
+        channels_last = (
             value.ndim == 4
             and not value.is_contiguous()
             and value.is_contiguous(memory_format=torch.channels_last)
         )
-        return {_TENSOR: key, "channels_last": True} if last else {_TENSOR: key}
+        return {_TENSOR: key, "channels_last": True} if channels_last else {_TENSOR: key}
     if isinstance(value, dict):
         return {_DICT: [[_pack(k, tensors), _pack(v, tensors)] for k, v in value.items()]}
     if isinstance(value, tuple):
@@ -43,6 +44,7 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """The state that `_pack` packed."""
     if isinstance(value, dict):
         if _TENSOR in value:
             tensor = tensors[value[_TENSOR]]
@@ -100,31 +102,42 @@ class SafetensorsCheckpointIO(CheckpointIO):
 
 
 class Reached(NamedTuple):
-    """What a checkpoint of a training tells of it: weights by their names, frames seen and seconds spent."""
+    """How far a training was at a checkpoint.
+
+    Attributes:
+        weights: of the stage's module, by name.
+        frames: seen so far.
+        seconds: of training so far.
+    """
 
     weights: dict[str, torch.Tensor]
-    seen: int
-    spent: float
+    frames: int
+    seconds: float
 
 
 def reached(path: Path) -> Reached:
-    """How far a training was.
+    """How far a training was at a checkpoint.
+
+    Args:
+        path: of the checkpoint.
 
     Raises:
-        ArtefactError: this is no checkpoint of one.
+        ArtefactError: this is no checkpoint of a training.
     """
     state = SafetensorsCheckpointIO().load_checkpoint(path)
     try:
-        weights, pace = state["state_dict"], state["callbacks"]["TrainingProgress"]
+        weights, callbacks = state["state_dict"], state["callbacks"]
+        # "Pace" is what earlier versions called it
+        progress = callbacks.get("TrainingProgress") or callbacks["Pace"]
         if not all(
             isinstance(name, str) and isinstance(weight, torch.Tensor)
             for name, weight in weights.items()
         ):
             raise ValueError("its weights are none")
-        seen, spent = int(pace["seen"]), float(pace["spent"])
-        if seen < 0 or not 0 <= spent < math.inf:
-            raise ValueError(f"it says that {seen} frames were seen in {spent} s")
-        return Reached(weights, seen, spent)
+        frames, seconds = int(progress["seen"]), float(progress["spent"])
+        if frames < 0 or not 0 <= seconds < math.inf:
+            raise ValueError(f"it says that {frames} frames were seen in {seconds} s")
+        return Reached(weights, frames, seconds)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ArtefactError(
             "this is no checkpoint of a training",

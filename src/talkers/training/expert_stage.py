@@ -39,9 +39,10 @@ from talkers.experts.words import (
 from talkers.hardware import machine
 from talkers.progress import Report, quiet
 from talkers.training.augment import time_warp
-from talkers.training.frames import PositionSampler
+from talkers.training.cache import purge_stale
+from talkers.training.loop import LoopOptions, StageData, fit
+from talkers.training.module import StageModule
 from talkers.training.progress import TrainingProgress
-from talkers.training.runner import StageModule, fit
 
 LETTERS = torch.tensor([word in SLOTS[3] for word in WORDS])
 NEIGHBOURS = 0.1  # share of a frame's match that the sounds one frame before and after get
@@ -57,6 +58,8 @@ class ExpertTraining:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup: float = 0.05
+    gradient_clip: float = 1.0
+    decay: bool = True  # let the learning rate fall to 1 % (cosine)
     ema: float = 0.995
     letter_weight: float = (
         3.0  # of the frames in which a letter is said: short, and the hardest word
@@ -114,6 +117,7 @@ class Footage:
                         corpus.audio(clip.name), clip.frames
                     ).half()
                 report("looking at mouths", done + 1, len(corpus.clips))
+            purge_stale(path)
             with atomic(path) as temporary:
                 save_file(held, temporary)
         held = load_file(path)
@@ -220,17 +224,18 @@ def stretch(rows: Tensor, positions: Tensor) -> Tensor:
 class ExpertModule(StageModule):
     """Training step of an expert; validation says what it gets right on held-out clips."""
 
+    config: ExpertTraining
+
     def __init__(self, config: ExpertConfig, training: ExpertTraining, pace: TrainingProgress):
-        super().__init__(training, pace, training.seed, training.batch * training.window)
-        self.model, self.config = build(config), config
+        frames = training.batch * training.window
+        super().__init__(build(config), training, pace, training.seed, frames)
+        self.expert_config = config
 
     def _read_loss(self, batch: dict[str, Tensor]) -> Tensor:
-        positions = passing(
-            len(batch["seen"]), batch["seen"].shape[1], self.training_config.rhythms_share
-        )
+        positions = passing(len(batch["seen"]), batch["seen"].shape[1], self.config.rhythms_share)
         told = self.model(vary(stretch(batch["seen"], positions)))
         labels = stretch(batch["labels"], positions)
-        weights = 1 + (self.training_config.letter_weight - 1) * LETTERS[labels].float()
+        weights = 1 + (self.config.letter_weight - 1) * LETTERS[labels].float()
         loss = F.nll_loss(told.flatten(0, 1), labels.flatten(), reduction="none")
         return (loss * weights.flatten()).sum() / weights.sum()
 
@@ -253,7 +258,9 @@ class ExpertModule(StageModule):
         return (both * counts).sum() / counts.sum()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        loss = self._read_loss(batch) if self.config.task == "lips" else self._sync_loss(batch)
+        loss = (
+            self._read_loss(batch) if self.expert_config.task == "lips" else self._sync_loss(batch)
+        )
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -414,38 +421,19 @@ def train_expert(
     pace = TrainingProgress(training.frames, budget)
     torch.manual_seed(training.seed)
     module = ExpertModule(config, training, pace)
-    data, indices = (
-        ClipDataset(footage, names, config.sees, training.window, labels),
-        np.arange(len(names)),
-    )
-
-    def loader() -> DataLoader[Any]:
-        sampler = PositionSampler(
-            indices,
-            np.ones(len(indices)),
-            training.batch,
-            training.seed,
-            lambda: module.global_step,
-            module.global_rank,
-            module.trainer.world_size,
-        )
-        return DataLoader(data, batch_sampler=sampler)
-
-    validate = DataLoader(
+    clips = ClipDataset(footage, names, config.sees, training.window, labels)
+    validation = DataLoader(
         ClipDataset(footage, test, config.sees, training.window, labels), batch_size=32
     )
-    between = (
-        max(1, training.save_every // module.frames_per_step),
-        max(1, training.validate_every // module.frames_per_step),
-    )
-    fit(module, name, state, pace, loader, validate, between, training.ema, report, trainer_options)
+    data = StageData(clips, np.arange(len(names)), np.ones(len(names)), validation)
+    fit(module, name, data, LoopOptions(state, report, trainer_options or {}))
     expert = Expert(config, {}, module.model.eval().float())
     figures = {k: round(v, 4) for k, v in score(expert, corpus, footage, test).items()}
     expert.about.update(
         command=command,
         training=asdict(training),
         frames_seen=pace.seen,
-        seconds=round(pace.spent, 1),
+        seconds=round(pace.elapsed, 1),
         machine=machine(),
         data={
             "digest": corpus.digest(names),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,67 +19,85 @@ from talkers.errors import ArtefactError
 from talkers.face.regions import region_boxes
 from talkers.media import decode_frames
 from talkers.progress import Report, quiet
+from talkers.training.cache import purge_stale
 
 
 class FrameStore:
-    """All frames of a corpus in one memory-mapped array (built once, in the corpus's .cache folder).
+    """All frames of a corpus in one memory-mapped array.
 
-    frames: uint8 [N, S, S, 3]; boxes: [N, 3, 4]; shapes: [N, 133], see `face_shape`; face: bool [N]; blink: [N].
+    It is built once, in the corpus's .cache folder.
+
+    Args:
+        corpus: the footage.
+        report: called with clips done and clips in all.
+
+    Attributes:
+        start: first frame of each clip, by name.
+        frames: uint8 [N, S, S, 3].
+        boxes: [N, 3, 4], see `region_boxes`.
+        descriptors: [N, 133], see `face_shape`.
+        face: bool [N].
+        blink: [N], 0..1.
+
+    Raises:
+        ArtefactError: a clip does not hold the frames that the corpus says.
     """
 
-    def __init__(self, corpus: Corpus, progress: Report = quiet):
+    def __init__(self, corpus: Corpus, report: Report = quiet):
         self.corpus = corpus
-        self.start: dict[str, int] = {}
-        total = 0
-        for clip in corpus.clips:
-            self.start[clip.name] = total
-            total += clip.frames
+        counts = [clip.frames for clip in corpus.clips]
+        begins = np.cumsum([0, *counts])
+        self.start = {c.name: int(at) for c, at in zip(corpus.clips, begins, strict=False)}
+        shape = (int(begins[-1]), corpus.size, corpus.size, 3)
         path = corpus.folder / ".cache" / f"frames-{corpus.digest()[:16]}.npy"
-        shape = (total, corpus.size, corpus.size, 3)
         if not path.exists():
-            with atomic(path) as temporary:
-                for old in path.parent.glob(
-                    "frames-*.npy"
-                ):  # of the corpus before footage was added
-                    old.unlink()
-                store = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-                with temporary.open(
-                    "r+b"
-                ) as out:  # a full disk is noticed now, not as a crash while writing
-                    os.posix_fallocate(out.fileno(), 0, temporary.stat().st_size)
-                for done, clip in enumerate(corpus.clips):
-                    index, end, source = (
-                        self.start[clip.name],
-                        self.start[clip.name] + clip.frames,
-                        corpus.folder / "clips" / f"{clip.name}.mp4",
-                    )
-                    for frame in decode_frames(source):
-                        if frame.shape != shape[1:]:
-                            what = f"the frames of clip {clip.name} have {frame.shape[1]} x {frame.shape[0]} px, not {corpus.size} x {corpus.size}"
-                            raise ArtefactError(
-                                what, where=source, todo="Prepare the footage again"
-                            )
-                        index += 1
-                        if index > end:  # however many more there are
-                            break
-                        store[index - 1] = frame
-                    if index != end:
+            self._unpack(path, shape, report)
+        self.frames: NDArray[np.uint8] = np.lib.format.open_memmap(path, mode="r")
+        names = corpus.names
+        self.boxes = np.concatenate(
+            [region_boxes(corpus.column("landmarks", n), corpus.size) for n in names]
+        )
+        self.descriptors = np.concatenate([face_shape(corpus, n) for n in names])
+        self.face = np.concatenate([corpus.column("face", n) for n in names])
+        self.blink = np.nan_to_num(np.concatenate([corpus.column("blink", n) for n in names]))
+
+    def _unpack(self, path: Path, shape: tuple[int, ...], report: Report) -> None:
+        """Decode all clips into one file."""
+        corpus = self.corpus
+        with atomic(path) as temporary:
+            purge_stale(path)
+            store = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            with temporary.open("r+b") as out:
+                # a full disk is noticed now, not as a crash while writing
+                os.posix_fallocate(out.fileno(), 0, temporary.stat().st_size)
+            for done, clip in enumerate(corpus.clips):
+                source = corpus.folder / "clips" / f"{clip.name}.mp4"
+                index = first = self.start[clip.name]
+                for frame in decode_frames(source):
+                    if frame.shape != shape[1:]:
                         raise ArtefactError(
-                            f"clip {clip.name} does not have its {clip.frames} frames",
+                            f"the frames of clip {clip.name} have {frame.shape[1]} x "
+                            f"{frame.shape[0]} px, not {corpus.size} x {corpus.size}",
                             where=source,
                             todo="Prepare the footage again",
                         )
-                    progress("unpacking frames", done + 1, len(corpus.clips))
-                store.flush()
-                del store
-        self.frames: NDArray[np.uint8] = np.lib.format.open_memmap(path, mode="r")
-        marks = np.concatenate([corpus.column("landmarks", c.name) for c in corpus.clips])
-        self.boxes = region_boxes(marks, corpus.size)
-        self.shapes = np.concatenate([face_shape(corpus, c.name) for c in corpus.clips])
-        self.face = np.concatenate([corpus.column("face", c.name) for c in corpus.clips])
-        self.blink = np.nan_to_num(
-            np.concatenate([corpus.column("blink", c.name) for c in corpus.clips])
-        )
+                    index += 1
+                    if index > first + clip.frames:  # however many more there are
+                        break
+                    store[index - 1] = frame
+                if index != first + clip.frames:
+                    raise ArtefactError(
+                        f"clip {clip.name} does not have its {clip.frames} frames",
+                        where=source,
+                        todo="Prepare the footage again",
+                    )
+                report("unpacking frames", done + 1, len(corpus.clips))
+            store.flush()
+
+    def clip(self, name: str) -> NDArray[np.uint8]:
+        """The frames of a clip: uint8 [T, S, S, 3]."""
+        start = self.start[name]
+        return np.array(self.frames[start : start + self.corpus.clip(name).frames])
 
     def indices(self, names: Sequence[str]) -> NDArray[np.int64]:
         """Frames with a face in the named clips."""
@@ -88,35 +107,47 @@ class FrameStore:
 
 
 class FrameDataset(Dataset[dict[str, Tensor]]):
-    """Frames by index: {"frame": uint8 [S, S, 3], "boxes": int16 [3, 4], "shape": float32 [133], standardised}."""
+    """Frames by index, with what is measured in them.
+
+    Args:
+        store: the corpus's frames.
+    """
 
     def __init__(self, store: FrameStore):
         self.store = store
-        mean, std = store.shapes[store.face].mean(0), store.shapes[store.face].std(0)
-        self.shapes = np.clip((store.shapes - mean) / np.maximum(std, 1e-3), -4, 4).astype(
-            np.float32
-        )
+        known = store.descriptors[store.face]
+        mean, std = known.mean(0), np.maximum(known.std(0), 1e-3)
+        # standardised, and outliers clipped: clip((d - mean) / std, -4, 4)
+        standard = np.clip((store.descriptors - mean) / std, -4, 4)
+        self.descriptors = standard.astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.store.frames)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """One frame.
+
+        Returns:
+            frame uint8 [S, S, 3], boxes int16 [3, 4], descriptors float32 [133], standardised.
+        """
         return {
             "frame": torch.from_numpy(np.array(self.store.frames[index])),
             "boxes": torch.from_numpy(self.store.boxes[index]),
-            "shape": torch.from_numpy(self.shapes[index]),
+            "descriptors": torch.from_numpy(self.descriptors[index]),
         }
 
 
 class PositionSampler(Sampler[list[int]]):
-    """Endless batches whose content is a pure function of (seed, position), so that resuming is exact.
+    """Endless batches whose content is a pure function of (seed, position): resuming is exact.
 
     Args:
-        weights: how often each index is drawn, relative.
-        indices: what is drawn.
+        indices: int64 [N], what is drawn.
+        weights: float [N], how often each index is drawn, relative.
         batch: indices in a batch of this process.
+        seed: of the draws.
         position: the batch at which iteration begins, asked for when it does.
-        rank, world: this process among those that train together.
+        rank: number of this process among those that train together.
+        world: number of those processes.
     """
 
     def __init__(
@@ -136,13 +167,9 @@ class PositionSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         step = self.position()
         while True:
-            draw = np.random.default_rng((self.seed, step)).random((self.world, self.batch))[
-                self.rank
-            ]
-            yield [
-                int(i)
-                for i in self.indices[
-                    np.minimum(np.searchsorted(self.cumulative, draw), len(self.indices) - 1)
-                ]
-            ]
+            random = np.random.default_rng((self.seed, step))
+            draw = random.random((self.world, self.batch))[self.rank]
+            # inverse transform: the first index whose cumulative weight is not below the draw
+            drawn = np.minimum(np.searchsorted(self.cumulative, draw), len(self.indices) - 1)
+            yield [int(i) for i in self.indices[drawn]]
             step += 1
