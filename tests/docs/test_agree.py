@@ -12,8 +12,8 @@ import pytest
 from conftest import ROOT
 from talkers.artefacts import pretrained
 from talkers.cli import main
+from talkers.registry import names
 from talkers.speech.voices import VOICES
-from talkers.systems.dae_talker import RECIPES
 
 SOURCE = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
 PAGES = [ROOT / n for n in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
@@ -41,16 +41,16 @@ def test_every_recipe_is_in_the_table() -> None:
         for line in text_of("docs/method.md").splitlines()
         if "`dae_talker`" in line and line.startswith("| |")
     ]
-    assert {name for name in RECIPES if f"`{name}`" not in header} == set()
+    assert {name for name in names("recipe") if f"`{name}`" not in header} == set()
 
 
 def test_every_pretrained_model_is_in_the_table() -> None:
     rows = [line for line in text_of("docs/dependencies.md").splitlines() if line.startswith("|")]
     kokoro = re.compile(r"kokoro-\w+$")  # its phonemes and voices share its row
-    names = {kokoro.sub("kokoro", name) for name in pretrained.TABLE}
+    models = {kokoro.sub("kokoro", name) for name in pretrained.TABLE}
     assert {
         n.removesuffix(".json")
-        for n in names
+        for n in models
         if not any(r.startswith(f"| {n.split('.')[0]}") for r in rows)
     } <= {"piper-joe-config"}
 
@@ -91,8 +91,8 @@ def imported(distribution: str) -> bool:
 )
 def test_what_is_installed_is_imported(extra: str) -> None:
     wanted = PROJECT["dependencies"] if extra == "core" else PROJECT["optional-dependencies"][extra]
-    names = [re.split(r"[\[<>=~ ]", requirement)[0].lower() for requirement in wanted]
-    assert {n for n in names if n != "talkers" and not imported(n)} == set()
+    packages = [re.split(r"[\[<>=~ ]", requirement)[0].lower() for requirement in wanted]
+    assert {n for n in packages if n != "talkers" and not imported(n)} == set()
     for page in (*PAGES, ROOT / "Dockerfile"):
         named = re.findall(r"talkers\[([\w,]+)\]", page.read_text("utf-8"))
         assert {e for group in named for e in group.split(",")} <= set(

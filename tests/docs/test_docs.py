@@ -24,13 +24,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+import soundfile
 
 from conftest import ROOT
+from talkers import registry
 from talkers.artefacts import pretrained
 from talkers.cli import main
-from talkers.media import AUDIO_RATE, read_audio, write_flac
+from talkers.media import AUDIO_RATE, read_audio
 from talkers.runtime.avatar import Avatar
+from talkers.runtime.bundle import avatar_folder
 
 PAGES = [
     ROOT / "README.md",
@@ -43,7 +45,9 @@ FENCE = re.compile(
 )
 RUN = {"console", "bash", "sh", "python"}
 MARKS = re.compile(r"tiny|needs [\w.-]+|skip: .{15,}")
-TINY = "--recipe tiny --set codec_training.frames=640 motion_training.frames=4000 sampler_training.frames=4000 listener_training.frames=4000"
+TINY = "--recipe tiny --set stages.codec.frames=640 " + " ".join(
+    f"stages.{stage}.frames=4000" for stage in ("regressor", "flow", "streaming_encoder")
+)
 FOOTAGE_SECONDS = 2.4
 
 
@@ -73,31 +77,26 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 @pytest.fixture(scope="module")
-def inputs(shared: Path, bundled: Avatar) -> Path:
-    """What the pages speak of: speech.wav, and footage/ and clips/ of the bundled avatar, which face analysis finds."""
-    folder = shared / "docs-inputs"
-    with FileLock(shared / "docs-inputs.lock"):
-        if not folder.exists():
-            speech = read_audio(ROOT / "src" / "talkers" / "avatars" / "hello.flac")
-            making = shared / "docs-inputs.making"
-            for name, first in (("footage/a", 0.0), ("footage/b", 1.0), ("clips/c", 0.5)):
-                said = speech[int(first * AUDIO_RATE) :][: int(FOOTAGE_SECONDS * AUDIO_RATE)]
-                avatar_frames = bundled.speak(said, seed=len(name), provenance=False)
-                avatar_frames.save(making / f"{name}.mp4")
-            write_flac(making / "speech.flac", speech[:AUDIO_RATE], AUDIO_RATE)
-            _as_wav(making / "speech.flac", making / "speech.wav")
-            for place in ("generated", "real"):
-                (making / place).mkdir()
-                shutil.copy(making / "clips" / "c.mp4", making / place)
-            making.rename(folder)
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with speech.wav: one second of it."""
+    folder = tmp_path_factory.mktemp("speech")
+    samples = read_audio(ROOT / "src" / "talkers" / "avatars" / "hello.flac")[:AUDIO_RATE]
+    soundfile.write(folder / "speech.wav", samples, AUDIO_RATE, subtype="PCM_16")
     return folder
 
 
-def _as_wav(source: Path, target: Path) -> None:
-    import soundfile
-
-    samples, rate = soundfile.read(source, dtype="float32")
-    soundfile.write(target, samples, rate, subtype="PCM_16")
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory, bundled: Avatar) -> Path:
+    """footage/, clips/, generated/ and real/: videos of the bundled avatar, in whom face analysis sees a face."""
+    folder = tmp_path_factory.mktemp("videos")
+    samples = read_audio(ROOT / "src" / "talkers" / "avatars" / "hello.flac")
+    for name, first in (("footage/a", 0.0), ("footage/b", 1.0), ("clips/c", 0.5)):
+        said = samples[int(first * AUDIO_RATE) :][: int(FOOTAGE_SECONDS * AUDIO_RATE)]
+        bundled.speak(said, seed=len(name), provenance=False).save(folder / f"{name}.mp4")
+    for place in ("generated", "real"):
+        (folder / place).mkdir()
+        shutil.copy(folder / "clips" / "c.mp4", folder / place)
+    return folder
 
 
 def _install(arguments: list[str]) -> None:
@@ -124,7 +123,7 @@ DONE: dict[str, Path | None] = {}
 LONG = {"check", "prepare", "train"}
 
 
-def _talkers(arguments: list[str], tiny: bool, shared: Path) -> None:
+def _talkers(arguments: list[str], tiny: bool, kept: pytest.TempPathFactory) -> None:
     """Run a verb; a long one that ran on another page gives what it wrote there."""
     command = shlex.join(arguments)
     output = next((Path(b) for a, b in pairwise(arguments) if a == "-o"), None)
@@ -145,17 +144,17 @@ def _talkers(arguments: list[str], tiny: bool, shared: Path) -> None:
     code = main(arguments)
     assert code == 0, f"talkers {shlex.join(arguments)}: exit code {code}"
     if arguments[0] in LONG:
-        DONE[command] = output and shutil.copytree(output, shared / f"docs-{len(DONE)}")
+        DONE[command] = output and shutil.copytree(output, kept.mktemp("done") / "output")
 
 
-def run_command(command: str, tiny: bool, shared: Path) -> None:
+def run_command(command: str, tiny: bool, kept: pytest.TempPathFactory) -> None:
     words = shlex.split(command, comments=True)
     if not words:
         return
     plain = not re.search(r"[|<>;&$`]", re.sub(r"'[^']*'|\"[^\"]*\"", "", command))
     handlers: dict[str, Callable[[list[str]], None]] = {
         "make": _make,
-        "talkers": lambda rest: _talkers(rest, tiny, shared),
+        "talkers": lambda rest: _talkers(rest, tiny, kept),
     }
     if words[:2] == ["pip", "install"]:
         _install(words[2:])
@@ -186,17 +185,25 @@ def absent(block: Block) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_of_a_page_runs(
     page: Path,
-    inputs: Path,
-    bundled: Avatar,
-    shared: Path,
+    speech: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shutil.copytree(inputs, tmp_path, dirs_exist_ok=True)
+    text = page.read_text("utf-8")
+    shutil.copytree(speech, tmp_path, dirs_exist_ok=True)
+    if re.search(r"\b(footage|clips|generated)/", text):
+        shutil.copytree(request.getfixturevalue("videos"), tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    registry.load_plugins()
+    monkeypatch.setattr(
+        registry, "_components", dict(registry._components)
+    )  # a page's own go again
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("TALKERS_IDENTITY", str(tmp_path / "identity"))
-    if "-o me/" not in page.read_text("utf-8"):  # the page does not train it
-        Path("me").symlink_to(bundled.folder)
+    if "me/" in text and "-o me/" not in text:  # the page does not train it
+        Path("me").symlink_to(avatar_folder("default"))
     for block in blocks_of(page):
         if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
@@ -210,7 +217,7 @@ def test_every_block_of_a_page_runs(
                 exec(compile(block.text, where, "exec"), names)
             else:
                 for command in block.text.replace("\\\n", " ").splitlines():
-                    run_command(command, block.mark == "tiny", shared)
+                    run_command(command, block.mark == "tiny", tmp_path_factory)
 
 
 def test_every_mark_is_known_and_says_why() -> None:
