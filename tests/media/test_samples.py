@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from talkers import Avatar
 from talkers.errors import TalkersError, UsageError
-from talkers.media import SampleStream, as_samples
+from talkers.media import SampleStream, as_samples, write_flac
 
 TONE = (0.5 * np.sin(np.arange(16_000) * 2 * np.pi * 440 / 16_000)).astype(np.float32)
 INT16 = (TONE * 32_768).round().astype(np.int16)
@@ -162,3 +163,13 @@ def test_an_avatar_speaks_integers_as_loudly_as_floats(bundled: Avatar) -> None:
         if not isinstance(odd, str):
             with pytest.raises(TalkersError):
                 bundled.speak(odd)
+
+
+def test_the_file_that_is_spoken_is_not_overwritten(bundled: Avatar, tmp_path: Path) -> None:
+    write_flac(source := tmp_path / "a.mp4", TONE[:8_000], 16_000)
+    (tmp_path / "link.mp4").symlink_to(source)
+    before = source.read_bytes()
+    for name in ("a.mp4", "link.mp4"):
+        with pytest.raises(UsageError, match="overwritten"):
+            bundled.speak(source).save(tmp_path / name)
+    assert source.read_bytes() == before

@@ -5,21 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from talkers.errors import ResourceError, UsageError, interrupts_held
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
-
 
 UNFINISHED = f".{'[0-9a-f]' * 8}.partial*"  # names that `atomic` gives
 
@@ -29,22 +23,72 @@ def unfinished(folder: Path) -> list[Path]:
     return sorted(folder.glob(UNFINISHED))
 
 
+def written_file(path: str | os.PathLike[str]) -> Path:
+    """The file that writing to `path` makes or replaces: where `path` is a symbolic link, the one that it leads to.
+
+    Raises:
+        UsageError: the links lead in a circle, or `path` is a folder, pipe or device.
+    """
+    path = Path(path)
+    if path.is_symlink():
+        try:
+            path = path.resolve(strict=False)
+            circle = path.is_symlink()
+        except (OSError, RuntimeError):
+            circle = True
+        if circle:
+            raise UsageError(
+                "this link leads in a circle", where=path, todo="Name another file to write"
+            )
+    if path.is_dir():
+        raise UsageError(
+            "this is a folder, not a file to write",
+            where=path,
+            todo=f"Name a file in it, for example {path / 'out.mp4'}",
+        )
+    if path.exists() and not path.is_file():
+        raise UsageError(
+            "this is no regular file, but a pipe or device", where=path, todo="Name a file to write"
+        )
+    return path
+
+
+def _ordinary_mode(path: Path) -> int:
+    """Permissions that a new file has here: what this process and the folder leave of 0666. Makes `path`, and removes it."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(handle).st_mode)
+    finally:
+        os.close(handle)
+        path.unlink()
+
+
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it on success and removed on any failure or interrupt."""
+    """A temporary name beside `path`, renamed to it on success and removed on any failure or interrupt.
+
+    A symbolic link is followed: the file that it leads to is replaced, the link stays.
+
+    Args:
+        path: the file to write; its folder is made.
+
+    Yields:
+        the name to write to; there is no such file yet.
+
+    Raises:
+        UsageError: `path` is no file that can be written. ResourceError: writing failed.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(4)}.partial{path.suffix}")
+    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise UsageError(
-                "this is a folder, not a file to write",
-                where=path,
-                todo=f"Name a file in it, for example {path / 'out.mp4'}",
-            )
+        target = written_file(path)
+        temporary = target.with_name(f".{secrets.token_hex(4)}.partial{target.suffix}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        mode = _ordinary_mode(temporary)
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # some writers make private files
-        temporary.replace(path)
+        with suppress(OSError):  # some writers make private files; some disks know no permissions
+            temporary.chmod(mode)
+        temporary.replace(target)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ResourceError(
@@ -55,7 +99,55 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         ) from error
     finally:
         with interrupts_held(), suppress(OSError):  # a second Ctrl-C must not stop the tidying
-            temporary.unlink(missing_ok=True)
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """What two names of one file have in common: the file itself, or where it would be made."""
+    try:
+        there = path.stat()
+        return there.st_dev, there.st_ino
+    except (OSError, ValueError):
+        pass
+    try:
+        return path.parent.resolve() / path.name
+    except (OSError, RuntimeError):
+        return path.absolute()
+
+
+def refuse_same_file(
+    outputs: Iterable[str | os.PathLike[str] | None],
+    inputs: Iterable[str | os.PathLike[str] | None] = (),
+) -> None:
+    """Refuse to write a file that is read, or that another output is: whatever its names, links included.
+
+    Names that differ in case only are one file where the disk says so. "-" is no file.
+
+    Args:
+        outputs: files to be written; None: there is none.
+        inputs: files to be read.
+
+    Raises:
+        UsageError: two of them are one file.
+    """
+    read, written = (
+        [Path(p) for p in group if p is not None and os.fspath(p) != "-"]
+        for group in (inputs, outputs)
+    )
+    seen = {_identity(path): (path, "is read") for path in read}
+    for path in written:
+        followed = path.resolve() if path.is_symlink() else path
+        other, use = seen.setdefault(_identity(followed), (path, "is written"))
+        if use == "is read" or other is not path:
+            raise UsageError(
+                "this file would be overwritten while it is needed"
+                if use == "is read"
+                else "two outputs are one file",
+                where=path,
+                why=None if os.fspath(other) == os.fspath(path) else f"it is {other}, which {use}",
+                todo="Name another file to write",
+            )
 
 
 @contextmanager

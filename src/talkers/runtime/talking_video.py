@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from talkers.artefacts.files import refuse_same_file
 from talkers.controls.head_track import HeadTrack
 from talkers.media import AUDIO_RATE, frame_count
 from talkers.media.generated import write_generated
@@ -184,8 +185,9 @@ class TalkingVideo:
             the path written.
 
         Raises:
-            ArtefactError, MissingComponent: it cannot be signed.
+            UsageError: this is the file that is spoken. ArtefactError, MissingComponent: it cannot be signed.
         """
+        refuse_same_file([path], [self._path])
         # On a CPU x264 would take the network's cores: in turns both are done sooner.
         on_cpu = self.engine.device.type == "cpu"
         frames = self if on_cpu else lookahead(self, FRAMES_AHEAD)
