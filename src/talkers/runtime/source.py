@@ -109,7 +109,7 @@ class SpeechSource:
         if self._samples is not None:
             return self.blocks(), AUDIO_RATE, 1
         assert self.path is not None
-        info = probe(self.path).audio
+        info = probe(self.path, self.track).audio
         channels = 2 if info is not None and info.channels > 1 else 1
         blocks = audio_blocks(self.path, SOUND_RATE, channels, track=self.track)
         return blocks, SOUND_RATE, channels

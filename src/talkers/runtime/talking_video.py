@@ -185,9 +185,10 @@ class TalkingVideo:
             the path written.
 
         Raises:
-            UsageError: this is the file that is spoken. ArtefactError, MissingComponent: it cannot be signed.
+            UsageError: this is the file that is spoken.
+            ArtefactError, MissingComponent: it cannot be signed.
         """
-        refuse_same_file([path], [self._path])
+        refuse_same_file([path], [self._source.path])
         # On a CPU x264 would take the network's cores: in turns both are done sooner.
         on_cpu = self.engine.device.type == "cpu"
         frames = self if on_cpu else lookahead(self, FRAMES_AHEAD)
