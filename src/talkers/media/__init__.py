@@ -5,6 +5,7 @@ option or command."""
 from talkers.media.audio import audio_blocks, audio_duration, read_audio
 from talkers.media.decode import decode_frames
 from talkers.media.encode import VideoWriter, frame_count, write_flac, write_png
+from talkers.media.forms import check_output
 from talkers.media.probe import VIDEO_SUFFIXES, AudioInfo, MediaInfo, VideoInfo, probe
 from talkers.media.samples import AUDIO_RATE, SampleStream, as_samples
 
@@ -19,6 +20,7 @@ __all__ = [
     "as_samples",
     "audio_blocks",
     "audio_duration",
+    "check_output",
     "decode_frames",
     "frame_count",
     "probe",
