@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -19,13 +18,11 @@ from talkers.artefacts.files import file_digest
 from talkers.controls.request import Controls
 from talkers.errors import UsageError, reason
 from talkers.runtime.bundle import BUNDLED, read_bundle
-from talkers.runtime.engine import Engine, Frame, checked_seed, whole
+from talkers.runtime.checks import checked_rate, checked_seed, checked_side
+from talkers.runtime.engine import Engine, Frame
 from talkers.runtime.resolved import ResolvedControls, resolve_controls
 from talkers.runtime.session import Session
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
-
-MAX_RATE = 240  # frames a second of a video
-MIN_SIDE, MAX_SIDE = 32, 4096  # of a video, pixels
 
 
 class Avatar:
@@ -250,39 +247,3 @@ class Avatar:
             UsageError: a seed or a number of passes out of range.
         """
         return self.engine.reconstruct(frames, self.engine.options(seed, steps), mark=mark)
-
-
-def checked_rate(rate: Any) -> Fraction:
-    """A frame rate as a fraction.
-
-    Raises:
-        UsageError: it is no number, or out of range.
-    """
-    try:
-        if isinstance(rate, float) and not math.isfinite(rate):
-            raise ValueError
-        fraction = Fraction(rate).limit_denominator(1001)
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
-        raise UsageError(
-            f"{rate!r:.40} frames a second were asked for", todo=f"Use 1 to {MAX_RATE}"
-        ) from error
-    if not 1 <= fraction <= MAX_RATE:
-        raise UsageError(
-            f"{float(fraction):g} frames a second were asked for", todo=f"Use 1 to {MAX_RATE}"
-        )
-    return fraction
-
-
-def checked_side(size: Any) -> int:
-    """The side of a video's frames.
-
-    Raises:
-        UsageError: it is no even number, or out of range.
-    """
-    side = whole(size, "the side of the frames")
-    if side % 2 or not MIN_SIDE <= side <= MAX_SIDE:
-        raise UsageError(
-            f"a side of {side} pixels was asked for",
-            todo=f"Use an even number from {MIN_SIDE} to {MAX_SIDE}",
-        )
-    return side

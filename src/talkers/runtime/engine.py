@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from talkers.artefacts.weights import load_weights
-from talkers.errors import ArtefactError, ResourceError, UsageError, out_of_memory, reason
+from talkers.errors import ArtefactError, ResourceError, out_of_memory, reason
 from talkers.media.watermark import marked
 from talkers.motion import Conditions, MotionModel
 from talkers.registry import component
@@ -33,6 +33,7 @@ from talkers.renderers.contract import (
     to_frames,
 )
 from talkers.runtime.bundle import Bundle, Calibration
+from talkers.runtime.checks import checked_seed, checked_steps
 from talkers.space.contract import Appearance, FaceEdit, MotionSpace
 from talkers.speech import SpeechEncoder, StreamingEncoder, can_stream, load_speech_encoder
 from talkers.speech.streaming import StreamingSpeechEncoder
@@ -332,44 +333,8 @@ class Engine:
         Raises:
             UsageError: a seed or a number of passes that is no whole number, or out of range.
         """
-        number = whole(steps, "network passes a frame") if steps is not None else self.recipe.steps
-        if not 1 <= number <= MAX_STEPS:
-            raise UsageError(
-                f"{number} network passes a frame were asked for", todo=f"Use 1 to {MAX_STEPS}"
-            )
+        number = self.recipe.steps if steps is None else checked_steps(steps)
         return RenderOptions(checked_seed(seed), number)
-
-
-MAX_SEED = 2**32 - 1
-MAX_STEPS = 1000
-
-
-def whole(value: Any, what: str) -> int:
-    """A whole number of any kind (Python's, numpy's, torch's).
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return int(value.__index__())
-    except (AttributeError, TypeError) as error:
-        raise UsageError(
-            f"{value!r:.60} was given for {what}", todo="Give a whole number"
-        ) from error
-
-
-def checked_seed(seed: Any) -> int:
-    """A seed as a Python number.
-
-    Raises:
-        UsageError: it is no whole number, or out of range.
-    """
-    number = whole(seed, "the seed")
-    if not 0 <= number <= MAX_SEED:
-        raise UsageError(f"the seed {number} was given", todo=f"Use 0 to {MAX_SEED}")
-    return number
 
 
 def build_component(kind: Any, config: Any, *arguments: Any) -> Any:
