@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,8 +18,9 @@ import speaker
 from talkers.cli import main
 from talkers.corpus import Corpus
 from talkers.errors import MediaError
-from talkers.evaluation.evaluate import _chosen, evaluate, partner, shuffled
-from talkers.evaluation.records import Outcome
+from talkers.evaluation.evaluate import EvaluationOptions, _chosen, evaluate
+from talkers.evaluation.outcome import Outcome
+from talkers.evaluation.scoring import partner, shuffled
 from talkers.media import VideoWriter
 from talkers.runtime.avatar import Avatar
 
@@ -65,6 +70,9 @@ CONTROLS = {
 }
 
 
+OPTIONS = EvaluationOptions(seeds=2, jobs=1, limit=3, every=True, speed_seconds=2)
+
+
 @pytest.fixture(scope="module")
 def report(tiny_avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
     """The procedural speaker's avatar scored on three clips, of which one is broken."""
@@ -72,14 +80,10 @@ def report(tiny_avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> tup
     speaker.make_corpus(folder / "clips", clips=3, frames=48)
     (folder / "clips" / "clips" / "clip2.mp4").write_bytes(b"broken")
     outcome = evaluate(
-        str(tiny_avatar.folder),
+        str(tiny_avatar.engine.folder),
         [folder / "clips"],
         folder / "report",
-        seeds=2,
-        jobs=1,
-        limit=3,
-        every=True,
-        speed_seconds=2,
+        OPTIONS,
     )
     return outcome, folder / "report"
 
@@ -141,37 +145,66 @@ def test_a_second_run_goes_on_where_the_first_was(
     speed = dict.fromkeys(folder.glob(".work/speed-*.json"))
     assert len(speed) == 1
     again = evaluate(
-        str(tiny_avatar.folder),
+        str(tiny_avatar.engine.folder),
         [folder.parent / "clips"],
         folder,
-        seeds=2,
-        jobs=1,
-        limit=3,
-        every=True,
-        speed_seconds=0,
+        replace(OPTIONS, speed_seconds=0),
     )
     assert {p: p.stat().st_mtime_ns for p in (folder / ".work").glob("*.json")} == kept
     assert again.metrics["codec"] == report[0].metrics["codec"]
 
     def nothing_yet(
-        tasks: dict[str, Any], work: object, paths: dict[str, Path], *rest: object
+        score: object, tasks: dict[str, Any], paths: dict[str, Path], *rest: object
     ) -> dict[str, str]:
         assert len(paths) == 1
         assert not any(path.exists() for path in paths.values())  # other settings, another record
         return dict.fromkeys(tasks, "not tried")
 
-    monkeypatch.setattr("talkers.evaluation.evaluate.run", nothing_yet)
+    monkeypatch.setattr("talkers.evaluation.evaluate.score_all", nothing_yet)
     with pytest.raises(MediaError, match="not tried"):
         evaluate(
-            str(tiny_avatar.folder),
+            str(tiny_avatar.engine.folder),
             [folder.parent / "clips"],
             folder,
-            seeds=1,
-            jobs=1,
-            limit=1,
-            every=True,
-            speed_seconds=0,
+            replace(OPTIONS, seeds=1, limit=1, speed_seconds=0),
         )
+
+
+def test_an_avatar_of_another_frame_rate_is_scored(tiny_avatar: Avatar, tmp_path: Path) -> None:
+    """At 30 frames a second it is generated, and compared at the experts' 25."""
+    shutil.copytree(
+        tiny_avatar.engine.folder, tmp_path / "a", ignore=shutil.ignore_patterns("training")
+    )
+    about = json.loads((tmp_path / "a" / "avatar.json").read_text())
+    about["recipe"]["rate"] = 30
+    (tmp_path / "a" / "avatar.json").write_text(json.dumps(about))
+    assert Avatar.load(tmp_path / "a").frame_rate == 30
+    clips = tmp_path / "clips"
+    speaker.make_corpus(clips, clips=2, frames=48, rate=Fraction(30))
+    options = replace(OPTIONS, seeds=1, limit=1, speed_seconds=0)
+    metrics = evaluate(str(tmp_path / "a"), [clips], tmp_path / "report", options).metrics
+    (record,) = (tmp_path / "report" / ".work").glob("*.json")
+    curves = json.loads(record.read_text())["curves"]
+    assert {len(rows["opening"]) for rows in curves.values()} == {40}
+    assert metrics["controls"]["real"]["mouth_r2"]["mean"] == 1
+    assert metrics["codec"]["mouth_r2"]["mean"] > 0.5
+    assert metrics["speech"]["psnr_given_pose"]["clips"] == 1
+
+
+def test_evaluating_needs_no_package_of_training() -> None:
+    """Every module of evaluation and of the experts is imported where Lightning is not there."""
+    code = """
+import importlib, pkgutil, sys
+sys.modules.update(dict.fromkeys(("pytorch_lightning", "lightning_fabric")))  # None: no such module
+import talkers.evaluation, talkers.experts
+for package in (talkers.evaluation, talkers.experts):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+print(*[name for name in sys.modules if name.startswith("talkers.training")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
 
 
 def test_the_wrong_sound_is_wrong() -> None:
@@ -184,11 +217,11 @@ def test_the_wrong_sound_is_wrong() -> None:
 
 
 def test_clips_of_the_training_are_left_out(tiny_avatar: Avatar, corpus: Corpus) -> None:
-    notes: list[str] = []
-    held = tiny_avatar.about["data"]["held_out"]
-    assert _chosen(corpus, tiny_avatar, False, None, notes) == held
-    assert "left out" in notes[0]
-    assert len(_chosen(corpus, tiny_avatar, True, None, notes)) == len(corpus.names)
+    held_out = tiny_avatar.about["data"]["held_out"]
+    chosen, remark = _chosen(corpus, tiny_avatar, False, None)
+    assert chosen == held_out
+    assert "left out" in remark
+    assert len(_chosen(corpus, tiny_avatar, True, None)[0]) == len(corpus.names)
 
 
 def test_what_cannot_be_scored_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

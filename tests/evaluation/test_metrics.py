@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -10,9 +11,12 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 import speaker
-from talkers.errors import MissingComponent
+from talkers import registry
+from talkers.errors import MissingComponent, UsageError
+from talkers.evaluation.contract import FrameFeatures, Metric, Score, Utterance
 from talkers.evaluation.fidelity import fidelity
 from talkers.evaluation.metrics import load_metrics
+from talkers.evaluation.mobilenet import load_mobilenet
 from talkers.evaluation.motion import (
     articulation,
     blinks_of,
@@ -21,13 +25,26 @@ from talkers.evaluation.motion import (
     silence_motion,
     silent_frames,
 )
-from talkers.evaluation.perceptual import frechet_distance, load_features, perceptual
-from talkers.evaluation.phonemes import bilabial_closure
+from talkers.evaluation.perceptual import frechet_distance, perceptual_distance
+from talkers.evaluation.phonemes import Phone, bilabial_closure
 from talkers.evaluation.statistics import interval, summary
 from talkers.evaluation.tracked import TrackedClip
 from talkers.face.landmarks import BLENDSHAPES, BLINKS
 
 SIZE = 96
+SILENCE = Utterance(np.zeros(75 * 640, np.float32), np.ones(75, bool))
+PERFECT = {
+    "mouth_r2": 1,
+    "eye_r2": 1,
+    "ssim": 1,
+    "lmd_mouth": 0,
+    "pose_error": 0,
+    "articulation": 1,
+    "jitter_ratio": 1,
+    "csim": 1,
+    "lpips_mnv2": 0,
+    "lpips": 0,
+}  # of a clip beside itself
 
 
 def seen(acts: speaker.Performance) -> TrackedClip:
@@ -53,6 +70,12 @@ def real(acts: speaker.Performance) -> TrackedClip:
 
 def late(acts: speaker.Performance, frames: int) -> TrackedClip:
     return seen(speaker.Performance(np.roll(acts.opening, frames), acts.shift, acts.blink))
+
+
+def late_half(real: TrackedClip) -> TrackedClip:
+    """The clip half a second late, its frames, landmarks and all."""
+    rows = np.maximum(np.arange(len(real.frames)) - 12, 0)
+    return TrackedClip(*(getattr(real, f.name)[rows] for f in dataclasses.fields(real)))
 
 
 def test_a_perfect_copy_is_perfect_and_a_still_picture_explains_nothing(
@@ -168,17 +191,18 @@ def test_worse_pictures_score_worse(real: TrackedClip, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["blur", "noise"])
 def test_perceptual_distances_order_pictures(real: TrackedClip, kind: str) -> None:
     try:
-        network = load_features()
+        network = load_mobilenet()
     except MissingComponent as error:
         pytest.skip(str(error))
     runs = [
-        perceptual(network, worse(real, kind, amount), real.frames) for amount in (0.5, 1, 2, 4)
+        perceptual_distance(network, worse(real, kind, amount), real.frames)
+        for amount in (0.5, 1, 2, 4)
     ]
-    for row in ([r[0] for r in runs], [frechet_distance(r[1], r[2]) for r in runs]):
+    for row in ([r[0] for r in runs], [frechet_distance(*r[1]) for r in runs]):
         assert all(a < b for a, b in itertools.pairwise(row)), row
-    same = perceptual(network, real.frames, real.frames)
+    same = perceptual_distance(network, real.frames, real.frames)
     assert same[0] == 0
-    assert frechet_distance(same[1], same[2]) == pytest.approx(0, abs=1e-3)
+    assert frechet_distance(*same[1]) == pytest.approx(0, abs=1e-3)
 
 
 def test_published_distances_are_computed_where_they_can_be_had(
@@ -204,19 +228,82 @@ def test_published_distances_are_computed_where_they_can_be_had(
     monkeypatch.setattr("torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity", Lpips)
     monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", Inception)
     load_metrics.cache_clear()
-    judges = load_metrics()
+    metrics = load_metrics()
     load_metrics.cache_clear()
-    assert "lpips" not in judges.skipped
-    assert "no route to host" in judges.skipped["fid"]
-    assert "pip install torch-fidelity" in judges.skipped["fid"]
-    judged = judges.judge(real, real, np.zeros(75 * 640, np.float32), np.ones(75, bool), None, [])
-    assert (
-        judged.figures["lpips"]
-        == judged.figures["lpips_face"]
-        == judged.figures["lpips_mouth"]
-        == 0
-    )
-    assert "fid" not in judged.features
+    assert "lpips" not in metrics.skipped
+    assert "no route to host" in metrics.skipped["fid"]
+    assert "pip install torch-fidelity" in metrics.skipped["fid"]
+    scores = metrics.score(real, real, SILENCE)
+    for region in ("", "_face", "_mouth"):
+        assert scores.figures[f"lpips{region}"] == 0
+    assert "fid" not in scores.features
+
+
+class MeanBrightness(Metric):
+    """A metric as another package might bring it."""
+
+    figures = ("brightness_ratio", "pixels")
+
+    def scores(
+        self, generated: TrackedClip, reference: TrackedClip, utterance: Utterance
+    ) -> dict[str, Score]:
+        pair = [clip.frames.mean((1, 2)).astype(np.float32) for clip in (generated, reference)]
+        return {
+            "brightness_ratio": float(pair[0].mean() / pair[1].mean()),
+            "pixels": FrameFeatures(*pair),
+        }
+
+
+class AnotherPsnr(MeanBrightness):
+    def scores(self, *clip: object) -> dict[str, Score]:
+        return {"psnr": 0.0}
+
+
+class NotInstalled(MeanBrightness):
+    figures = ("landing",)
+
+    def __init__(self) -> None:
+        raise MissingComponent("moonlight is not installed", todo="pip install moon")
+
+
+def test_a_metric_of_another_package_is_in_every_report(
+    real: TrackedClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Registered, it is computed; what is missing is left out by name; no figure comes twice."""
+    registry.load_plugins()
+    monkeypatch.setattr(registry, "_components", dict(registry._components))
+    registry.register("metric", "brightness", None, MeanBrightness)
+    registry.register("metric", "moon", None, NotInstalled)
+    load_metrics.cache_clear()
+    metrics = load_metrics()
+    assert "moonlight" in metrics.skipped["landing"]
+    half = dataclasses.replace(real, frames=real.frames // 2)
+    scores = metrics.score(half, real, SILENCE)
+    assert scores.figures["brightness_ratio"] == pytest.approx(0.5, abs=0.02)
+    assert scores.features["pixels"].generated.shape == (75, 3)
+    assert {"psnr", "lip_wer", "sync_offset_points", "articulation"} <= scores.figures.keys()
+    registry.register("metric", "psnr of another kind", None, AnotherPsnr)
+    load_metrics.cache_clear()
+    with pytest.raises(UsageError, match="two metrics give the figure 'psnr'"):
+        load_metrics().score(half, real, SILENCE)
+    load_metrics.cache_clear()
+
+
+@pytest.mark.parametrize("name", registry.names("metric"))
+def test_every_registered_metric_keeps_the_contract(name: str, real: TrackedClip) -> None:
+    """The same names for every clip, those that it announces among them, and a copy is perfect."""
+    try:
+        metric = registry.component("metric", name).load()()
+    except MissingComponent as error:
+        pytest.skip(str(error))
+    copy = metric.scores(real, real, SILENCE)
+    other = metric.scores(late_half(real), real, SILENCE)
+    assert set(copy) == set(other)
+    assert set(metric.figures) <= set(copy)
+    assert metric.needs <= {"sound", "text"}
+    for figure, value in copy.items():
+        if figure in PERFECT and not np.isnan(value):
+            assert value == pytest.approx(PERFECT[figure], abs=1e-3), figure
 
 
 def test_the_frechet_distance_is_that_of_gaussians() -> None:
@@ -256,10 +343,10 @@ def test_trembling_and_flicker_are_seen(real: TrackedClip, acts: speaker.Perform
 def test_lips_that_close_for_b_are_counted() -> None:
     opening = np.full(50, 0.2, np.float32)
     opening[10:13] = 0.01
-    phones = [("B", 0.4, 0.5), ("IY", 0.5, 0.7), ("M", 1.2, 1.3)]
+    phones = [Phone("B", 0.4, 0.5), Phone("IY", 0.5, 0.7), Phone("M", 1.2, 1.3)]
     assert bilabial_closure(opening, phones) == 0.5
     assert bilabial_closure(0 * opening, phones) == 0  # a mouth that never opens does not close
-    assert np.isnan(bilabial_closure(opening, [("IY", 0.5, 0.7)]))
+    assert np.isnan(bilabial_closure(opening, [Phone("IY", 0.5, 0.7)]))
 
 
 def test_intervals_are_over_clips() -> None:

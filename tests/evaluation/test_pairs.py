@@ -13,7 +13,8 @@ import speaker
 from talkers.cli import main
 from talkers.errors import MediaError
 from talkers.evaluation import pairs as module
-from talkers.evaluation.evaluate import evaluate
+from talkers.evaluation.contract import FrameFeatures
+from talkers.evaluation.evaluate import EvaluationOptions, evaluate
 from talkers.evaluation.metrics import ClipScores
 from talkers.evaluation.pairs import evaluate_pairs
 from talkers.evaluation.tracked import TrackedClip, track_clip
@@ -113,15 +114,9 @@ def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
         return track_clip(frames, *arguments)
 
     monkeypatch.setattr(module, "track_clip", watched)
-    monkeypatch.setattr(module, "LONGEST_PIECE", 25)
-    module.score_pair(
-        str(tmp_path / "made.mp4"),
-        str(tmp_path / "real.mp4"),
-        None,
-        str(tmp_path / "pair.json"),
-        False,
-        1,
-    )
+    monkeypatch.setattr(module, "PIECE_FRAMES", 25)
+    videos = str(tmp_path / "made.mp4"), str(tmp_path / "real.mp4")
+    module.score_pair(module.PairTask(*videos, None, tmp_path / "pair.json", False, 1))
     record = json.loads((tmp_path / "pair.json").read_text())
     assert sorted(set(lengths)) == [10, 25]
     pairs, real = record["figures"]["pairs"][0], record["figures"]["controls.real"][0]
@@ -130,14 +125,7 @@ def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
     assert pairs["face_found"] == pytest.approx(35 / 60, abs=0.02)
     assert 0.05 < pairs["articulation"] < 0.7  # frozen in 25 of 35 frames
     assert pairs["lmd_mouth"] > 0
-    module.score_pair(
-        str(tmp_path / "real.mp4"),
-        str(tmp_path / "made.mp4"),
-        None,
-        str(tmp_path / "other.json"),
-        False,
-        1,
-    )
+    module.score_pair(module.PairTask(*videos[::-1], None, tmp_path / "other.json", False, 1))
     record = json.loads((tmp_path / "other.json").read_text())
     assert (
         "the real one from 1.0 to 2.0 s" in record["notes"][0]
@@ -147,9 +135,8 @@ def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_pieces_are_joined_by_their_frames() -> None:
     def judged(value: float) -> ClipScores:
-        return ClipScores(
-            {"a": value, "b": float("nan")}, {"f": (np.full((2, 3), value), np.zeros((2, 3)))}
-        )
+        features = FrameFeatures(np.full((2, 3), value, np.float32), np.zeros((2, 3), np.float32))
+        return ClipScores({"a": value, "b": float("nan")}, {"f": features})
 
     both = module.joined(
         [
@@ -159,7 +146,7 @@ def test_pieces_are_joined_by_their_frames() -> None:
         ]
     )
     assert both.figures == {"a": 1.25, "b": 4.0}
-    assert both.features["f"][0].shape == (6, 3)
+    assert both.features["f"].generated.shape == (6, 3)
 
 
 def test_the_bundled_avatar_keeps_real_footage_and_is_in_step(grid: Path, tmp_path: Path) -> None:
@@ -167,7 +154,7 @@ def test_the_bundled_avatar_keeps_real_footage_and_is_in_step(grid: Path, tmp_pa
         grid / "s1" / "video" / f"{name}.mpg"
         for name in load_expert("lips-pixels").about["data"]["held_out"][:1]
     ]
-    outcome = evaluate("default", clips, tmp_path, jobs=1, speed_seconds=0)
+    outcome = evaluate("default", clips, tmp_path, EvaluationOptions(jobs=1, speed_seconds=0))
     metrics = outcome.metrics
     codec = {
         key: metrics["codec"][key]["mean"]

@@ -40,10 +40,10 @@ class Performance:
         return self.shift * 200
 
 
-def perform(frames: int, seed: int) -> Performance:
+def perform(frames: int, seed: int, rate: Fraction = RATE) -> Performance:
     """A seeded performance: syllables with pauses, a slowly moving head, a blink or two."""
     rng = np.random.default_rng(seed)
-    time = np.arange(frames) / 25
+    time = np.arange(frames) / float(rate)
     syllables = np.clip(np.sin(2 * np.pi * (2.0 + rng.random()) * time + 6 * rng.random()), 0, 1)
     speaking = (np.sin(2 * np.pi * 0.35 * time + 6 * rng.random()) > -0.3).astype(float)
     shift = 0.06 * np.sin(2 * np.pi * 0.3 * time + 6 * rng.random())
@@ -106,11 +106,11 @@ def landmarks(size: int, opening: float, shift: float, blink: float) -> np.ndarr
     return (points * size).astype(np.float32)
 
 
-def voice(opening: np.ndarray, frames: int) -> np.ndarray:
+def voice(opening: np.ndarray, frames: int, rate: Fraction = RATE) -> np.ndarray:
     """Sound that is loud when the mouth is open: float32 at 16 kHz."""
-    n = frames * AUDIO_RATE // 25
+    n = int(frames * AUDIO_RATE / rate)
     time = np.arange(n) / AUDIO_RATE
-    level = np.interp(time * 25 - 0.5, np.arange(len(opening)), opening)
+    level = np.interp(time * float(rate) - 0.5, np.arange(len(opening)), opening)
     tone = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 9))
     return (0.2 * level * tone).astype(np.float32)
 
@@ -124,17 +124,19 @@ def make_clip(path: Path, frames: int, seed: int, size: int = 64) -> Performance
     return acts
 
 
-def make_corpus(folder: Path, clips: int = 6, frames: int = 75, size: int = 64) -> Corpus:
+def make_corpus(
+    folder: Path, clips: int = 6, frames: int = 75, size: int = 64, rate: Fraction = RATE
+) -> Corpus:
     """A corpus of the speaker, with its exact truth where footage would have measurements."""
     import pyarrow as pa
 
     tables, records = [], []
     for k in range(clips):
-        name, acts = f"clip{k}", perform(frames, k)
-        with VideoWriter(folder / "clips" / f"{name}.mp4", RATE, crf=12) as writer:
+        name, acts = f"clip{k}", perform(frames, k, rate)
+        with VideoWriter(folder / "clips" / f"{name}.mp4", rate, crf=12) as writer:
             for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True):
                 writer.write(draw(size, float(o), float(s), float(b)))
-        write_flac(folder / "clips" / f"{name}.flac", voice(acts.opening, frames), AUDIO_RATE)
+        write_flac(folder / "clips" / f"{name}.flac", voice(acts.opening, frames, rate), AUDIO_RATE)
         marks = np.stack(
             [
                 landmarks(size, float(o), float(s), float(b))
@@ -154,7 +156,7 @@ def make_corpus(folder: Path, clips: int = 6, frames: int = 75, size: int = 64) 
                 np.ones(frames, np.int8),
                 acts.opening > 0.05,
                 size,
-                RATE,
+                rate,
             )
         )
         crop = {"left": 0, "top": 0, "side": size, "size": size}
@@ -172,9 +174,9 @@ def make_corpus(folder: Path, clips: int = 6, frames: int = 75, size: int = 64) 
     about = {
         "format_version": FORMAT_VERSION,
         "size": size,
-        "rate": "25",
+        "rate": str(rate),
         "frames": clips * frames,
-        "seconds": clips * frames / 25,
+        "seconds": float(clips * frames / rate),
         "consent": "drawn",
         "licence": "Apache-2.0",
         "face_heights": {},

@@ -61,6 +61,7 @@ def evaluate(
         as_json: Print metrics.json instead of a table.
     """
     try:
+        from talkers.evaluation.evaluate import EvaluationOptions
         from talkers.evaluation.evaluate import evaluate as run
         from talkers.evaluation.pairs import evaluate_pairs
         from talkers.evaluation.report import tables
@@ -77,6 +78,7 @@ def evaluate(
             "seeds, limit, jobs and speed count from 1, 1, 1 and 0", todo="Correct the number"
         )
     command = "talkers " + shlex.join(sys.argv[1:])
+    options = EvaluationOptions(seeds, jobs, limit, every, speed, experts, command)
     with progress_bar() as report:
         if pairs:
             if len(clips) != 1:
@@ -84,23 +86,9 @@ def evaluate(
                     f"{len(clips)} folders of real videos were named",
                     todo="Write: talkers evaluate --pairs MADE REAL -o REPORT",
                 )
-            outcome = evaluate_pairs(
-                Path(avatar), clips[0], output, jobs, limit, experts, command, report
-            )
+            outcome = evaluate_pairs(Path(avatar), clips[0], output, options, report)
         else:
-            outcome = run(
-                avatar,
-                some(clips),
-                output,
-                seeds,
-                jobs,
-                limit,
-                every,
-                speed,
-                experts,
-                command,
-                report,
-            )
+            outcome = run(avatar, some(clips), output, options, report)
     if as_json:
         print_json(outcome.metrics)
     else:
@@ -129,7 +117,7 @@ def train_expert(
     """Train a judge on real clips: does the mouth go with the sound, or which words do the lips say?
 
     Args:
-        corpus: Folder made by `talkers prepare`, at 25 fps.
+        corpus: Folder made by `talkers prepare`.
         output: Folder for the expert.
         task: sync (mouth against sound) or lips (reads GRID sentences).
         sees: pixels of the mouth, or points (its landmarks).
@@ -140,8 +128,8 @@ def train_expert(
         resume: Go on with the training in the output folder.
     """
     try:
+        from talkers.training.expert_stage import ExpertRun, training_of
         from talkers.training.expert_stage import train_expert as run
-        from talkers.training.expert_stage import training_of
     except ImportError as error:
         raise missing("training", "train", error) from error
     from talkers.corpus import Corpus
@@ -155,9 +143,8 @@ def train_expert(
     seconds = parse_duration(budget) if budget else None
     command = "talkers " + shlex.join(sys.argv[1:])
     with progress_bar() as report:
-        expert = run(
-            Corpus(corpus), output, config, settings, alignments, seconds, resume, report, command
-        )
+        options = ExpertRun(alignments, seconds, resume, command)
+        expert = run(Corpus(corpus), output, config, settings, options, report)
     for name, value in expert.about["metrics"].items():
         out.print(f"  {name}: {value}")
 

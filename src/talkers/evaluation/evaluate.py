@@ -5,131 +5,66 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from typing import Any
 
 from talkers.artefacts.documents import write_json
 from talkers.corpus import Corpus
 from talkers.corpus.footage import footage_files
 from talkers.corpus.prepare import prepare
-from talkers.corpus.views import head_values
 from talkers.errors import ArtefactError, TalkersError
-from talkers.evaluation.metrics import ClipScores, load_metrics
-from talkers.evaluation.motion import takes_differ
-from talkers.evaluation.records import (
-    RECORDS,
-    SHOWN,
-    Outcome,
-    about_run,
-    finish,
-    judges_key,
-    run,
-    show,
-    threads_each,
-    work_folder,
-    write_record,
-)
+from talkers.evaluation.outcome import PICTURED_CLIPS, Evaluation, Outcome, threads_each
+from talkers.evaluation.records import RECORD_VERSION, score_all
+from talkers.evaluation.scoring import ClipTask, avatar_of, partner, score_clip
 from talkers.evaluation.speed import measure_speed, measure_stream
-from talkers.evaluation.tracked import TrackedClip, track_clip
-from talkers.evaluation.variants import RealClip, variants
-from talkers.experts.rate import RATE
-from talkers.experts.words import sentence_of_name
-from talkers.hardware import give_back_memory, machine
+from talkers.hardware import machine
 from talkers.progress import Report, quiet
 from talkers.runtime.avatar import Avatar
 from talkers.version import __version__
 
-SEEDED = (
-    "codec",
-    "speech",
-    "speech_given_pose",
-    "sampled",
-    "sampled_given_pose",
-    "live",
-    "controls.per_frame_noise",
-)  # variants made anew for every seed
+MAX_STREAM_SECONDS = 30.0  # of speech that is streamed to measure the latency
 
 
-@lru_cache(1)
-def _avatar(name: str) -> Avatar:
-    return Avatar.load(name)
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How clips are scored.
 
+    Attributes:
+        seeds: how often everything random is repeated.
+        jobs: child processes (None: one a core).
+        limit: at most so many clips (None: all).
+        every: score also the clips that the avatar was trained on.
+        speed_seconds: of speech for the speed figures; 0 leaves them out.
+        experts: folder of experts made by `talkers train-expert`, used in place of the bundled
+            ones of the same name.
+        command: that is kept with the report.
+    """
 
-def partner(name: str, names: Sequence[str]) -> str:
-    """The clip whose sound is the wrong one for a clip: one that shares the fewest words with it."""
-    said = set(enumerate(sentence_of_name(name) or ()))
-    others = [n for n in names if n != name] or [name]
-    return min(
-        others,
-        key=lambda n: (
-            len(said & set(enumerate(sentence_of_name(n) or ()))),
-            sha256(f"{name} {n}".encode()).hexdigest(),
-        ),
-    )
+    seeds: int = 1
+    jobs: int | None = None
+    limit: int | None = None
+    every: bool = False
+    speed_seconds: float = 60.0
+    experts: Path | None = None
+    command: str = ""
 
-
-def shuffled(samples: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Sound begun somewhere in its middle third, the place chosen by a name: sentences are begun alike."""
-    place = 1 / 3 + int(sha256(name.encode()).hexdigest()[:8], 16) / 2**32 / 3
-    return np.roll(samples, -int(place * len(samples)))
-
-
-def score_clip(
-    avatar: str,
-    corpus: str,
-    name: str,
-    other: str,
-    seeds: int,
-    experts: Path | None,
-    path: str,
-    shown: bool,
-    threads: int,
-) -> None:
-    """Score one clip of a corpus and write PATH; run in a child process."""
-    torch.set_num_threads(threads)
-    loaded, clips, judges = _avatar(avatar), Corpus(corpus), load_metrics(experts)
-    frames, samples = clips.frames(name), clips.audio(name)
-    real, sentence = track_clip(frames), sentence_of_name(name)
-    speech = np.array(clips.column("speech", name), dtype=bool)
-    phones = judges.align_phones(samples, sentence)
-    judged: dict[str, list[ClipScores]] = {}
-    columns: dict[str, TrackedClip] = {"real": real}
-    head = torch.from_numpy(head_values(clips, name))
-    clip = RealClip(frames, samples, shuffled(clips.audio(other), name), head)
-    for variant, make in variants(loaded, clip).items():
-        judged[variant], first = [], real
-        for seed in range(seeds if variant in SEEDED else 1):
-            made = real if variant == "controls.real" else track_clip(make(seed), 0.0)
-            judged[variant].append(judges.judge(made, real, samples, speech, sentence, phones))
-            first = made if seed == 0 else first
-            judged[variant][-1].figures["takes_differ"] = (
-                takes_differ(made, first) if seed else float("nan")
-            )
-            if seed == 0 and not variant.startswith("controls."):
-                columns[variant] = made
-            del made
-            give_back_memory()
-    curves = show(Path(path).with_suffix(""), columns, samples) if shown else None
-    write_record(
-        Path(path), judged, {"curves": curves, "skipped": judges.skipped, "sentence": sentence}
-    )
+    @property
+    def workers(self) -> int:
+        """Child processes."""
+        return self.jobs if self.jobs is not None else os.cpu_count() or 1
 
 
 def _corpus_of(
     clips: Sequence[Path], avatar: Avatar, work: Path, report: Report, jobs: int
 ) -> tuple[Corpus, dict[str, str]]:
-    """The clips as a corpus of the avatar's size: a corpus as it is, footage prepared beside the report."""
-    if avatar.frame_rate != RATE:
-        raise ArtefactError(
-            f"this avatar makes {float(avatar.frame_rate):g} frames a second; the judges know {RATE}",
-            where=avatar.engine.folder,
-            todo=f"Prepare its footage with --rate {RATE} and train it again; or score its videos with --pairs",
-        )
+    """The clips as a corpus of the avatar's size and rate: a corpus as it is, footage prepared
+    beside the report.
+
+    Raises:
+        TalkersError: nothing could be prepared, or the corpus is another one.
+    """
     if len(clips) == 1 and (clips[0] / "corpus.json").is_file():
         corpus, failures = Corpus(clips[0]), {}
     else:
@@ -137,16 +72,16 @@ def _corpus_of(
             (str(p.absolute()), p.stat().st_size, p.stat().st_mtime_ns) if p.is_file() else str(p)
             for p in footage_files(clips)
         ]
-        key = sha256(f"{avatar.size} {files}".encode()).hexdigest()[
-            :12
-        ]  # other footage is another corpus
+        # other footage is another corpus
+        key = sha256(f"{avatar.size} {avatar.frame_rate} {files}".encode()).hexdigest()[:12]
         prepared = prepare(
             clips, work / f"corpus-{key}", avatar.size, avatar.frame_rate, jobs, progress=report
         )
         corpus, failures = prepared.corpus, prepared.failures
-    if corpus.size != avatar.size or corpus.rate != RATE:
+    if corpus.size != avatar.size or corpus.rate != avatar.frame_rate:
         raise ArtefactError(
-            f"this corpus has {corpus.size} px at {corpus.rate} fps, evaluating this avatar needs {avatar.size} px at {RATE} fps",
+            f"this corpus has {corpus.size} px at {float(corpus.rate):g} fps, evaluating this "
+            f"avatar needs {avatar.size} px at {float(avatar.frame_rate):g} fps",
             where=corpus.folder,
             todo="Name the footage itself, it is prepared as it must be",
         )
@@ -154,112 +89,119 @@ def _corpus_of(
 
 
 def _chosen(
-    corpus: Corpus, avatar: Avatar, every: bool, limit: int | None, notes: list[str]
-) -> list[str]:
-    """The clips to score: those that the avatar was not trained on, which is told by their sources' digests."""
+    corpus: Corpus, avatar: Avatar, every: bool, limit: int | None
+) -> tuple[list[str], str]:
+    """The clips to score and a remark: those that the avatar was not trained on, which is known
+    by their sources' digests.
+
+    Raises:
+        ArtefactError: there are none.
+    """
     about = avatar.about.get("data") or {}
-    trained, held = set(about.get("sources") or []), set(about.get("held_out") or [])
-    seen = [c.name for c in corpus.clips if c.sha256[:16] in trained and c.name not in held]
-    names = [n for n in corpus.names if every or n not in set(seen)]
+    trained, held_out = set(about.get("sources") or []), set(about.get("held_out") or [])
+    seen = {c.name for c in corpus.clips if c.sha256[:16] in trained and c.name not in held_out}
+    names, remark = [n for n in corpus.names if every or n not in seen], ""
     if seen and every:
-        notes.append(f"{len(seen)} of these clips are among those that the avatar was trained on.")
+        remark = f"{len(seen)} of these clips are among those that the avatar was trained on."
     elif seen:
-        notes.append(f"{len(seen)} clips that the avatar was trained on are left out.")
+        remark = f"{len(seen)} clips that the avatar was trained on are left out."
     if not names:
         raise ArtefactError(
             "the avatar was trained on all of these clips",
             where=corpus.folder,
             todo="Name other footage, or add --every",
         )
-    return names[:limit] if limit else names
+    return (names[:limit] if limit else names), remark
 
 
-def _speed_of(
-    avatar: Avatar, seconds: float, work: Path, notes: list[str]
-) -> dict[str, float] | None:
-    """Speed of speaking and streaming, measured once an avatar and report."""
-    key = sha256(
-        f"{avatar.digest} {seconds} {__version__} {machine()} {RECORDS}".encode()
-    ).hexdigest()[:12]
-    path = work / f"speed-{key}.json"
-    try:
-        if not path.is_file():
-            got = measure_speed(str(avatar.engine.folder), seconds)
-            if avatar.engine.streaming_encoder is not None:
-                got |= {
-                    f"live_{k}": v
-                    for k, v in measure_stream(
-                        str(avatar.engine.folder), min(seconds, 30.0)
-                    ).items()
-                }
-            write_json(path, got)
-        figures: dict[str, float] = json.loads(path.read_text("utf-8"))
-        return figures
-    except TalkersError as error:
-        notes.append(str(error))
-        return None
+def _speed_of(avatar: Avatar, seconds: float, work: Path) -> dict[str, float]:
+    """Speed of speaking and streaming, measured once an avatar and report.
+
+    Raises:
+        TalkersError: it cannot be measured.
+    """
+    about = f"{avatar.digest} {seconds} {__version__} {machine()} {RECORD_VERSION}"
+    path = work / f"speed-{sha256(about.encode()).hexdigest()[:12]}.json"
+    if not path.is_file():
+        folder = str(avatar.engine.folder)
+        found = measure_speed(folder, seconds)
+        if avatar.engine.streaming_encoder is not None:
+            stream = measure_stream(folder, min(seconds, MAX_STREAM_SECONDS))
+            found |= {f"live_{name}": value for name, value in stream.items()}
+        write_json(path, found)
+    figures: dict[str, float] = json.loads(path.read_text("utf-8"))
+    return figures
+
+
+def _training_of(about: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Frames seen and seconds of training of each stage, of what an avatar was initialized from
+    too."""
+    total = {stage: dict(spent) for stage, spent in (about.get("training") or {}).items()}
+    before = about.get("initialized_from")
+    while before:
+        for key in ("frames_seen", "seconds"):
+            if "codec" in total:
+                total["codec"][key] = round(total["codec"][key] + before.get(key, 0), 1)
+        before = before.get("initialized_from") or before.get("begun_with")
+    return total
 
 
 def evaluate(
     avatar: str,
     clips: Sequence[Path],
     out: Path,
-    seeds: int = 1,
-    jobs: int | None = None,
-    limit: int | None = None,
-    every: bool = False,
-    speed_seconds: float = 60.0,
-    experts: Path | None = None,
-    command: str = "",
+    options: EvaluationOptions | None = None,
     report: Report = quiet,
 ) -> Outcome:
     """Score an avatar on real clips of its person.
 
     Args:
         avatar: folder of an avatar, or default.
-        clips: footage that the avatar was not trained on, or a corpus folder; clips that it was trained on are left out,
-            unless `every`.
-        out: folder of the report: metrics.json, index.html, and what is needed to go on after an interruption.
-        seeds: how often everything random is repeated.
-        jobs: child processes (default: one a core).
-        limit: at most so many clips.
-        speed_seconds: of speech for the speed figures; 0 leaves them out.
-        experts: folder of judges made by `talkers train-expert`, used in place of the bundled ones of the same name.
+        clips: footage that the avatar was not trained on, or a corpus folder; clips that it was
+            trained on are left out, unless `options.every`.
+        out: folder of the report: metrics.json, index.html, and what is needed to go on after an
+            interruption.
+        options: how clips are scored.
+        report: told how far it is.
 
     Raises:
         TalkersError: no clip could be scored.
     """
-    workers = jobs if jobs is not None else os.cpu_count() or 1
-    threads, work = threads_each(workers), work_folder(out)
-    loaded, about = _avatar(avatar), about_run(command)
-    corpus, failures = _corpus_of(clips, loaded, work, report, workers)
-    names = _chosen(corpus, loaded, every, limit, about["notes"])
-    speed = (
-        _speed_of(loaded, speed_seconds, work, about["notes"]) if speed_seconds else None
-    )  # while nothing else runs
-    about |= {
+    options = options or EvaluationOptions()
+    threads = threads_each(options.workers)
+    loaded, run = avatar_of(avatar), Evaluation.begin(out, options.experts, options.command)
+    corpus, run.failures = _corpus_of(clips, loaded, run.work, report, options.workers)
+    names, remark = _chosen(corpus, loaded, options.every, options.limit)
+    run.about["notes"] += [remark] if remark else []
+    if options.speed_seconds:  # while nothing else runs
+        try:
+            speed = _speed_of(loaded, options.speed_seconds, run.work)
+            run.speed = {name: {"mean": round(value, 3)} for name, value in speed.items()}
+            run.speed["training"] = _training_of(loaded.about)
+        except TalkersError as error:
+            run.about["notes"].append(str(error))
+    run.about |= {
         "avatar": str(loaded.engine.folder),
         "avatar_sha256": loaded.digest,
         "data": corpus.digest(names),
-        "seeds": seeds,
+        "seeds": options.seeds,
     }
-    judged, paths, tasks = judges_key(experts), {}, {}
+    key, paths, tasks = run.key, {}, {}
     for k, name in enumerate(names):
-        other = partner(name, corpus.names)
-        key = sha256(
-            f"{judged} {loaded.digest} {corpus.digest([name])} {corpus.digest([other])} {seeds} {k < SHOWN}".encode()
-        )
-        paths[name] = work / f"{name}-{key.hexdigest()[:12]}.json"
-        tasks[name] = (
+        other, pictured = partner(name, corpus.names), k < PICTURED_CLIPS
+        data = f"{corpus.digest([name])} {corpus.digest([other])} {options.seeds} {pictured}"
+        digest = sha256(f"{key} {loaded.digest} {data}".encode()).hexdigest()
+        paths[name] = run.work / f"{name}-{digest[:12]}.json"
+        tasks[name] = ClipTask(
             avatar,
             str(corpus.folder),
             name,
             other,
-            seeds,
-            experts,
-            str(paths[name]),
-            k < SHOWN,
+            options.seeds,
+            options.experts,
+            paths[name],
+            pictured,
             threads,
         )
-    failures |= run(tasks, score_clip, paths, workers, report)
-    return finish(out, about, paths, failures, speed, loaded)
+    run.failures |= score_all(score_clip, tasks, paths, options.workers, report)
+    return run.finish(paths)

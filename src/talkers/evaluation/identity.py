@@ -9,19 +9,24 @@ from numpy.typing import NDArray
 
 from talkers.artefacts.pretrained import fetch
 from talkers.errors import MissingComponent
-from talkers.evaluation.tracked import TrackedClip
+from talkers.evaluation.contract import Metric, Score, Utterance
+from talkers.evaluation.tracked import TrackedClip, evenly_picked
+from talkers.experts.contract import MIN_FACE_SHARE
 
-FIVE_POINTS = (
-    263,
-    362,
-    33,
-    133,
-    2,
-)  # outer and inner corner of both eyes and the base of the nose, in dlib's order
+FIVE_POINTS = (263, 362, 33, 133, 2)
+"""Outer and inner corner of both eyes and the base of the nose, in dlib's order."""
+CHIP_SIDE, CHIP_MARGIN = 150, 0.25  # pixels, share of the side
+MAX_FRAMES = 5  # of a clip that are described
 
 
-class FaceDescriptor:
-    """Describes faces by 128 numbers."""
+class FaceSimilarity(Metric):
+    """How like the real person the generated one is, -1..1.
+
+    Raises:
+        MissingComponent: dlib or its network cannot be had.
+    """
+
+    figures = ("csim",)
 
     def __init__(self) -> None:
         try:
@@ -33,25 +38,29 @@ class FaceDescriptor:
         self._dlib: Any = dlib
         self._network = dlib.face_recognition_model_v1(str(fetch("dlib-face-descriptor")))
 
-    def describe(self, watched: TrackedClip, most: int = 5) -> NDArray[np.float64]:
-        """Mean descriptor of up to `most` evenly picked frames: [128]."""
-        dlib, seen = self._dlib, np.flatnonzero(watched.found)
+    def descriptor(self, clip: TrackedClip) -> NDArray[np.float64]:
+        """Mean descriptor of some frames with a face: [128]."""
+        dlib, found = self._dlib, np.flatnonzero(clip.found)
         rows = []
-        for t in seen[
-            np.unique(np.linspace(0, len(seen) - 1, min(most, len(seen))).round().astype(int))
-        ]:
-            marks = watched.landmarks[t]
+        for t in found[evenly_picked(len(found), MAX_FRAMES)]:
+            marks = clip.landmarks[t]
             (left, top), (right, bottom) = marks.min(0).astype(int), marks.max(0).astype(int)
             points = [
                 dlib.point(x, y) for x, y in marks[list(FIVE_POINTS)].round().astype(int).tolist()
             ]
-            face = dlib.full_object_detection(
-                dlib.rectangle(int(left), int(top), int(right), int(bottom)), points
-            )
-            chip = dlib.get_face_chip(np.ascontiguousarray(watched.frames[t]), face, 150, 0.25)
+            box = dlib.rectangle(int(left), int(top), int(right), int(bottom))
+            face = dlib.full_object_detection(box, points)
+            frame = np.ascontiguousarray(clip.frames[t])
+            chip = dlib.get_face_chip(frame, face, CHIP_SIDE, CHIP_MARGIN)
             rows.append(np.array(self._network.compute_face_descriptor(chip)))
         return np.mean(rows, 0)
 
-    def similarity(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-        """Cosine of two descriptors, -1..1."""
-        return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9))
+    def scores(
+        self, generated: TrackedClip, reference: TrackedClip, utterance: Utterance
+    ) -> dict[str, Score]:
+        """csim: the cosine of the two clips' mean descriptors; NaN where there is no face."""
+        if min(generated.found.mean(), reference.found.mean()) < MIN_FACE_SHARE:
+            return {"csim": float("nan")}
+        a, b = self.descriptor(generated), self.descriptor(reference)
+        # cos = <a, b> / (|a| |b|)
+        return {"csim": float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9))}

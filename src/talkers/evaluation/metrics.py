@@ -1,156 +1,113 @@
-"""Everything that judges a clip, loaded once a process; what is not installed is left out and named."""
+"""All registered metrics and experts, loaded once a process; what is not installed is left out and
+named."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from talkers.errors import MissingComponent
-from talkers.evaluation.fidelity import fidelity, regions
-from talkers.evaluation.identity import FaceDescriptor
-from talkers.evaluation.motion import movement
-from talkers.evaluation.perceptual import (
-    Frames,
-    MobileNetV2,
-    load_features,
-    load_inception,
-    load_lpips,
-    perceptual,
-)
-from talkers.evaluation.phonemes import aligned_phones, bilabial_closure
+from talkers.errors import MissingComponent, UsageError
+from talkers.evaluation.contract import FrameFeatures, Metric, Needs, Score, Utterance
 from talkers.evaluation.tracked import TrackedClip
-from talkers.experts import Expert, load_expert
-from talkers.experts.load import BUNDLED
-from talkers.experts.models import SYNC_RANGE
-from talkers.experts.words import word_error_rate
-
-Part = TypeVar("Part")
-LEAST_SPEECH = 10  # frames with speech, below which sound and lips are not compared
+from talkers.experts import Expert, ExpertClip
+from talkers.registry import component, names
 
 
 @dataclass(frozen=True)
 class ClipScores:
-    """figures: name -> value (NaN: not defined for this clip). features: of made and real frames, for each Frechet
-    distance (fid_mnv2, fid) that can be had."""
+    """What the metrics say of a clip.
+
+    Attributes:
+        figures: name -> value; NaN where it is not defined for this clip.
+        features: of the frames, for each Frechet distance that can be had.
+    """
 
     figures: dict[str, float]
-    features: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    features: dict[str, FrameFeatures]
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """The metrics that this machine can compute. skipped: metric -> why it is left out and what to install."""
+    """The metrics and experts that this machine can compute.
 
-    lips: dict[str, Expert]
-    sync: dict[str, Expert]
-    network: MobileNetV2 | None
-    lpips: Callable[[Frames, Frames], float] | None
-    inception: Callable[[Frames], NDArray[np.float32]] | None
-    descriptor: FaceDescriptor | None
-    phones: bool
-    skipped: dict[str, str] = field(default_factory=dict)
+    Attributes:
+        metrics: registered metrics by their names.
+        experts: registered experts by theirs.
+        skipped: figure -> why it is left out and what to install.
+    """
 
-    def align_phones(
-        self, samples: NDArray[np.float32], sentence: tuple[str, ...] | None
-    ) -> list[tuple[str, float, float]]:
-        """Phones of a clip with their times; empty without a transcript or an aligner."""
-        return aligned_phones(samples, sentence) if sentence and self.phones else []
+    metrics: Mapping[str, Metric]
+    experts: Mapping[str, Expert]
+    skipped: Mapping[str, str]
 
-    def judge(
-        self,
-        made: TrackedClip,
-        real: TrackedClip,
-        samples: NDArray[np.float32],
-        speech: NDArray[np.bool_],
-        sentence: tuple[str, ...] | None,
-        phones: list[tuple[str, float, float]],
+    def figures_that_need(self, what: Needs) -> list[str]:
+        """Names of the figures that are not defined without sound or text."""
+        judges: list[Metric | Expert] = [*self.metrics.values(), *self.experts.values()]
+        return [figure for judge in judges if what in judge.needs for figure in judge.figures]
+
+    def score(
+        self, generated: TrackedClip, reference: TrackedClip, utterance: Utterance
     ) -> ClipScores:
-        """All figures of a made clip beside the real one.
+        """All figures of a generated clip beside the real one.
 
         Args:
-            made, real: of T frames at 25 fps.
-            samples: the sound that both go with, float32 [n] at 16 kHz.
-            speech: bool [T], where something is said.
-            sentence: the six words of a GRID sentence, or None.
-            phones: see `said_when`.
+            generated: of T frames at 25 frames a second.
+            reference: the real clip, of as many.
+            utterance: what is said in both.
+
+        Raises:
+            UsageError: two metrics give a figure of the same name.
         """
-        figures = fidelity(made.frames, real) | movement(made, real, speech)
-        figures["bilabial_closure"] = bilabial_closure(made.opening, phones)
-        seen = made.found.mean() >= 0.5
-        heard = seen and speech.sum() >= LEAST_SPEECH and len(made.frames) > 2 * SYNC_RANGE
-        for suffix, expert in self.sync.items():
-            offset, sure = (
-                expert.sync(made.mouths, samples, speech) if heard else (float("nan"), float("nan"))
-            )
-            figures |= {
-                f"sync_offset{suffix}": offset,
-                f"sync_distance{suffix}": abs(offset),
-                f"sync_confidence{suffix}": sure,
-            }
-            figures[f"in_sync{suffix}"] = float(abs(offset) <= 1) if heard else float("nan")
-        for suffix, expert in self.lips.items():
-            figures[f"lip_wer{suffix}"] = (
-                word_error_rate(sentence, expert.read(made.mouths))
-                if sentence and seen
-                else float("nan")
-            )
-        figures["csim"] = float("nan")
-        if self.descriptor is not None and seen:
-            figures["csim"] = self.descriptor.similarity(
-                self.descriptor.describe(made), self.descriptor.describe(real)
-            )
-        features = {}
-        for region, where in regions(real).items():
-            shown, wanted = made.frames[:, *where], real.frames[:, *where]
-            if self.network is not None:
-                figures[f"lpips_mnv2{region}"], *pooled = perceptual(self.network, shown, wanted)
-                features[f"fid_mnv2{region}"] = pooled[0], pooled[1]
-            if self.lpips is not None:
-                figures[f"lpips{region}"] = self.lpips(shown, wanted)
-            if self.inception is not None:
-                features[f"fid{region}"] = self.inception(shown), self.inception(wanted)
-        return ClipScores({k: float(v) for k, v in figures.items()}, features)
+        scores: dict[str, Score] = {}
 
+        def add(judge: str, found: Mapping[str, Score]) -> None:
+            if twice := sorted(scores.keys() & found.keys()):
+                what = f"two metrics give the figure '{twice[0]}'; the second is '{judge}'"
+                raise UsageError(what, todo="Rename one of them")
+            scores.update(found)
 
-def expert_paths(folder: Path | None) -> dict[str, str]:
-    """Which expert judges what: those in a folder of one's own, else the bundled ones."""
-    return {
-        name: str(folder / f"{name}.json")
-        if folder and (folder / f"{name}.json").is_file()
-        else name
-        for name in BUNDLED
-    }
+        for name, metric in self.metrics.items():
+            add(name, metric.scores(generated, reference, utterance))
+        clip = ExpertClip(
+            generated.mouths,
+            float(generated.found.mean()),
+            utterance.samples,
+            utterance.speech,
+            utterance.sentence,
+        )
+        for name, expert in self.experts.items():
+            add(name, expert.scores(clip))
+        features = {k: v for k, v in scores.items() if isinstance(v, FrameFeatures)}
+        figures = {k: float(v) for k, v in scores.items() if not isinstance(v, FrameFeatures)}
+        return ClipScores(figures, features)
 
 
 @lru_cache(1)
 def load_metrics(experts: Path | None = None) -> Metrics:
-    """All judges that can be had on this machine; experts: see `expert_paths`."""
-    paths = expert_paths(experts)
+    """All registered metrics and experts that can be had on this machine.
+
+    Args:
+        experts: folder of experts of one's own, in place of registered ones of the same name.
+
+    Raises:
+        ArtefactError: an expert is damaged.
+    """
     skipped: dict[str, str] = {}
-
-    def have(metrics: str, make: Callable[[], Part]) -> Part | None:
+    metrics: dict[str, Metric] = {}
+    for name in names("metric"):
+        figures: tuple[str, ...] = (name,)
         try:
-            return make()
+            kind: type[Metric] = component("metric", name).load()
+            figures = kind.figures
+            metrics[name] = kind()
         except MissingComponent as error:
-            skipped.update(dict.fromkeys(metrics.split(), str(error)))
-            return None
-
-    def aligner() -> Any:
-        return aligned_phones(np.zeros(1600, np.float32), ())
-
-    return Metrics(
-        lips={"": load_expert(paths["lips-pixels"]), "_points": load_expert(paths["lips-points"])},
-        sync={"": load_expert(paths["sync-pixels"]), "_points": load_expert(paths["sync-points"])},
-        network=have("lpips_mnv2 fid_mnv2", load_features),
-        lpips=have("lpips", load_lpips),
-        inception=have("fid", load_inception),
-        descriptor=have("csim", FaceDescriptor),
-        phones=have("bilabial_closure", aligner) is not None,
-        skipped=skipped,
-    )
+            skipped.update(dict.fromkeys(figures, str(error)))
+    judges: dict[str, Expert] = {}
+    for name in names("expert"):
+        try:
+            judges[name] = component("expert", name).load()(name, experts)
+        except MissingComponent as error:
+            skipped[name] = str(error)
+    return Metrics(metrics, judges, skipped)

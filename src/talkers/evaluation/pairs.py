@@ -1,13 +1,16 @@
-"""`talkers evaluate --pairs`: videos that any system made beside the real ones, in pieces, so that memory does not grow with length."""
+"""`talkers evaluate --pairs`: videos that any system made beside the real ones, in pieces, so that
+memory does not grow with length."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import sha256
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,20 +21,13 @@ from talkers.artefacts.files import file_digest
 from talkers.corpus.clips import LONGEST_SECONDS, in_pieces
 from talkers.corpus.footage import footage_files
 from talkers.errors import FaceError, MediaError
-from talkers.evaluation.metrics import ClipScores, load_metrics
-from talkers.evaluation.records import (
-    SHOWN,
-    Outcome,
-    about_run,
-    finish,
-    judges_key,
-    run,
-    show,
-    threads_each,
-    work_folder,
-    write_record,
-)
+from talkers.evaluation.contract import FrameFeatures, Utterance
+from talkers.evaluation.evaluate import EvaluationOptions
+from talkers.evaluation.metrics import ClipScores, Metrics, load_metrics
+from talkers.evaluation.outcome import PICTURED_CLIPS, Evaluation, Outcome, threads_each
+from talkers.evaluation.records import score_all, write_pictures, write_record
 from talkers.evaluation.tracked import TrackedClip, track_clip
+from talkers.experts.contract import MIN_FACE_SHARE
 from talkers.experts.rate import RATE, SAMPLES_PER_FRAME
 from talkers.experts.words import sentence_of_name
 from talkers.hardware import give_back_memory
@@ -40,58 +36,69 @@ from talkers.progress import Report, quiet
 from talkers.speech import loudness_of, speech_activity
 
 Frames = NDArray[np.uint8]  # [T, H, W, 3]
-LONGEST_PIECE = LONGEST_SECONDS * RATE  # frames of a pair that are held in memory
+PIECE_FRAMES = LONGEST_SECONDS * RATE  # of a pair that are held in memory
 
 
-def joined(parts: Sequence[tuple[int, ClipScores]]) -> ClipScores:
-    """Figures of a video from those of its pieces, each with its frames: means over the frames of pieces that define them."""
+def joined(pieces: Sequence[tuple[int, ClipScores]]) -> ClipScores:
+    """Scores of a video from those of its pieces, each with its number of frames: means over the
+    frames of the pieces that define a figure."""
     figures = {}
-    for key in parts[0][1].figures:
-        held = [
-            (frames, value) for frames, judged in parts if np.isfinite(value := judged.figures[key])
-        ]
-        figures[key] = (
-            sum(frames * value for frames, value in held) / sum(frames for frames, _ in held)
-            if held
-            else float("nan")
-        )
+    for name in pieces[0][1].figures:
+        defined = [(n, s.figures[name]) for n, s in pieces if np.isfinite(s.figures[name])]
+        total = sum(n for n, _ in defined)
+        figures[name] = sum(n * value for n, value in defined) / total if total else float("nan")
     features = {
-        k: tuple(np.concatenate([j.features[k][which] for _, j in parts]) for which in (0, 1))
-        for k in parts[0][1].features
+        name: FrameFeatures(
+            *(
+                np.concatenate([scores.features[name][side] for _, scores in pieces])
+                for side in (0, 1)
+            )
+        )
+        for name in pieces[0][1].features
     }
-    return ClipScores(figures, features)  # type: ignore[arg-type]
+    return ClipScores(figures, features)
+
+
+def _resized(frames: Frames, height: int, width: int) -> Frames:
+    size = (width, height)
+    pictures = (Image.fromarray(f).resize(size, Image.Resampling.LANCZOS) for f in frames)
+    return np.stack([np.asarray(picture) for picture in pictures])
 
 
 def lockstep(
-    made_path: str, real_path: str, notes: list[str]
+    generated_path: str, reference_path: str, notes: list[str]
 ) -> Iterator[tuple[int, Frames, Frames]]:
-    """Frames of two videos at RATE, LONGEST_PIECE at a time, as far as both go: (first frame, made, real), the made ones scaled to
-    the real ones' size. What was done to compare them is added to the notes."""
-    films, totals = [decode_frames(path, Fraction(RATE)) for path in (made_path, real_path)], [0, 0]
-    for begin in count(0, LONGEST_PIECE):
-        pieces = [list(islice(film, LONGEST_PIECE)) for film in films]
+    """Frames of two videos at RATE, PIECE_FRAMES at a time, as far as both go.
+
+    Args:
+        generated_path: a video of any size.
+        reference_path: the real video; the generated one is scaled to its size.
+        notes: what was done to compare them is added here.
+
+    Yields:
+        the number of the first frame, generated and real frames.
+    """
+    paths, totals = (generated_path, reference_path), [0, 0]
+    films = [decode_frames(path, Fraction(RATE)) for path in paths]
+    for begin in count(0, PIECE_FRAMES):
+        pieces = [list(islice(film, PIECE_FRAMES)) for film in films]
         totals = [total + len(piece) for total, piece in zip(totals, pieces, strict=True)]
         frames = min(map(len, pieces))
         if frames:
-            made, real = (np.stack(piece[:frames]) for piece in pieces)
-            if made.shape != real.shape:
-                height, width = real.shape[1:3]
+            generated, reference = (np.stack(piece[:frames]) for piece in pieces)
+            if generated.shape != reference.shape:
+                height, width = reference.shape[1:3]
                 if not begin:
+                    size = f"{generated.shape[2]}x{generated.shape[1]}"
                     notes.append(
-                        f"the made one is {made.shape[2]}x{made.shape[1]}, the real one {width}x{height}; it is scaled to that"
+                        f"the made one is {size}, the real one {width}x{height}; it is scaled "
+                        "to that"
                     )
-                made = np.stack(
-                    [
-                        np.asarray(
-                            Image.fromarray(f).resize((width, height), Image.Resampling.LANCZOS)
-                        )
-                        for f in made
-                    ]
-                )
+                generated = _resized(generated, height, width)
             del pieces
-            yield begin, made, real
-            del made, real
-        if frames < LONGEST_PIECE:
+            yield begin, generated, reference
+            del generated, reference
+        if frames < PIECE_FRAMES:
             break
     totals = [total + sum(1 for _ in film) for total, film in zip(totals, films, strict=True)]
     if abs(totals[0] - totals[1]) > 1:
@@ -100,97 +107,147 @@ def lockstep(
         )
 
 
-def score_pair(
-    made_path: str, real_path: str, experts: Path | None, path: str, shown: bool, threads: int
-) -> None:
-    """Score one pair of videos and write PATH; run in a child process.
+@dataclass(frozen=True)
+class PairTask:
+    """A pair of videos to score.
+
+    Attributes:
+        generated: a video that a system made.
+        reference: the real one.
+        experts: folder of experts of one's own, or None.
+        path: of the record to write.
+        pictured: whether its video and curves are in the report.
+        threads: that this process may use.
+    """
+
+    generated: str
+    reference: str
+    experts: Path | None
+    path: Path
+    pictured: bool
+    threads: int
+
+
+@dataclass
+class _PairScores:
+    """What is known of a pair so far.
+
+    Attributes:
+        notes: what was done to compare them.
+        parts: of each variant, the frames and scores of each piece.
+        found: where there is a face in the generated frames, piece by piece.
+        curves: of the first piece, for the report.
+        unseen: the first piece of the real video in which there is no face.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    parts: dict[str, list[tuple[int, ClipScores]]] = field(default_factory=dict)
+    found: list[NDArray[np.bool_]] = field(default_factory=list)
+    curves: dict[str, Any] | None = None
+    unseen: FaceError | None = None
+
+    def add(
+        self, task: PairTask, metrics: Metrics, piece: tuple[int, Frames, Frames], said: Utterance
+    ) -> None:
+        """Score a piece."""
+        begin, generated_frames, reference_frames = piece
+        frames, generated = len(generated_frames), track_clip(generated_frames, 0.0)
+        self.found.append(generated.found)
+        try:
+            reference = track_clip(reference_frames)
+        except FaceError as error:
+            self.unseen = self.unseen or error
+            seconds = f"{begin / RATE:.1f} to {(begin + frames) / RATE:.1f} s"
+            self.notes.append(f"the real one from {seconds}: {error.what}; left out")
+            return
+
+        def mean_frame() -> TrackedClip:
+            mean = reference_frames.mean(0, dtype=np.float64).round().astype(np.uint8)
+            return track_clip(np.repeat(mean[None], frames, 0), 0.0)
+
+        def previous_frame() -> TrackedClip:
+            before = np.concatenate([reference_frames[:1], reference_frames[:-1]])
+            return track_clip(before, 0.0)
+
+        makers: dict[str, Callable[[], TrackedClip]] = {
+            "pairs": lambda: generated,
+            "controls.real": lambda: reference,
+            "controls.mean_frame": mean_frame,
+            "controls.previous_frame": previous_frame,
+        }
+        for variant, make in makers.items():
+            scores = metrics.score(make(), reference, said)
+            self.parts.setdefault(variant, []).append((frames, scores))
+        if task.pictured and self.curves is None:
+            columns = {"real": reference, "made": generated}
+            self.curves = write_pictures(task.path.with_suffix(""), columns, said.samples)
+
+
+def _sound_of(task: PairTask) -> str:
+    """The video whose sound counts: the generated one's, or where it has none, the real one's.
 
     Raises:
-        FaceError: a face is seen in fewer than half of the made frames, or nowhere in the real video.
+        MediaError: neither has sound.
     """
-    torch.set_num_threads(threads)
-    judges, notes = load_metrics(experts), []
-    for which in (made_path, real_path):
-        if (video := probe(which).video) is not None and abs(float(video.frame_rate) - RATE) > 0.01:
-            notes.append(
-                f"{Path(which).name} has {float(video.frame_rate):.5g} frames a second; it is compared at {RATE}"
-            )
-    sounds = [p for p in (made_path, real_path) if probe(p).audio is not None]
-    if not sounds:
-        raise MediaError(
-            "neither video of this pair has sound",
-            where=made_path,
-            todo="Give the speech with at least one of them",
-        )
-    levels, _ = loudness_of(audio_blocks(sounds[0]), AUDIO_RATE, RATE)
-    said = speech_activity(levels)
-    sentence = sentence_of_name(Path(real_path).stem) if len(levels) <= LONGEST_PIECE else None
-    heard = in_pieces(audio_blocks(sounds[0]), count(0, LONGEST_PIECE * SAMPLES_PER_FRAME))
-    parts: dict[str, list[tuple[int, ClipScores]]] = {}
-    unseen, curves, seen = None, None, list[NDArray[np.bool_]]()
-
-    def take(begin: int, made_frames: Frames, real_frames: Frames) -> None:
-        """Score a piece; what it takes is given back before the next one is read."""
-        nonlocal unseen, curves
-        frames, made = len(made_frames), track_clip(made_frames, 0.0)
-        samples = next(heard)[: frames * SAMPLES_PER_FRAME]
-        speech = said[begin : begin + frames]
-        speech = np.pad(speech, (0, frames - len(speech)))
-        seen.append(made.found)
-        try:
-            real = track_clip(real_frames)
-        except FaceError as error:
-            unseen = unseen or error
-            notes.append(
-                f"the real one from {begin / RATE:.1f} to {(begin + frames) / RATE:.1f} s: {error.what}; left out"
-            )
-            return
-        phones = judges.align_phones(samples, sentence)
-
-        def still() -> Frames:
-            return np.repeat(
-                real_frames.mean(0, dtype=np.float64).round().astype(np.uint8)[None], frames, 0
-            )
-
-        def before() -> Frames:
-            return np.concatenate([real_frames[:1], real_frames[:-1]])
-
-        columns: dict[str, Callable[[], TrackedClip]] = {
-            "pairs": lambda: made,
-            "controls.real": lambda: real,
-            "controls.mean_frame": lambda: track_clip(still(), 0.0),
-            "controls.previous_frame": lambda: track_clip(before(), 0.0),
-        }
-        for variant, shows in columns.items():
-            parts.setdefault(variant, []).append(
-                (frames, judges.judge(shows(), real, samples, speech, sentence, phones))
-            )
-        if shown and curves is None:
-            curves = show(Path(path).with_suffix(""), {"real": real, "made": made}, samples)
-
-    for piece in lockstep(made_path, real_path, notes):
-        take(*piece)
-        del piece
-        give_back_memory()
-    if unseen is not None and not parts:
-        raise unseen
-    found = np.concatenate(seen)
-    if found.mean() < 0.5:
-        raise FaceError(
-            f"a face is seen in only {found.sum()} of {len(found)} frames",
-            where=made_path,
-            todo="Leave this clip out",
-        )
-    judged = {variant: [joined(pieces)] for variant, pieces in parts.items()}
-    write_record(
-        Path(path),
-        judged,
-        {"curves": curves, "skipped": judges.skipped, "sentence": sentence, "notes": notes},
+    for path in (task.generated, task.reference):
+        if probe(path).audio is not None:
+            return path
+    raise MediaError(
+        "neither video of this pair has sound",
+        where=task.generated,
+        todo="Give the speech with at least one of them",
     )
 
 
+def score_pair(task: PairTask) -> None:
+    """Score a pair of videos and write its record.
+
+    Raises:
+        FaceError: a face is seen in fewer than half of the generated frames, or nowhere in the
+            real video.
+        MediaError: a video cannot be read, or neither has sound.
+    """
+    torch.set_num_threads(task.threads)
+    metrics, pair = load_metrics(task.experts), _PairScores()
+    for path in (task.generated, task.reference):
+        video = probe(path).video
+        if video is not None and abs(float(video.frame_rate) - RATE) > 0.01:
+            rate = f"{float(video.frame_rate):.5g} frames a second"
+            pair.notes.append(f"{Path(path).name} has {rate}; it is compared at {RATE}")
+    sound = _sound_of(task)
+    levels, _ = loudness_of(audio_blocks(sound), AUDIO_RATE, RATE)
+    speech = speech_activity(levels)
+    whole = len(levels) <= PIECE_FRAMES
+    sentence = sentence_of_name(Path(task.reference).stem) if whole else None
+    blocks = in_pieces(audio_blocks(sound), count(0, PIECE_FRAMES * SAMPLES_PER_FRAME))
+    for piece in lockstep(task.generated, task.reference, pair.notes):
+        begin, frames = piece[0], len(piece[1])
+        in_piece = speech[begin : begin + frames]
+        in_piece = np.pad(in_piece, (0, frames - len(in_piece)))
+        samples = next(blocks)[: frames * SAMPLES_PER_FRAME]
+        pair.add(task, metrics, piece, Utterance(samples, in_piece, sentence))
+        del piece  # what it takes is given back before the next one is read
+        give_back_memory()
+    if pair.unseen is not None and not pair.parts:
+        raise pair.unseen
+    found = np.concatenate(pair.found)
+    if found.mean() < MIN_FACE_SHARE:
+        raise FaceError(
+            f"a face is seen in only {found.sum()} of {len(found)} frames",
+            where=task.generated,
+            todo="Leave this clip out",
+        )
+    scores = {variant: [joined(pieces)] for variant, pieces in pair.parts.items()}
+    about = {"curves": pair.curves, "skipped": metrics.skipped, "sentence": sentence}
+    write_record(task.path, scores, {**about, "notes": pair.notes})
+
+
 def _by_name(path: Path) -> dict[str, Path]:
-    """Videos by their names within a folder, without suffix."""
+    """Videos by their names within a folder, without suffix.
+
+    Raises:
+        MediaError: there is no such folder.
+    """
     if not path.exists():
         raise MediaError("there is no such file or folder", where=path, todo="Check its name")
     return {
@@ -200,57 +257,52 @@ def _by_name(path: Path) -> dict[str, Path]:
 
 
 def evaluate_pairs(
-    made: Path,
-    real: Path,
+    generated: Path,
+    reference: Path,
     out: Path,
-    jobs: int | None = None,
-    limit: int | None = None,
-    experts: Path | None = None,
-    command: str = "",
+    options: EvaluationOptions | None = None,
     report: Report = quiet,
 ) -> Outcome:
     """Score videos that any system made against the real ones of the same names.
 
-    The sound that counts is the made video's own; where it has none, the real one's.
+    The sound that counts is the generated video's own; where it has none, the real one's.
 
     Args:
-        made, real: folders (or single files) whose files go together by their names without suffix.
-        out, experts: as in `evaluate`.
+        generated: a folder, or a single file.
+        reference: the same; files go together by their names without suffix.
+        out: folder of the report, as in `evaluate`.
+        options: jobs, limit, experts and command, as in `evaluate`.
+        report: told how far it is.
 
     Raises:
         TalkersError: no pair could be scored.
     """
-    workers = jobs if jobs is not None else os.cpu_count() or 1
-    threads, theirs, ours = threads_each(workers), _by_name(made), _by_name(real)
+    options = options or EvaluationOptions()
+    threads = threads_each(options.workers)
+    theirs, ours = _by_name(generated), _by_name(reference)
     names = sorted(set(theirs) & set(ours))
-    if made.is_file() and real.is_file():
+    if generated.is_file() and reference.is_file():
         names, ours = list(theirs), dict(zip(theirs, ours.values(), strict=True))
     if not names:
         raise MediaError(
             "no two videos have the same name",
-            where=made,
-            why=f"it was compared with {real}",
+            where=generated,
+            why=f"it was compared with {reference}",
             todo="Name each made video as the real one",
         )
-    about, work, judged = about_run(command), work_folder(out), judges_key(experts)
+    run = Evaluation.begin(out, options.experts, options.command)
     if alone := sorted(set(theirs) ^ set(ours)):
-        about["notes"].append(
+        run.about["notes"].append(
             f"{len(alone)} videos have no partner and are left out, the first: {alone[0]}."
         )
-    names = names[:limit] if limit else names
-    paths, tasks = {}, {}
-    for k, name in enumerate(names):
-        key = sha256(
-            f"{judged} {file_digest(theirs[name])} {file_digest(ours[name])} {k < SHOWN}".encode()
-        ).hexdigest()
-        paths[name] = work / f"{name.replace(os.sep, '-')}-{key[:12]}.json"
-        tasks[name] = (
-            str(theirs[name]),
-            str(ours[name]),
-            experts,
-            str(paths[name]),
-            k < SHOWN,
-            threads,
-        )
-    about |= {"made": str(made), "real": str(real)}
-    return finish(out, about, paths, run(tasks, score_pair, paths, workers, report), None, None)
+    key, paths, tasks = run.key, {}, {}
+    for k, name in enumerate(names[: options.limit] if options.limit else names):
+        pair, pictured = (theirs[name], ours[name]), k < PICTURED_CLIPS
+        files = f"{file_digest(pair[0])} {file_digest(pair[1])} {pictured}"
+        digest = sha256(f"{key} {files}".encode()).hexdigest()
+        paths[name] = run.work / f"{name.replace(os.sep, '-')}-{digest[:12]}.json"
+        videos = str(pair[0]), str(pair[1])
+        tasks[name] = PairTask(*videos, options.experts, paths[name], pictured, threads)
+    run.about |= {"made": str(generated), "real": str(reference)}
+    run.failures |= score_all(score_pair, tasks, paths, options.workers, report)
+    return run.finish(paths)

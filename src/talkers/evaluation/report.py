@@ -1,9 +1,12 @@
-"""The report that people read: one HTML page that holds everything, and a table for the terminal."""
+"""The report that people read: one HTML page that holds everything, and a table for the
+terminal."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from talkers.artefacts.files import atomic
 from talkers.experts.rate import RATE
 from talkers.media import read_audio
 
-SHOWN = (
+MAIN_FIGURES = (
     "psnr",
     "psnr_mouth",
     "mouth_r2",
@@ -33,75 +36,58 @@ SHOWN = (
     "flicker_ratio",
     "csim",
 )
-"""Metrics of the terminal's table; the page has all."""
+"""Figures of the terminal's table, and the first of the page."""
 
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>talkers evaluate</title>
-<style>body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px}td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right}
-td:first-child,th:first-child{text-align:left}.ci{color:#888;font-size:11px}video,img{max-width:100%}.wide{overflow-x:auto}
-h2{margin-top:2.5rem}</style>
-<h1>talkers evaluate</h1>
-<p>{{ about.avatar or about.made }} on {{ about.clips|length }} clips, talkers {{ about.talkers }}, {{ about.machine }}.<br><code>{{ about.command }}</code></p>
-<p>A figure means something only beside the controls: <b>real</b> is the clip itself, <b>mean_frame</b> a still picture,
-<b>previous_frame</b> the real video a frame late, and the audio controls drive the same avatar with the wrong sound.
-Ranges are 95 % intervals over clips.</p>
-{% if about.failures %}<h2>Clips that could not be scored</h2><ul>{% for name, why in about.failures.items() %}<li>{{ name }}: {{ why }}</li>{% endfor %}</ul>{% endif %}
-{% if about.notes %}<ul>{% for note in about.notes %}<li>{{ note }}</li>{% endfor %}</ul>{% endif %}
-{% if about.skipped %}<p>Left out:</p><ul>{% for name, why in about.skipped.items() %}<li><b>{{ name }}</b>: {{ why }}</li>{% endfor %}</ul>{% endif %}
-{% if speed %}<h2>Speed, end to end</h2><table>{% for name, value in speed.items() if name != "training" %}<tr><td>{{ name }}</td><td>{{ value.mean }}</td></tr>{% endfor %}
-{% for stage, spent in speed.training.items() %}<tr><td>training of the {{ stage }}</td><td>{{ spent.frames_seen }} frames seen, {{ (spent.seconds / 3600)|round(2) }} h</td></tr>{% endfor %}</table>{% endif %}
-<h2>Figures</h2><div class="wide"><table><tr><th></th>{% for column in columns %}<th>{{ column }}</th>{% endfor %}</tr>
-{% for metric in metrics %}<tr><td>{{ metric }}</td>{% for column, figures in columns.items() %}<td>{% set f = figures.get(metric) %}{% if f and f.mean is not none %}{{ f.mean }}
-{% if f.low is not none %}<br><span class="ci">{{ f.low }} .. {{ f.high }}</span>{% endif %}{% endif %}</td>{% endfor %}</tr>{% endfor %}</table></div>
-{% for clip in clips %}<h2>{{ clip.name }}{% if clip.sentence %}: {{ clip.sentence }}{% endif %}</h2><p>{{ clip.columns }}</p>
-<video controls loop src="data:video/mp4;base64,{{ clip.video }}"></video><p><img alt="frames" src="data:image/png;base64,{{ clip.montage }}"></p>
-<p><img alt="curves" src="data:image/png;base64,{{ clip.curves }}"></p>{% endfor %}</html>
-"""
+
+def _template() -> str:
+    """The page before it is filled in."""
+    return (files("talkers.evaluation") / "report.html").read_text("utf-8")
 
 
 def columns_of(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The variants of metrics.json, side by side."""
-    made: dict[str, dict[str, Any]] = {
+    columns: dict[str, dict[str, Any]] = {
         name: metrics[name]
         for name in ("codec", "speech", "sampled", "live", "pairs")
         if name in metrics
     }
     for name in ("speech", "sampled"):
-        if name in made:
-            made[f"{name}, pose given"] = {
+        if name in columns:
+            columns[f"{name}, pose given"] = {
                 k.removesuffix("_given_pose"): v
-                for k, v in made[name].items()
+                for k, v in columns[name].items()
                 if k.endswith("_given_pose")
             }
-            made[name] = {k: v for k, v in made[name].items() if not k.endswith("_given_pose")}
-    return made | metrics.get("controls", {})
+            columns[name] = {
+                k: v for k, v in columns[name].items() if not k.endswith("_given_pose")
+            }
+    return columns | metrics.get("controls", {})
 
 
 def tables(metrics: dict[str, Any]) -> list[Table]:
     """The main figures for the terminal: what was made beside the real clip, then the other controls."""
     columns = columns_of(metrics)
     first = [c for c in columns if c not in metrics.get("controls", {}) or c == "real"]
-    shown = []
+    found = []
     for title, names in (
         (f"means over {len(metrics['about']['clips'])} clips", first),
         ("controls", [c for c in columns if c not in first]),
     ):
-        shown.append(
+        found.append(
             Table(
                 Column("", no_wrap=True),
                 *(Column(c.replace("_", " "), justify="right") for c in names),
                 title=title,
             )
         )
-        for metric in SHOWN:
+        for metric in MAIN_FIGURES:
             row = [columns[c].get(metric, {}).get("mean") for c in names]
             if any(v is not None for v in row):
-                shown[-1].add_row(
+                found[-1].add_row(
                     metric,
                     *("" if v is None else f"{v:.2f}" if abs(v) < 10 else f"{v:.1f}" for v in row),
                 )
-    return shown
+    return found
 
 
 def curves(record: dict[str, Any], sound: Path) -> str:
@@ -131,22 +117,28 @@ def curves(record: dict[str, Any], sound: Path) -> str:
         axis.grid(alpha=0.3)
     axes[1].legend(ncols=4, fontsize=8)
     axes[-1].set_xlabel("seconds")
-    held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=90)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=90)
     pyplot.close(figure)
-    return base64.b64encode(held.getvalue()).decode()
+    return base64.b64encode(png.getvalue()).decode()
 
 
 def write_report(
-    out: Path, metrics: dict[str, Any], shown: dict[str, dict[str, Any]], paths: dict[str, Path]
-) -> Path:
+    out: Path,
+    metrics: dict[str, Any],
+    pictured: Mapping[str, dict[str, Any]],
+    paths: Mapping[str, Path],
+) -> None:
     """Write index.html.
 
     Args:
-        shown: records of the clips that are shown. paths: where each clip's record lies, its pictures beside it.
+        out: the report's folder.
+        metrics: what metrics.json holds.
+        pictured: records of the clips whose videos and curves are in it.
+        paths: where each clip's record lies, its pictures beside it.
     """
     clips = []
-    for name, record in shown.items():
+    for name, record in pictured.items():
         folder = paths[name].with_suffix("")
         video, picture = ((folder / f).read_bytes() for f in ("side-by-side.mp4", "montage.png"))
         clips.append(
@@ -160,8 +152,10 @@ def write_report(
             }
         )
     columns = columns_of(metrics)
-    rows = list(dict.fromkeys(metric for figures in columns.values() for metric in figures))
-    page = Environment(autoescape=True).from_string(PAGE)
+    known = dict.fromkeys(figure for figures in columns.values() for figure in figures)
+    rows = [figure for figure in MAIN_FIGURES if figure in known]
+    rows += [figure for figure in known if figure not in MAIN_FIGURES]
+    page = Environment(autoescape=True).from_string(_template())
     text = page.render(
         about=metrics["about"],
         speed=metrics.get("speed"),
@@ -171,4 +165,3 @@ def write_report(
     )
     with atomic(out / "index.html") as temporary:
         temporary.write_text(text, "utf-8")
-    return out / "index.html"

@@ -9,14 +9,15 @@ from scipy.stats import bootstrap
 
 
 def interval(values: list[list[float]]) -> dict[str, float | int | None]:
-    """Mean over clips (of each clip's mean over seeds) and its 95 % interval by bootstrap over clips.
+    """Mean over clips (of each clip's mean over seeds) and its 95 % interval by bootstrap over
+    clips.
 
     Args:
         values: [clips][seeds]; values that are not finite (not defined for a clip) are left out.
 
     Returns:
-        mean, low, high (None where nothing is defined, or for the interval of a single clip), clips, and seeds_std,
-        the standard deviation over seeds.
+        mean, low, high (None where nothing is defined, or for the interval of a single clip),
+        clips, and seeds_std, the standard deviation over seeds.
     """
     rows = [finite for row in values if (finite := [v for v in row if np.isfinite(v)])]
     if not rows:
@@ -47,8 +48,13 @@ def summary(
 ) -> dict[str, Any]:
     """Sections codec, speech, pairs and controls.* of metrics.json, as far as there are such variants.
 
-    The figures of speech with measured pose stand in `speech` (and `sampled`) under their names with `_given_pose`; the distance of the
-    lips' landmarks, which means nothing when the head moves otherwise, is that of the measured pose.
+    The figures of speech with measured pose stand in `speech` (and `sampled`) under their names
+    with `_given_pose`; the distance of the lips' landmarks, which means nothing when the head moves
+    otherwise, is that of the measured pose.
+
+    Args:
+        values: {variant: {figure: [[value of each seed] of each clip]}}.
+        distances: {variant/figure: Frechet distance over all clips}.
     """
     flat = {
         variant: {metric: interval(rows) for metric, rows in metrics.items()}

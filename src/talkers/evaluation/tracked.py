@@ -17,8 +17,16 @@ from talkers.face.landmarks import BLENDSHAPES, BLINKS
 
 @dataclass(frozen=True)
 class TrackedClip:
-    """frames: uint8 [T, H, W, 3]. landmarks: float32 [T, 478, 2] pixels. blendshapes: [T, 52]. angles: [T, 3] degrees.
-    Rows without a face are interpolated; found: bool [T]."""
+    """A clip of T frames at 25 frames a second, and its face.
+
+    Attributes:
+        frames: uint8 [T, H, W, 3].
+        landmarks: float32 [T, 478, 2] in pixels; interpolated in frames without a face, as are
+            blendshapes and angles.
+        blendshapes: float32 [T, 52].
+        angles: yaw, pitch and roll in degrees, float32 [T, 3].
+        found: bool [T], where there is a face.
+    """
 
     frames: NDArray[np.uint8]
     landmarks: NDArray[np.float32]
@@ -42,16 +50,26 @@ class TrackedClip:
         return mouths_of(self.frames, self.landmarks)
 
 
-def track_clip(frames: NDArray[np.uint8], least: float = 0.5) -> TrackedClip:
-    """Find the face in every frame of a clip: uint8 [T, H, W, 3].
+def evenly_picked(count: int, most: int) -> NDArray[np.int64]:
+    """Indices of up to `most` of `count` frames, evenly picked from the first to the last."""
+    picks = np.linspace(0, count - 1, min(most, count)).round()
+    return np.unique(picks.astype(np.int64))
+
+
+def track_clip(frames: NDArray[np.uint8], min_share: float = 0.5) -> TrackedClip:
+    """Find the face in every frame of a clip.
+
+    Args:
+        frames: uint8 [T, H, W, 3] at 25 frames a second.
+        min_share: of the frames in which it must be seen.
 
     Raises:
-        FaceError: it is seen in fewer than `least` of the frames.
+        FaceError: it is seen in fewer.
     """
     with FaceTracker(1) as tracker:
         readings = [tracker.track(frame) for frame in frames]
     found = np.array([r is not None for r in readings])
-    if found.mean() < least:
+    if found.mean() < min_share:
         raise FaceError(
             f"a face is seen in only {found.sum()} of {len(frames)} frames",
             todo="Leave this clip out",

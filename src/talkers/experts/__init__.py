@@ -1,11 +1,14 @@
-"""Frozen judges of a talking face, used as metrics or as losses: is it in sync, and can its lips be read?"""
+"""Frozen judges of a talking face, used as metrics or as losses: is it in sync, and can its lips be
+read?"""
 
-from talkers.experts.load import Expert, load_expert
+from talkers.experts.contract import Expert, ExpertClip
+from talkers.experts.load import load_expert
 from talkers.experts.models import ExpertConfig, LipReader, SyncExpert
 from talkers.experts.mouths import Mouths, mouths_of
 
 __all__ = [
     "Expert",
+    "ExpertClip",
     "ExpertConfig",
     "LipReader",
     "Mouths",

@@ -1,11 +1,17 @@
-"""The one frame rate that experts know, and how clips of other rates are brought to it."""
+"""The one frame rate that experts know, and how pictures and sound are brought to it."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from talkers.media import AUDIO_RATE
+from talkers.speech import loudness, speech_gain
+from talkers.speech.mel import log_mel_spectrogram
 
 RATE = 25  # frames a second that the experts know
 SAMPLES_PER_FRAME = 640  # of sound at 16 kHz
@@ -40,3 +46,22 @@ def shifted(samples: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
     padding = max(0, frames) * SAMPLES_PER_FRAME, max(0, -frames) * SAMPLES_PER_FRAME
     padded = np.pad(samples, padding)
     return padded[: len(samples)] if frames >= 0 else padded[-len(samples) :]
+
+
+def mel_of_clip(samples: NDArray[np.float32], frames: int) -> Tensor:
+    """The sound of a clip as sync experts are given it: at one loudness, silence behind it where
+    it is too short.
+
+    Args:
+        samples: float32 [n] at 16 kHz.
+        frames: of the clip, at `RATE` a second.
+
+    Returns:
+        log-mel [80, 4 * frames] at 100 Hz.
+    """
+    gain = np.float32(speech_gain(loudness(samples, AUDIO_RATE, RATE, frames)))
+    length = frames * SAMPLES_PER_FRAME
+    fitted = np.pad(samples[:length] * gain, (0, max(0, length - len(samples))))
+    mel = log_mel_spectrogram(torch.from_numpy(fitted)[None])[0]
+    # roughly -2..2 for speech: the quietest decades are cut off
+    return mel.clamp(min=-6) / 2 + 1

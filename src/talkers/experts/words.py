@@ -19,26 +19,29 @@ SLOTS: tuple[tuple[str, ...], ...] = (
     ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     ("again", "now", "please", "soon"),
 )
-SPELT = {
-    "a": "eigh",
-    "z": "zed",
-}  # letters that engines take for a word, or say otherwise than GRID's speakers
+SPELT = {"a": "eigh", "z": "zed"}
+"""Letters that engines take for a word, or say otherwise than GRID's speakers."""
 SILENCE = 0
 WORDS = ("", *(word for slot in SLOTS for word in slot))
 """Every word, silence first: the classes of the lip reader."""
 CHANCE_WER = 1 - sum(1 / len(slot) for slot in SLOTS) / len(SLOTS)
 """Word error rate of guessing."""
 UNITS_A_SECOND = 25_000  # of the times in GRID's .align files
-LONGEST = 24 * 3600 * UNITS_A_SECOND  # a day
+MAX_UNITS = 24 * 3600 * UNITS_A_SECOND  # a day
 
 
 def written(sentence: Sequence[str]) -> str:
-    """A sentence as a text-to-speech engine says it GRID's way: the letters a and z are neither an article nor American."""
+    """A sentence as a text-to-speech engine says it GRID's way: the letters a and z are neither an
+    article nor American."""
     return " ".join(SPELT.get(word, word) for word in sentence)
 
 
 def sentence_of_name(name: str) -> tuple[str, ...] | None:
-    """The sentence that a GRID file name spells ('bbaf2n': bin blue at f two now), None if it spells none."""
+    """The sentence that a GRID file name spells, None if it spells none.
+
+    >>> sentence_of_name("bbaf2n")
+    ('bin', 'blue', 'at', 'f', 'two', 'now')
+    """
     if not re.fullmatch(r"[blps][bgrw][abiw][a-vx-z][z1-9][anps](?:-\d+)?", name):
         return None
     words = []
@@ -59,9 +62,10 @@ def read_alignment(path: Path) -> list[tuple[float, float, str]]:
     try:
         rows = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
         times = [(int(start), int(end), word) for start, end, word in rows]
-        if wrong := [row for row in times if not 0 <= row[0] <= row[1] <= LONGEST]:
+        if wrong := [row for row in times if not 0 <= row[0] <= row[1] <= MAX_UNITS]:
             raise ValueError(
-                f"'{wrong[0][2]:.40}' begins or ends at no time within a day, or ends before it begins"
+                f"'{wrong[0][2]:.40}' begins or ends at no time within a day, or ends before it "
+                "begins"
             )
     except (OSError, ValueError) as error:
         raise MediaError(
@@ -80,7 +84,16 @@ def read_alignment(path: Path) -> list[tuple[float, float, str]]:
 def frame_labels(
     words: list[tuple[float, float, str]], frames: int, rate: float = 25.0
 ) -> NDArray[np.int64]:
-    """The class of each frame (its middle counts): index into WORDS, SILENCE where nothing is said."""
+    """The class of each frame (its middle counts).
+
+    Args:
+        words: start and end in seconds of each word, and the word.
+        frames: how many.
+        rate: frames a second.
+
+    Returns:
+        indices into WORDS [frames], SILENCE where nothing is said.
+    """
     labels = np.zeros(frames, np.int64)
     middle = (np.arange(frames) + 0.5) / rate
     for start, end, word in words:
@@ -96,6 +109,8 @@ def read_sentence(log_probabilities: NDArray[np.floating]) -> tuple[str, ...]:
         log_probabilities: [T, len(WORDS)], of each class in each frame.
     """
     scores = np.asarray(log_probabilities, np.float64)
+    # Viterbi: best_t(s) = score_t(s) + max over s' of best_(t-1)(s'), where s' is s itself or a
+    # word of the slot before
     slots = [[SILENCE], *[[WORDS.index(w) for w in slot] for slot in SLOTS], [SILENCE]]
     classes = np.concatenate([np.array(s) for s in slots])
     slot_of = np.concatenate([np.full(len(s), k) for k, s in enumerate(slots)])
@@ -124,7 +139,13 @@ def read_sentence(log_probabilities: NDArray[np.floating]) -> tuple[str, ...]:
 
 
 def word_error_rate(said: tuple[str, ...], read: tuple[str, ...]) -> float:
-    """Levenshtein distance of words over the number of words said."""
+    """Levenshtein distance of words over the number of words said.
+
+    Args:
+        said: the words that were said.
+        read: the words that were read.
+    """
+    # d(i, j) = min(d(i-1, j) + 1, d(i, j-1) + 1, d(i-1, j-1) + [a_i != b_j]), a row at a time
     row = list(range(len(read) + 1))
     for i, a in enumerate(said, 1):
         last, row[0] = row[0], i

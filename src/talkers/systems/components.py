@@ -35,6 +35,18 @@ def register_components() -> None:
         register("speech_encoder", name, None, f"{encoders}:whisper")
     for name in ("compact", "compact_512", "dae_talker", "dae_talker_128", "tiny"):
         register("recipe", name, None, f"talkers.systems.dae_talker:{name}")
+    for name in ("lips-pixels", "lips-points", "sync-pixels", "sync-points"):
+        register("expert", name, None, "talkers.experts.load:load_registered")
+    for name, metric in (
+        ("fidelity", "fidelity:Fidelity"),
+        ("movement", "motion:Movement"),
+        ("bilabial_closure", "closure:BilabialClosure"),
+        ("csim", "identity:FaceSimilarity"),
+        ("mobilenet", "perceptual:MobileNetDistances"),
+        ("lpips", "perceptual:Lpips"),
+        ("fid", "perceptual:InceptionFeatures"),
+    ):
+        register("metric", name, None, f"talkers.evaluation.{metric}")
     for name, config, stage in (
         ("renderer", "RendererTraining", "talkers.training.renderer_stage:RendererStage"),
         (

@@ -1,18 +1,15 @@
-"""Frozen experts that see points, as losses of a motion model."""
+"""Frozen experts that see landmarks, as losses of a motion model."""
 
 from __future__ import annotations
 
-from typing import cast
-
-import torch
 from torch import Tensor, nn
 
-from talkers.experts import load_expert
-from talkers.experts.models import SyncExpert
+from talkers.experts import Expert
+from talkers.registry import component, names
 
 
 class ExpertLosses(nn.Module):
-    """A lip reader and a sync expert that judge lips read linearly off the latents.
+    """The registered experts that see landmarks judge lips read linearly off the latents.
 
     Args:
         points: [L, 81], normalised latents -> lip shape apart from its mean.
@@ -23,7 +20,10 @@ class ExpertLosses(nn.Module):
     def __init__(self, points: Tensor):
         super().__init__()
         self.register_buffer("points", points, persistent=False)
-        self.lips, self.sync = (load_expert(f"{task}-points").model for task in ("lips", "sync"))
+        loaded = (component("expert", name).load()(name, None) for name in names("expert"))
+        self.experts: list[Expert] = [expert for expert in loaded if expert.sees == "landmarks"]
+        # those that are modules go along to a device
+        self.networks = nn.ModuleList(e for e in self.experts if isinstance(e, nn.Module))
 
     def losses(
         self, generated: Tensor, reference: Tensor, batch: dict[str, Tensor]
@@ -36,22 +36,11 @@ class ExpertLosses(nn.Module):
             batch: exists, usable and silent bool [B, T]; mel [B, 4 T, 80], if sync is judged.
 
         Returns:
-            lips: how differently they are read, nats a frame; sync: how unlike lips and sound are
-            where something is said, 0..2.
+            the experts' losses by name; see `Expert.loss`.
         """
-        exists, usable = batch["exists"], batch["usable"]
-        shown = [(x @ self.points) * exists[..., None] for x in (generated, reference)]
-        # cuDNN's GRU has no gradient outside training
-        with torch.backends.cudnn.flags(enabled=False):
-            predicted, wanted = (self.lips(x) for x in shown)
-        # lips = KL(p || q), p what is read of the footage and q of the generated lips
-        divergence = (wanted.exp() * (wanted - predicted)).sum(-1)
-        parts = {"lips": (divergence * usable).sum() / usable.sum().clamp(min=1)}
-        if "mel" in batch:
-            expert = cast(SyncExpert, self.sync)
-            # sync = 1 - cos(see(lips), hear(sound)), both of unit length
-            sound = expert.hear(batch["mel"].transpose(1, 2))
-            likeness = (expert.see(shown[0]) * sound).sum(-1)
-            spoken = usable & ~batch["silent"]
-            parts["sync"] = ((1 - likeness) * spoken).sum() / spoken.sum().clamp(min=1)
+        exists = batch["exists"][..., None]
+        lips = [(latents @ self.points) * exists for latents in (generated, reference)]
+        parts: dict[str, Tensor] = {}
+        for expert in self.experts:
+            parts |= expert.loss(lips[0], lips[1], batch)
         return parts

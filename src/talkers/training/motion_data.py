@@ -12,8 +12,8 @@ from torch import Tensor
 
 from talkers.corpus import Corpus
 from talkers.corpus.views import face_shape, head_values
-from talkers.experts.load import sounds_of
 from talkers.experts.rate import RATE as EXPERT_RATE
+from talkers.experts.rate import mel_of_clip
 from talkers.progress import Report
 from talkers.renderers.contract import from_frames
 from talkers.training.augment import at_positions
@@ -63,7 +63,7 @@ def expert_mel(corpus: Corpus, name: str) -> Tensor:
     """
     frames = corpus.clip(name).frames
     per_frame = float(EXPERT_RATE / corpus.rate)
-    mel = sounds_of(corpus.audio(name), max(1, round(frames * per_frame))).T
+    mel = mel_of_clip(corpus.audio(name), max(1, round(frames * per_frame))).T
     if per_frame == 1:
         return mel
     positions = (torch.arange(4 * frames) + 0.5) * per_frame - 0.5
