@@ -25,6 +25,15 @@ def test_bfloat16_is_used_where_it_is_faster(
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
     assert hardware.bfloat16_pays(torch.device("cpu")) is pays
-    assert hardware.bfloat16_pays(torch.device("cuda"))
     assert not hardware.bfloat16_pays(torch.device("mps"))
     assert name in hardware.machine()
+
+
+@pytest.mark.parametrize(
+    ("capability", "pays"), [((7, 0), False), ((7, 5), False), ((8, 0), True), ((9, 0), True)]
+)
+def test_bfloat16_is_used_on_gpus_that_have_it(
+    capability: tuple[int, int], pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert hardware.bfloat16_pays(torch.device("cuda")) is pays
