@@ -7,6 +7,7 @@ Exit codes of the command line (also in docs/reference/formats.md):
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import threading
 from collections.abc import Iterator
@@ -115,15 +116,84 @@ class PartialFailure(TalkersError):
     exit_code = 7
 
 
+NO_MEMORY = (  # what libraries say when memory ran out, in lower case
+    "not enough memory",
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "failed to allocate memory",
+    "std::bad_alloc",
+)
+
+
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error of any library means that memory ran out."""
-    told = str(error).lower()
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "not enough memory" in told
-        or "out of memory" in told
+    """Whether an error of any library, or what caused it, means that memory ran out."""
+    cause: BaseException | None = error
+    while cause is not None:
+        message = str(cause).lower()
+        if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":
+            return True
+        if any(sign in message for sign in NO_MEMORY):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def refuse_if_out_of_memory(error: BaseException, where: object = None) -> None:
+    """For handlers that call a file damaged whatever its reader raised: memory is not its fault.
+
+    Args:
+        error: what the reader raised.
+        where: the file.
+
+    Raises:
+        ResourceError: the error means that memory ran out.
+    """
+    if out_of_memory(error):
+        raise ResourceError(
+            "there is not enough memory to read this file",
+            where=where,
+            todo="Close other programs, or use a machine with more memory",
+        ) from error
+
+
+def not_installed(error: ImportError) -> str | None:
+    """The package whose absence an ImportError tells of; None when it is another fault.
+
+    Only a package that the import system does not find is missing. A name that one of talkers' own
+    modules lacks, or a package that is there and fails, is a fault of the program or of the package.
+    """
+    package = (error.name or "").partition(".")[0]
+    if not package or package == "talkers":
+        return None
+    try:
+        found = importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # it is loaded, without a specification
+        found = True
+    return None if found else package
+
+
+def missing(what: str, extra: str, error: ImportError) -> MissingComponent:
+    """The error to raise where an optional package is not installed.
+
+    Args:
+        what: what needs it, such as "saying text".
+        extra: the extra of talkers that brings it; empty: every installation has it.
+        error: what the import raised.
+
+    Returns:
+        the error, which names the package and how to install it.
+
+    Raises:
+        ImportError: `error` itself, where the package is there and something else failed.
+    """
+    package = not_installed(error)
+    if package is None:
+        raise error
+    command = (
+        f"pip install 'talkers[{extra}]'" if extra else "pip install --force-reinstall talkers"
     )
+    return MissingComponent(f"{what} needs the package {package}", todo=f"Install it: `{command}`")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 from talkers.errors import UsageError
@@ -12,6 +13,32 @@ Report = Callable[[str, int, int], None]  # stage, done, total
 
 def quiet(stage: str, done: int, total: int) -> None:
     """Reports nothing."""
+
+
+class ProgressLines:
+    """Tells how far a piece of work is where no bar can be drawn: a line now and then.
+
+    Args:
+        write: takes a line.
+        every: seconds between two lines; work that is done sooner is not told of.
+        clock: seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        every: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._write, self._every, self._clock = write, every, clock
+        self._last = clock()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """A `Report`."""
+        now = self._clock()
+        if now - self._last >= self._every:
+            self._last = now
+            self._write(f"{stage}: {done} of {total}")
 
 
 def parse_duration(text: str) -> float:
