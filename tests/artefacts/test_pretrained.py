@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -112,7 +113,7 @@ def offer(
 
 def files(cache: Path) -> list[str]:
     return sorted(
-        str(p.relative_to(cache)) for p in cache.rglob("*") if p.is_file() and p.name != ".lock"
+        str(p.relative_to(cache)) for p in cache.rglob("*") if p.is_file() and p.name[0] != "."
     )
 
 
@@ -135,7 +136,7 @@ def test_a_cut_download_goes_on_where_it_was(
     assert pretrained.fetch("small").read_bytes() == MODEL
     assert server.asked == [("/model", None), ("/model", f"bytes={HALF}-")]
     assert server.sent == len(MODEL)  # no byte twice
-    assert [p.name for p in cache.iterdir() if p.name != ".lock"] == ["small.bin"]
+    assert [p.name for p in cache.iterdir() if p.name[0] != "."] == ["small.bin"]
 
 
 def test_a_file_that_was_whole_but_not_yet_in_place_is_not_sent_again(
@@ -326,3 +327,64 @@ def test_every_model_has_a_digest_and_a_size() -> None:
         assert entry.size > 0
         assert entry.official.startswith("https://")
         assert entry.parts
+
+
+def test_a_cached_model_is_known_by_its_digest(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(server, monkeypatch)
+    path = pretrained.fetch("small")
+    path.write_bytes(bytes(len(MODEL)))  # as long, but other bytes
+    assert pretrained.locate("small") is None
+    assert pretrained.fetch("small").read_bytes() == MODEL
+    assert len(server.asked) == 2
+
+
+def test_a_cached_model_is_hashed_once(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(server, monkeypatch)
+    path, hashed = pretrained.fetch("small"), []
+    digest = hashlib.file_digest
+
+    def counted(*given: object) -> object:
+        hashed.append(given)
+        return digest(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    assert pretrained.locate("small") == pretrained.locate("small") == path
+    assert len(hashed) == 1
+    os.utime(path, ns=(1, 1))  # it may have changed
+    assert pretrained.locate("small") == path
+    assert len(hashed) == 2
+    note = cache / ".small.verified"
+    for content in ("[", "{}", "3"):
+        note.write_text(content)
+        assert pretrained.locate("small") == path
+    note.unlink()
+    note.mkdir()  # the note cannot be written: hashed every time
+    assert pretrained.locate("small") == pretrained.locate("small") == path
+
+
+def test_without_a_home_folder_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("TALKERS_CACHE", "TALKERS_IDENTITY", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def home(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    with pytest.raises(ResourceError, match="TALKERS_CACHE"):
+        pretrained.fetch("face-landmarker")
+    from talkers.cli.installed import examine
+    from talkers.media.manifest import identity_folder
+
+    with pytest.raises(ResourceError, match="TALKERS_IDENTITY"):
+        identity_folder()
+    checks = {c["what"]: c for c in examine()}
+    for name, variable in (
+        ("model cache", "TALKERS_CACHE"),
+        ("signing identity", "TALKERS_IDENTITY"),
+    ):
+        assert not checks[name]["ok"]
+        assert variable in checks[name]["todo"]

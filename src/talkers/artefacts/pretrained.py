@@ -19,9 +19,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from talkers.artefacts.documents import read_json, write_json
 from talkers.artefacts.download import download, member_of, npm_package, pip_package, source_package
 from talkers.artefacts.files import atomic
-from talkers.errors import MissingComponent, ResourceError
+from talkers.artefacts.folders import user_folder
+from talkers.errors import ArtefactError, MissingComponent, ResourceError
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,17 @@ KOKORO_VOICES = {
     "pm_alex": "0175c753f59c54e7fd5a995bedef0c5ff2fb67e0043dd3dcb2ae74ec2acbeb2a",
     "pf_dora": "3da7b5b2d91847ebf5646f57631af6ececae3c29a89cd300f06edf9aa6cfe9ee",
 }
-"""Voices of Kokoro with the digests of their files: American, British, Spanish, French, Italian, Brazilian; male, female."""
+"""Voices of Kokoro with the digests of their files."""
+
+KOKORO_LANGUAGES = {
+    "a": ("English", "en-us"),
+    "b": ("English", "en-gb-x-rp"),
+    "e": ("Spanish", "es"),
+    "f": ("French", "fr"),
+    "i": ("Italian", "it"),
+    "p": ("Portuguese", "pt-br"),
+}
+"""Of Kokoro's voices by the first letter of their names: the language, and what espeak calls it."""
 
 
 def _kokoro_voice(name: str, sha256: str) -> Pretrained:
@@ -206,10 +218,12 @@ TABLE: dict[str, Pretrained] = {
 
 
 def cache_folder() -> Path:
-    """Where fetched models are kept: $TALKERS_CACHE, or talkers/ in the user's cache folder."""
-    if chosen := os.environ.get("TALKERS_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "talkers"
+    """Where fetched models are kept: $TALKERS_CACHE, or talkers/ in the user's cache folder.
+
+    Raises:
+        ResourceError: the user has no home folder, and neither variable is set.
+    """
+    return user_folder("TALKERS_CACHE", "XDG_CACHE_HOME", ".cache")
 
 
 def _digest_ok(path: Path, entry: Pretrained) -> bool:
@@ -219,10 +233,32 @@ def _digest_ok(path: Path, entry: Pretrained) -> bool:
         return hashlib.file_digest(stream, "sha256").hexdigest() == entry.sha256
 
 
+def _verified(path: Path, entry: Pretrained) -> bool:
+    """Whether a cached file is the model. Its digest is taken once, and again when it changes."""
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    note = path.with_name(f".{path.stem}.verified")
+    seen = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": entry.sha256}
+    with suppress(ArtefactError):
+        if read_json(note) == seen:
+            return True
+    if not _digest_ok(path, entry):
+        return False
+    with suppress(ResourceError):  # a cache that is only read is hashed every time
+        write_json(note, seen)
+    return True
+
+
 def locate(name: str) -> Path | None:
-    """The cached file of a model, without fetching anything; None when it is not there."""
+    """The cached file of a model, verified by SHA-256, without fetching anything; None: not there.
+
+    Raises:
+        ResourceError: there is no folder for a cache.
+    """
     path = cache_folder() / f"{name}.bin"
-    return path if path.is_file() and path.stat().st_size == TABLE[name].size else None
+    return path if _verified(path, TABLE[name]) else None
 
 
 def fetch(name: str) -> Path:
@@ -233,9 +269,10 @@ def fetch(name: str) -> Path:
 
     Raises:
         MissingComponent: no source could give it; says which commands would.
+        ResourceError: there is no folder to keep it in.
     """
     entry = TABLE[name]
-    if (cached := locate(name)) is not None:  # verified when it was put there
+    if (cached := locate(name)) is not None:
         return cached
     path, kept, failures = cache_folder() / f"{name}.bin", cache_folder() / f"{name}.unfinished", []
     with _alone(cache_folder()):

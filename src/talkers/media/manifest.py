@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
+from talkers.artefacts.folders import user_folder
 from talkers.errors import (
     ArtefactError,
     MediaError,
@@ -29,7 +30,7 @@ from talkers.version import __version__
 
 SIGNED = frozenset({".mp4", ".m4v", ".mov"})  # which can hold a manifest
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-AVATAR = "org.talkers.runtime.avatar"
+AVATAR = "org.talkers.avatar"
 YEARS = 10
 STORE = b"jumdc2pa"  # how what c2pa embeds in a file begins, whatever kind of file it is
 IDENTITY = "key.pem", "certificate.pem"
@@ -50,11 +51,7 @@ def identity_folder() -> Path:
     """Where the certificate is: $TALKERS_IDENTITY, or talkers/identity in the user's data folder."""
     if chosen := os.environ.get("TALKERS_IDENTITY"):
         return Path(chosen)
-    return (
-        Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-        / "talkers"
-        / "identity"
-    )
+    return user_folder("TALKERS_IDENTITY", "XDG_DATA_HOME", ".local/share") / "identity"
 
 
 def lacking(folder: Path) -> list[str]:
