@@ -178,7 +178,7 @@ def main() -> None:
         }
     for expression in (0.0, 2.0) if "expression" in parts else ():
         table[f"expression={expression}"] = {
-            "brows": brows(made(expression=expression)) / brows(plain)
+            "brows": brows(made(brow_amplitude=expression)) / brows(plain)
         }
     still = np.concatenate([gaze_of(w.landmarks)[w.blink < 0.3] for w, _, _ in plain]).mean(0)
     for way in ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)) if "gaze" in parts else ():

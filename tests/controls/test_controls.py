@@ -141,7 +141,7 @@ def test_eyes_look_and_brows_rise_as_they_are_told(made: Made) -> None:
     assert left[0] - right[0] > 0.006  # of the eye's width
     assert up[1] - down[1] > 0.004
     plain, strong = (
-        made(2.4, expression=e, motion="sampler").blendshapes[:, BROWS].std(0).mean()
+        made(2.4, brow_amplitude=e, motion="sampler").blendshapes[:, BROWS].std(0).mean()
         for e in (0.0, 3.0)
     )
     assert strong > 1.05 * plain

@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 from talkers.errors import UsageError, reason
 
 ANGLES = ("yaw", "pitch", "roll")
-
-
+SUFFIXES = {".csv", ".json"}  # of pose files; others that are there are read as CSV
 LATEST = 1e6  # seconds that a time may lie from the beginning
-
-
 NEEDED = "It needs time (seconds) or frame (from 0) and any of yaw, pitch, roll (degrees)"
-
-
 LARGEST_FILE = 20_000_000  # bytes of a pose file
 
 
@@ -57,6 +52,15 @@ def _checked(curves: Curves, where: object) -> Curves:
             todo="Angles are in degrees, between -90 and 90",
         )
     return curves
+
+
+def is_pose_file(text: str) -> bool:
+    """Whether a text names a pose file: it has such a file's suffix, or there is one of that name."""
+    try:
+        path = Path(text)
+        return path.suffix.lower() in SUFFIXES or path.is_file()
+    except (OSError, ValueError):  # no name that a file can have
+        return False
 
 
 def constant_pose(text: str) -> Curves:

@@ -1,20 +1,26 @@
-"""What a user can ask of an avatar while it speaks: the typed object of Python and of the command line."""
+"""What a user can ask of an avatar while it speaks, in Python and on the command line."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+import warnings
+from dataclasses import InitVar, dataclass
 from typing import Literal
 
-from talkers.controls.pose_files import LATEST, Curves, constant_pose, read_pose_file
+from talkers.controls.pose_files import (
+    LATEST,
+    Curves,
+    constant_pose,
+    is_pose_file,
+    read_pose_file,
+)
 from talkers.errors import UsageError
 
-OPENINGS = (
-    0.5,
-    1.0,
-    1.5,
-)  # times as far as the person's mouth opens: what an avatar is calibrated for
+# How many times as far as the person's the mouth opens: what an avatar is calibrated for.
+OPENINGS = (0.5, 1.0, 1.5)
+POSES = ("predicted", "still")
+ANGLES_TEXT = re.compile(r"\s*[a-z]+\s*=[^=]*(,\s*[a-z]+\s*=[^=]*)*")
 
 
 @dataclass(frozen=True)
@@ -22,9 +28,10 @@ class Controls:
     """Head, eyes and mouth of a video. What lies beyond the footage's range is limited to it."""
 
     pose: str = "predicted"
-    """predicted (from the speech), still (the footage's mean), constant angles such as yaw=5,pitch=-2 in degrees, a CSV or
-    JSON file with columns time (seconds) or frame (from 0) and any of yaw, pitch, roll (degrees), interpolated between its
-    rows, or a video, whose head is followed."""
+    """predicted (from the speech), still (the footage's mean), constant angles such as
+    yaw=5,pitch=-2 in degrees, a CSV or JSON file with columns time (seconds) or frame (from 0) and
+    any of yaw, pitch, roll (degrees), interpolated between its rows, or a video, whose head is
+    followed. A file that is called still is named ./still."""
     pose_scale: float = 1.0
     """How far the predicted head moves about the footage's mean pose, 0 to 2 times as far as predicted."""
     pose_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -35,7 +42,7 @@ class Controls:
     """Seconds at which the eyes close; given any, there are no other blinks."""
     amplitude: float = 1.0
     """How far the mouth opens, 0.5 to 1.5 times as far as the person's."""
-    expression: float = 1.0
+    brow_amplitude: float = 1.0
     """How far the brows move, 0 to 3 times as far as the motion model has them."""
     gaze: tuple[float, float] = (0.0, 0.0)
     """Where the eyes look: to the person's left and up, -1 to 1 of how far they do in the footage, beside where they would."""
@@ -44,11 +51,23 @@ class Controls:
     motion: Literal["regressor", "sampler"] = "regressor"
     """What moves the face: the regressor's average of what speech determines, or one of many takes, drawn by the seed."""
 
-    def __post_init__(self) -> None:
+    expression: InitVar[float | None] = None
+    """Deprecated since 0.2, gone with 0.4: the former name of brow_amplitude."""
+
+    def __post_init__(self, expression: float | None) -> None:
         """Raises UsageError: a value out of range."""
+        if expression is not None:
+            warnings.warn(
+                "Controls(expression=...) is called brow_amplitude now; the old name goes with 0.4",
+                DeprecationWarning,
+                stacklevel=3,
+            )
+            object.__setattr__(self, "brow_amplitude", expression)
         for name in ("pose", "style"):  # paths are welcome too
             given = getattr(self, name)
             path = os.fspath(given) if isinstance(given, os.PathLike) else given
+            if path is not given and path in POSES:
+                path = f".{os.sep}{path}"  # a path is a file, whatever its name
             if not isinstance(path, str):
                 raise UsageError(
                     f"a {name} of {given!r} was asked for", todo="Give a str or a path"
@@ -71,9 +90,9 @@ class Controls:
             raise UsageError(
                 f"a mouth amplitude of {self.amplitude} was asked for", todo="Use 0.5 to 1.5"
             )
-        if not 0 <= self.expression <= 3:
+        if not 0 <= self.brow_amplitude <= 3:
             raise UsageError(
-                f"an expression strength of {self.expression} was asked for", todo="Use 0 to 3"
+                f"a brow amplitude of {self.brow_amplitude} was asked for", todo="Use 0 to 3"
             )
         if len(self.gaze) != 2 or not all(abs(g) <= 1 for g in self.gaze):
             raise UsageError(
@@ -91,8 +110,8 @@ class Controls:
         Raises:
             UsageError: no such file, or what it holds are no poses.
         """
-        if self.pose in ("predicted", "still"):
+        if self.pose in POSES:
             return None
-        if re.fullmatch(r"\s*[a-z]+\s*=[^=]*(,\s*[a-z]+\s*=[^=]*)*", self.pose):
+        if ANGLES_TEXT.fullmatch(self.pose) and not is_pose_file(self.pose):
             return constant_pose(self.pose)
         return read_pose_file(self.pose)

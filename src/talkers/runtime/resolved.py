@@ -81,7 +81,7 @@ def resolve_controls(
     if poses is not None and "frame" in poses:
         seconds = poses["frame"] / float(frame_rate or engine.frame_rate)
         poses = {"time": seconds, **{k: v for k, v in poses.items() if k != "frame"}}
-    brows = controls.expression
+    brows = controls.brow_amplitude
     edit = FaceEdit(calibration.amplitude(controls.amplitude), brows, controls.gaze)
     change, reference = PoseChange(calibration.pose), None
     if controls.style:
