@@ -15,7 +15,8 @@ from hypothesis import given, settings
 
 from damage import as_json, changed
 from parsers import PARSERS, Trial
-from talkers.cli.common import frame_rate_of, json_text
+from talkers.cli.console import json_text
+from talkers.cli.options import frame_rate_of
 from talkers.errors import TalkersError, UsageError
 
 EXAMPLES = {"avatar": 60, "recipe": 50}  # these build networks

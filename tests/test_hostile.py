@@ -592,7 +592,7 @@ def test_evil_file_names_are_only_names(
     evil = [os.fsencode(name) for name in NAMES] + [b"\xff\xfe not utf-8.flac"]
     (tmp_path / "package" / "avatars").mkdir(parents=True)  # what `demo` says, and by whom
     shutil.copy(tmp_path / "a.flac", tmp_path / "package" / "avatars" / "hello.flac")
-    monkeypatch.setattr("talkers.cli.speaking.files", lambda _: tmp_path / "package")
+    monkeypatch.setattr("talkers.cli.demo.files", lambda _: tmp_path / "package")
     monkeypatch.setattr(
         "talkers.runtime.avatar.avatar_folder",
         lambda name: tiny_avatar.folder if name == "default" else Path(name),

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-
 BFLOAT16_CAPABILITY = (8, 0)  # CUDA's compute capability from which GPUs have bfloat16
 
 

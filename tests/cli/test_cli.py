@@ -21,7 +21,7 @@ import soundfile
 import speaker
 import talkers
 from talkers.cli import main
-from talkers.cli.doctor import examine
+from talkers.cli.installed import examine
 from talkers.corpus import Corpus
 from talkers.runtime.avatar import Avatar
 
@@ -35,7 +35,7 @@ SPEAKING = {
     "--size",
     "--live",
     "--provenance",
-    "--expression",
+    "--brow-amplitude",
     "--gaze",
     "--style",
 }
@@ -58,7 +58,7 @@ VERBS = {
         "--set",
         "--budget",
         "--resume",
-        "--start",
+        "--init-from",
         "--consent",
         "--licence",
         "--devices",
@@ -66,7 +66,7 @@ VERBS = {
         "--precision",
     },
     "speak": SPEAKING,
-    "say": SPEAKING | {"--voice", "--speed", "--words"},
+    "say": SPEAKING | {"--voice", "--speed", "--words", "--subtitles"},
     "verify": {"--json"},
     "reconstruct": {"--output", "--avatar", "--seed", "--steps", "--provenance"},
     "evaluate": {
@@ -113,6 +113,7 @@ def test_verbs_and_options_are_frozen(capsys: pytest.CaptureFixture[str]) -> Non
         shown = capsys.readouterr().out
         found = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown))
         assert {o for o in found if not o.startswith("--no-")} - {"--help"} == options, verb
+        assert f"talkers {verb}" in shown.split("For example:")[1], verb
 
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -172,7 +173,7 @@ def test_wrong_arguments(
             "no avatar here",
         ),
         (["speak", str(sound), "-o", str(tmp_path / "o.xyz"), "--avatar", avatar], 2, ".xyz"),
-        (["speak", str(sound), "-o", str(tmp_path), "--avatar", avatar], 2, "written as"),
+        (["speak", "-o", str(tmp_path / "o.mp4"), "--avatar", avatar], 2, "no speech"),
         (
             [
                 "speak",

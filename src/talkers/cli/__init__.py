@@ -1,40 +1,79 @@
-"""The verbs. Each is a function whose docstring is its help; what a user can mend is told in one sentence."""
+"""The verbs. Each is a function whose docstring is its help.
+
+What a user can mend is said in one sentence; exit codes are those of `talkers.errors`.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from types import FrameType
 
 from rich.markup import escape
 
 # isort: off
-from talkers.cli import making, speaking, judging  # noqa: F401  (each registers its verbs, in the order of the help)
+# Each module registers its verbs, in the order of the help.
+from talkers.cli import demo, check, prepare, train, speak, say, verify, reconstruct  # noqa: F401
+from talkers.cli import evaluate, train_expert, inspect, doctor  # noqa: F401
 
 # isort: on
-from talkers.cli.common import app, err
-from talkers.errors import PartialFailure, TalkersError, out_of_memory, shown
+from talkers.cli.app import app, renamed
+from talkers.cli.console import err, printable_streams, remark
+from talkers.cli.packages import extra_of
+from talkers.errors import (
+    PartialFailure,
+    TalkersError,
+    missing,
+    not_installed,
+    out_of_memory,
+    shown,
+)
+from talkers.version import __version__
 
-NO_MEMORY = "the memory of this machine is used up. Close other programs, use a smaller --size, or train with --set codec_training.batch=8."
+NO_MEMORY = (
+    "the memory of this machine is used up. Close other programs, use a smaller --size, or train "
+    "with --set codec_training.batch=8."
+)
+DESCRIPTION = (
+    "Minutes of a person's video -> an avatar that says anything. "
+    "For example: talkers demo, or talkers speak speech.wav -o out.mp4. "
+    "talkers VERB --help tells more of a verb, talkers --version the version."
+)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End on a request to end as on Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def _complain(title: str, text: str) -> None:
+    err.print(f"[bold red]{title}:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a verb; returns the exit code (see talkers.errors)."""
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    """Run a verb.
+
+    Args:
+        arguments: of the command line, without the program (default: this process's).
+
+    Returns:
+        the exit code (see `talkers.errors`).
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    printable_streams()
+    given = sys.argv[1:] if arguments is None else arguments
+    if given == ["--version"]:
+        sys.stdout.write(f"talkers {__version__}\n")
+        return 0
+    given, remarks = renamed(given)
+    for text in remarks:
+        remark(f"note: {text}")
     try:
-        app.cli(
-            prog="talkers",
-            description="Minutes of a person's video -> an avatar that says anything.",
-            args=arguments,
-        )
+        app.cli(prog="talkers", description=DESCRIPTION, args=given)
         return 0
     except TalkersError as error:
-        err.print(
-            f"[bold red]{'partly done' if isinstance(error, PartialFailure) else 'error'}:[/] {escape(shown(error))}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        return error.exit_code
+        return _told(error)
     except KeyboardInterrupt:
         err.print(
             "[bold]interrupted:[/] nothing half-written was left; finished parts are kept.",
@@ -43,26 +82,27 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except ImportError as error:
-        if os.environ.get("TALKERS_DEBUG"):
-            raise
-        err.print(
-            f"[bold red]error:[/] the package {error.name} is missing. See `talkers doctor`.",
-            highlight=False,
-        )
-        return 5
     except Exception as error:
         if os.environ.get("TALKERS_DEBUG"):
             raise
+        if isinstance(error, ImportError) and (package := not_installed(error)):
+            return _told(missing("this", extra_of(package), error))
         if out_of_memory(error):
-            err.print(f"[bold red]error:[/] {NO_MEMORY}", highlight=False, soft_wrap=True)
+            _complain("error", NO_MEMORY)
             return 6
-        err.print(
-            f"[bold red]internal fault:[/] {type(error).__name__}: {escape(shown(error))}. Please report it with the output of TALKERS_DEBUG=1.",
-            highlight=False,
-            soft_wrap=True,
+        _complain(
+            "internal fault",
+            f"{type(error).__name__}: {shown(error)}. "
+            "Please report it with the output of TALKERS_DEBUG=1.",
         )
         return 1
+
+
+def _told(error: TalkersError) -> int:
+    """Print an error; returns its exit code."""
+    title = "partly done" if isinstance(error, PartialFailure) else "error"
+    _complain(title, shown(error))
+    return error.exit_code
 
 
 def entry() -> None:

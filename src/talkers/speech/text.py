@@ -44,7 +44,27 @@ SSML = re.compile(
 )
 SENTENCE_END = re.compile(r"(?:(?<=[.!?…])[\"'”’»)\]]*\s+|(?<=[。！？])\s*|\n\s*\n\s*)(?=\S)")
 ABBREVIATIONS = set(
-    ["dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "no", "fig", "approx", "sr", "jr", "sra", "mme", "dott", "ca", "bzw"]
+    [
+        "dr",
+        "mr",
+        "mrs",
+        "ms",
+        "prof",
+        "st",
+        "vs",
+        "e.g",
+        "i.e",
+        "no",
+        "fig",
+        "approx",
+        "sr",
+        "jr",
+        "sra",
+        "mme",
+        "dott",
+        "ca",
+        "bzw",
+    ]
 )
 SCRIPTS = {  # by the first word of Unicode's names of letters: script, languages written in it
     "CYRILLIC": ("Cyrillic", {"ru", "uk", "bg", "be", "sr", "mk", "kk", "ky", "tt", "tg", "mn"}),

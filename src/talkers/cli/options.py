@@ -1,0 +1,84 @@
+"""Arguments that several verbs have in common, as typed objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import UseAppendAction, arg
+
+from talkers.controls.request import Controls
+from talkers.errors import UsageError
+
+Out = Annotated[Path, arg(aliases=["-o"])]
+Json = Annotated[bool, arg(name="json")]
+Settings = UseAppendAction[tuple[tuple[str, ...], ...]]  # as often as one likes, several at once
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """Which avatar speaks, and what its video is like."""
+
+    avatar: str = "default"
+    """Folder of an avatar, or default for the bundled one."""
+    seed: int = 0
+    """Of the noise and the blinks; the same seed gives the same frames."""
+    steps: int | None = None
+    """Network passes a frame (default: what the avatar was made for)."""
+    fps: str | None = None
+    """Frames a second (default: the avatar's own), such as 30 or 30000/1001."""
+    size: int | None = None
+    """Side of the video in pixels (default: the avatar's own)."""
+    live: bool = False
+    """Hear with the avatar's own streaming encoder, as a stream does, instead of the pretrained
+    speech model."""
+    provenance: bool = True
+    """Mark the frames and sign the video as made by a machine (see talkers verify)."""
+    controls: Annotated[Controls, arg(name="")] = Controls()
+    """Of head, eyes and mouth."""
+
+    @property
+    def files(self) -> list[Path]:
+        """Files that may be read beside the speech: of poses and of a style."""
+        return [Path(p) for p in (self.controls.pose, self.controls.style) if p]
+
+    @property
+    def frame_rate(self) -> Fraction | None:
+        """Frames a second that were asked for; None: the avatar's own.
+
+        Raises:
+            UsageError: it is no number, or out of range.
+        """
+        return frame_rate_of(self.fps) if self.fps else None
+
+
+def frame_rate_of(text: str) -> Fraction:
+    """'25', '29.97' or '30000/1001' -> frames a second.
+
+    Raises:
+        UsageError: anything else, or out of 1 to 240.
+    """
+    try:
+        if "e" in text.lower():  # Fraction would write exponents out, however many digits
+            raise ValueError
+        rate = Fraction(text).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UsageError(
+            f"'{text}' is not a frame rate", todo="Write it as 25, 29.97 or 30000/1001"
+        ) from error
+    if not 1 <= rate <= 240:
+        raise UsageError(f"{text} frames a second were asked for", todo="Use 1 to 240")
+    return rate
+
+
+def some(paths: tuple[Path, ...], what: str = "footage") -> tuple[Path, ...]:
+    """The paths, at least one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not paths:
+        raise UsageError(f"no {what} was named", todo="Name video files, or a folder of them")
+    return paths

@@ -1,0 +1,115 @@
+"""talkers reconstruct: what the codec alone keeps of a video."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from talkers.artefacts.files import refuse_same_file
+from talkers.cli.app import app
+from talkers.cli.avatars import load_avatar
+from talkers.cli.batch import run_batch, targets
+from talkers.cli.console import progress_bar, remark, tell
+from talkers.cli.options import Out, some
+from talkers.cli.videos import (
+    STANDARD,
+    is_video_name,
+    refuse_output,
+    speech_files,
+    spooled,
+    written,
+)
+from talkers.progress import Report
+from talkers.version import __version__
+
+if TYPE_CHECKING:
+    from talkers.runtime.avatar import Avatar
+
+
+@dataclass(frozen=True)
+class ReconstructOptions:
+    """Which avatar's codec, and how it draws."""
+
+    avatar: str = "default"
+    """Folder of an avatar, or default for the bundled one."""
+    seed: int = 0
+    """Of the noise."""
+    steps: int | None = None
+    """Network passes a frame."""
+    provenance: bool = True
+    """Mark and sign the video."""
+
+
+@app.command
+def reconstruct(
+    clip: Positional[tuple[Path, ...]],
+    output: Out,
+    options: Annotated[ReconstructOptions, arg(name="")] = ReconstructOptions(),
+) -> None:
+    """Frames to latents and back: shows what the codec alone keeps of videos of the same person.
+
+    For example: talkers reconstruct clip.mp4 --avatar ada/ -o out.mp4
+
+    Args:
+        clip: Videos of the avatar's person, or folders of them; - reads standard input.
+        output: Video to write, - for standard output, or for several clips a folder.
+        options: Of the codec.
+    """
+    from talkers.media import VIDEO_SUFFIXES
+
+    sources, left = speech_files(some(clip, "video"), set(VIDEO_SUFFIXES))
+    for path in left:
+        remark(f"note: {path} is left out: its name is not that of a video.")
+    many = len(sources) > 1 or clip[0].is_dir() or output.is_dir()
+    if many and not (len(sources) == 1 and is_video_name(output) and not output.is_dir()):
+        jobs = targets(sources, output)
+        refuse_same_file(jobs.values(), sources)
+        avatar = load_avatar(options.avatar)
+        decides = asdict(options) | {"talkers": __version__, "avatar": avatar.digest}
+        with progress_bar() as report:
+            run_batch(
+                jobs,
+                output,
+                decides,
+                lambda source, target: save_clip(avatar, source, target, options, report),
+            )
+        return
+    refuse_output(output)
+    refuse_same_file([output], sources)
+    with spooled(sources[0]) as source, written(output) as target:
+        avatar = load_avatar(options.avatar)
+        with progress_bar() as report:
+            save_clip(avatar, source, target, options, report)
+    (remark if output == STANDARD else tell)(f"Wrote {output}")
+
+
+def save_clip(
+    avatar: Avatar, source: Path, target: Path, options: ReconstructOptions, report: Report
+) -> str:
+    """Write what the codec keeps of one video; returns what to say of it."""
+    from talkers.face.source import FaceScale, cropped_clip
+    from talkers.media import audio_blocks, probe
+    from talkers.media.generated import write_generated
+
+    info = probe(source)
+    count, frames = cropped_clip(
+        source,
+        avatar.frame_rate,
+        avatar.size,
+        lambda done: report("finding the face", done, done),
+        scale=FaceScale.from_json(avatar.about.get("crop")),
+    )
+    sound = audio_blocks(source, 48_000, 1) if info.audio else None
+    generated = avatar.reconstruct(frames, options.seed, options.steps, mark=options.provenance)
+    write_generated(
+        target,
+        generated,
+        avatar.frame_rate,
+        (sound, 48_000, 1),
+        avatar.digest if options.provenance else None,
+        lambda done: report("reconstructing", done, count),
+    )
+    return f"{count} frames"

@@ -1,0 +1,139 @@
+"""talkers speak: an avatar says what sound files say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from talkers.artefacts.files import file_digest, refuse_same_file
+from talkers.cli.app import app
+from talkers.cli.avatars import load_avatar
+from talkers.cli.batch import run_batch, targets
+from talkers.cli.console import progress_bar, remark, tell
+from talkers.cli.options import Out, VideoOptions, some
+from talkers.cli.videos import (
+    AUDIO_SUFFIXES,
+    STANDARD,
+    is_video_name,
+    refuse_output,
+    speech_files,
+    spooled,
+    written,
+)
+from talkers.progress import Report
+from talkers.version import __version__
+
+if TYPE_CHECKING:
+    from talkers.runtime.avatar import Avatar
+    from talkers.runtime.talking_video import TalkingVideo
+
+
+@app.command
+def speak(
+    speech: Positional[tuple[Path, ...]],
+    output: Out,
+    options: Annotated[VideoOptions, arg(name="")] = VideoOptions(),
+) -> None:
+    """Make an avatar say what sound files say.
+
+    For example: talkers speak speech.wav -o out.mp4, or many: talkers speak week/ -o videos/
+
+    Args:
+        speech: Any files with speech in them, or folders of them; - reads standard input.
+        output: Video to write (.mp4, .mov or .mkv), - for standard output, or for several files a
+            folder, in which what is done is not done again.
+        options: What speaks, and how.
+    """
+    from talkers.media import VIDEO_SUFFIXES
+
+    sources, left = speech_files(some(speech, "speech"), AUDIO_SUFFIXES | set(VIDEO_SUFFIXES))
+    for path in left:
+        remark(f"note: {path} is left out: its name is not that of sound or video.")
+    many = len(sources) > 1 or speech[0].is_dir() or output.is_dir()
+    if many and not (len(sources) == 1 and is_video_name(output) and not output.is_dir()):
+        jobs = targets(sources, output)
+        refuse_same_file(jobs.values(), [*sources, *options.files])
+        speak_all(jobs, output, options)
+        return
+    refuse_output(output)
+    refuse_same_file([output], [*sources, *options.files])
+    (source,) = sources
+    name = "standard input" if source == STANDARD else str(source)
+    frame_rate = options.frame_rate
+    with spooled(source) as sound, written(output) as target:
+        avatar = load_avatar(options.avatar)
+        with progress_bar() as report:
+            talk = save_speech(avatar, sound, name, target, options, report, frame_rate)
+    say_what_was_written(output, talk)
+
+
+def say_what_was_written(output: Path, talk: TalkingVideo) -> None:
+    """Print the name and the length of a video; beside it where stdout is the video itself."""
+    length = f"({talk.frame_count} frames, {talk.seconds:.2f} s)"
+    if output == STANDARD:
+        remark(f"Wrote a video {length}")
+    else:
+        tell(f"Wrote {output} {length}")
+
+
+def save_speech(
+    avatar: Avatar,
+    sound: Path,
+    name: str,
+    target: Path,
+    options: VideoOptions,
+    report: Report,
+    frame_rate: Any = None,
+) -> TalkingVideo:
+    """Write the video of one sound file.
+
+    Args:
+        avatar: who speaks.
+        sound: the file to read.
+        name: what to call it in remarks.
+        target: the video to write.
+        options: the avatar's and the video's.
+        report: called with the stage, frames done and frames in all.
+        frame_rate: Fraction of frames a second; None: the avatar's own.
+    """
+    talk = avatar.speak(
+        sound,
+        seed=options.seed,
+        steps=options.steps,
+        controls=options.controls,
+        frame_rate=frame_rate,
+        size=options.size,
+        live=options.live,
+        provenance=options.provenance,
+    )
+    if talk.silent:
+        remark(f"note: no speech is heard in {name}; the mouth rests.")
+    talk.save(target, lambda done, total: report("speaking", done, total))
+    for note in talk.head.remarks(talk.seconds):
+        remark(f"note: {note}")
+    return talk
+
+
+def speak_all(jobs: dict[Path, Path], folder: Path, options: VideoOptions) -> None:
+    """Write the videos of many sound files; see `run_batch`."""
+    frame_rate = options.frame_rate
+    avatar = load_avatar(options.avatar)
+    files = [path for path in options.files if path.is_file()]
+    decides = asdict(options) | {
+        "talkers": __version__,
+        "avatar": avatar.digest,
+        "files": [file_digest(p) for p in files],
+    }
+    with progress_bar() as report:
+
+        def work(source: Path, target: Path) -> str:
+            def speaking(_stage: str, done: int, total: int) -> None:
+                report(source.name, done, total)
+
+            talk = save_speech(avatar, source, str(source), target, options, speaking, frame_rate)
+            return f"{talk.frame_count} frames, {talk.seconds:.2f} s"
+
+        run_batch(jobs, folder, decides, work)
