@@ -270,7 +270,9 @@ def test_hostile_avatars_run_nothing(
     }.items():
         for content in {**contents, **more}.values():
             folder = tmp_path / str(count)
-            shutil.copytree(tiny_avatar.folder, folder, ignore=shutil.ignore_patterns("training"))
+            shutil.copytree(
+                tiny_avatar.engine.folder, folder, ignore=shutil.ignore_patterns("training")
+            )
             (folder / name).write_bytes(content)
             told(capsys, "inspect", str(folder))
             shutil.rmtree(folder)
@@ -284,7 +286,7 @@ def test_hostile_files_of_every_kind_run_nothing(
     evil, out = pickle.dumps(Touch(canary)), str(tmp_path / "o.mp4")
     sound = tmp_path / "a.flac"
     write_flac(sound, np.zeros(8_000, np.float32), 16_000)
-    avatar = ["--avatar", str(tiny_avatar.folder)]
+    avatar = ["--avatar", str(tiny_avatar.engine.folder)]
     for suffix in (
         ".wav",
         ".mp3",
@@ -350,7 +352,7 @@ def test_playlists_reach_nothing(
             "-o",
             str(tmp_path / "o.mp4"),
             "--avatar",
-            str(tiny_avatar.folder),
+            str(tiny_avatar.engine.folder),
         )
 
 
@@ -595,20 +597,38 @@ def test_evil_file_names_are_only_names(
     monkeypatch.setattr("talkers.cli.demo.files", lambda _: tmp_path / "package")
     monkeypatch.setattr(
         "talkers.runtime.avatar.avatar_folder",
-        lambda name: tiny_avatar.folder if name == "default" else Path(name),
+        lambda name: tiny_avatar.engine.folder if name == "default" else Path(name),
     )
     for name in evil:
         shutil.copy(os.fsencode(tmp_path / "a.flac"), name)
         path = os.fsdecode(name)
         assert (
-            main(["speak", f"./{path}", "-o", f"./{path}.mp4", "--avatar", str(tiny_avatar.folder)])
+            main(
+                [
+                    "speak",
+                    f"./{path}",
+                    "-o",
+                    f"./{path}.mp4",
+                    "--avatar",
+                    str(tiny_avatar.engine.folder),
+                ]
+            )
             == 0
         ), path
         assert Path(f"{path}.mp4").stat().st_size > 500, path
         assert main(["verify", f"./{path}.mp4"]) == 0, path
         again = os.fsdecode(os.fsencode(tmp_path / "again") + b"/" + name[:200] + b".mp4")
         assert (
-            main(["reconstruct", f"./{path}.mp4", "-o", again, "--avatar", str(tiny_avatar.folder)])
+            main(
+                [
+                    "reconstruct",
+                    f"./{path}.mp4",
+                    "-o",
+                    again,
+                    "--avatar",
+                    str(tiny_avatar.engine.folder),
+                ]
+            )
             == 0
         ), path
         assert Path(again).stat().st_size > 500, path
@@ -623,7 +643,7 @@ def test_evil_file_names_are_only_names(
             "--voice",
             f"./{path}",
             "--avatar",
-            str(tiny_avatar.folder),
+            str(tiny_avatar.engine.folder),
         )
         (tmp_path / "pose").mkdir(exist_ok=True)
         pose = os.fsdecode(os.fsencode(tmp_path / "pose") + b"/" + name + b".csv")
@@ -636,7 +656,7 @@ def test_evil_file_names_are_only_names(
                     "-o",
                     str(tmp_path / "posed.mp4"),
                     "--avatar",
-                    str(tiny_avatar.folder),
+                    str(tiny_avatar.engine.folder),
                     "--pose",
                     pose,
                 ]
@@ -644,7 +664,9 @@ def test_evil_file_names_are_only_names(
             == 0
         ), path
         avatar = os.fsdecode(os.fsencode(tmp_path / "avatars") + b"/" + name)
-        shutil.copytree(tiny_avatar.folder, avatar, ignore=shutil.ignore_patterns("training"))
+        shutil.copytree(
+            tiny_avatar.engine.folder, avatar, ignore=shutil.ignore_patterns("training")
+        )
         assert main(["inspect", avatar]) == 0, path
         demo = Path(os.fsdecode(os.fsencode(tmp_path / "demos") + b"/" + name))
         assert main(["demo", "-o", str(demo)]) == 0, path
@@ -664,7 +686,7 @@ def test_evil_file_names_are_only_names(
         main(
             [
                 "evaluate",
-                str(tiny_avatar.folder),
+                str(tiny_avatar.engine.folder),
                 *sounds,
                 "-o",
                 str(tmp_path / "report"),
@@ -679,7 +701,7 @@ def test_evil_file_names_are_only_names(
         [*evil, *(name + b".mp4" for name in evil)]
     )
     assert len(evil) >= 60
-    told(capsys, "speak", "a\0b.flac", "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))
+    told(capsys, "speak", "a\0b.flac", "-o", "out.mp4", "--avatar", str(tiny_avatar.engine.folder))
     told(
         capsys,
         "speak",
@@ -687,7 +709,7 @@ def test_evil_file_names_are_only_names(
         "-o",
         "out.mp4",
         "--avatar",
-        str(tiny_avatar.folder),
+        str(tiny_avatar.engine.folder),
     )
-    told(capsys, "speak", "a" * 300, "-o", "out.mp4", "--avatar", str(tiny_avatar.folder))
+    told(capsys, "speak", "a" * 300, "-o", "out.mp4", "--avatar", str(tiny_avatar.engine.folder))
     assert not canary.exists()

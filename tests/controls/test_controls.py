@@ -30,7 +30,7 @@ def made(bundled: Avatar) -> Made:
         assert bundled.speech_encoder
     except MissingComponent as error:
         pytest.skip(str(error))
-    sound = read_audio(bundled.folder.parent / "hello.flac")
+    sound = read_audio(bundled.engine.folder.parent / "hello.flac")
 
     @cache
     def make(seconds: float = 1.0, seed: int = 0, **asked: object) -> TrackedClip:

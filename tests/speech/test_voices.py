@@ -92,7 +92,7 @@ def test_an_avatar_says_a_text(
                 "-o",
                 str(tmp_path / "a.mp4"),
                 "--avatar",
-                str(tiny_avatar.folder),
+                str(tiny_avatar.engine.folder),
                 "--words",
                 str(tmp_path / "a.vtt"),
             ]
@@ -114,7 +114,7 @@ def test_an_avatar_says_a_text(
                 "-o",
                 str(tmp_path / "b.mp4"),
                 "--avatar",
-                str(tiny_avatar.folder),
+                str(tiny_avatar.engine.folder),
                 "--live",
             ]
         )

@@ -6,7 +6,9 @@ import os
 import re
 import warnings
 from dataclasses import InitVar, dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import Suppress
 
 from talkers.controls.pose_files import (
     LATEST,
@@ -51,7 +53,7 @@ class Controls:
     motion: Literal["regressor", "sampler"] = "regressor"
     """What moves the face: the regressor's average of what speech determines, or one of many takes, drawn by the seed."""
 
-    expression: InitVar[float | None] = None
+    expression: InitVar[Annotated[float | None, Suppress]] = None  # not on the command line
     """Deprecated since 0.2, gone with 0.4: the former name of brow_amplitude."""
 
     def __post_init__(self, expression: float | None) -> None:
