@@ -13,13 +13,12 @@ from torch import Tensor
 
 from talkers.controls.request import Controls
 from talkers.experts.rate import shifted
-from talkers.media import AUDIO_RATE
 from talkers.motion.windows import FEATURE_RATE, at_frames
 from talkers.renderers.contract import RenderOptions
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.session import Session
 from talkers.space.contract import Appearance
-from talkers.speech import features_of, loudness, speech_gain
+from talkers.speech import recording_features
 
 Frames = NDArray[np.uint8]  # [T, H, W, 3]
 MakeFrames = Callable[[int], Frames]  # seed -> frames
@@ -56,8 +55,7 @@ def features_at_frames(avatar: Avatar, samples: NDArray[np.float32], frames: int
         two a frame, [2 T, F].
     """
     rate = float(avatar.frame_rate)
-    gain = speech_gain(loudness(samples, AUDIO_RATE, rate, frames))
-    features = features_of(avatar.engine.speech_encoder, samples, gain)
+    features = recording_features(avatar.engine.speech_encoder, samples)
     return at_frames(features, FEATURE_RATE, rate, 0, frames).float()
 
 

@@ -25,11 +25,10 @@ from talkers.runtime.engine import Engine
 from talkers.space.contract import FaceEdit
 from talkers.speech import (
     FEATURE_RATE,
-    LEVEL_RATE,
     features_of,
     loudness,
+    recording_gain,
     speech_activity,
-    speech_gain,
 )
 
 MAX_SECONDS = 30.0  # of a reference clip that are looked at
@@ -186,8 +185,7 @@ def _check_person(engine: Engine, path: str | os.PathLike[str], frames: NDArray[
 
 def _features(engine: Engine, samples: NDArray[np.float32], frames: int, live: bool) -> Tensor:
     """Speech features of a clip, two a frame: [2 T, F]."""
-    rate, count = float(engine.frame_rate), int(len(samples) / AUDIO_RATE * LEVEL_RATE)
-    gain = speech_gain(loudness(samples, AUDIO_RATE, LEVEL_RATE, count))
+    rate, gain = float(engine.frame_rate), recording_gain(samples)
     encoder = engine.streaming_encoder if live else None
     if encoder is not None:
         tail = np.zeros(int(AUDIO_RATE * (encoder.lookahead + 0.1)), np.float32)

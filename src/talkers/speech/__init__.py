@@ -16,6 +16,8 @@ from talkers.speech.windows import (
     TARGET_DB,
     feature_stream,
     features_of,
+    recording_features,
+    recording_gain,
     speech_gain,
 )
 
@@ -38,6 +40,8 @@ __all__ = [
     "loudness",
     "loudness_of",
     "moving_share",
+    "recording_features",
+    "recording_gain",
     "speech_activity",
     "speech_gain",
 ]

@@ -109,5 +109,5 @@ def recording_gain(samples: NDArray[np.float32]) -> float:
 
 
 def recording_features(encoder: SpeechEncoder, samples: NDArray[np.float32]) -> Tensor:
-    """Features of a whole recording at its `recording_gain`: float32 [n] at 16 kHz -> [rows, width]."""
+    """Features of a recording at its `recording_gain`: float32 [n], 16 kHz -> [rows, width]."""
     return features_of(encoder, samples, recording_gain(samples))

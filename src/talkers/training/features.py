@@ -12,9 +12,13 @@ from talkers.corpus import Corpus
 from talkers.corpus.store import ClipRecord
 from talkers.motion.windows import at_frames
 from talkers.progress import Report
-from talkers.speech import FEATURE_RATE, SpeechEncoder, load_speech_encoder
+from talkers.speech import (
+    FEATURE_RATE,
+    SpeechEncoder,
+    load_speech_encoder,
+    recording_features,
+)
 from talkers.speech.voices import Voice
-from talkers.speech.windows import recording_features
 from talkers.systems.recipe import Recipe
 from talkers.training.augment import (
     Augmentation,

@@ -27,11 +27,11 @@ def in_order(stages: Sequence[Stage]) -> list[Stage]:
         done = {stage.trains for stage in ordered}
         ready = next((stage for stage in waiting if done.issuperset(stage.needs)), None)
         if ready is None:
-            stage = waiting[0]
-            missing = next(slot for slot in stage.needs if slot not in done)
+            unmet = [(stage, slot) for stage in waiting for slot in stage.needs if slot not in done]
+            stage, slot = next(((s, need) for s, need in unmet if need not in slots), unmet[0])
             raise UsageError(
-                f"the stage '{stage.name}' needs '{missing}', which no stage before it trains",
-                todo=f"Add a stage that trains '{missing}'",
+                f"the stage '{stage.name}' needs '{slot}', which no stage before it trains",
+                todo=f"Add a stage that trains '{slot}'",
             )
         waiting.remove(ready)
         ordered.append(ready)

@@ -14,6 +14,7 @@ from talkers.motion import Conditions, Speech2Latent
 from talkers.speech import FEATURE_RATE
 from talkers.speech.streaming import StreamingSpeechEncoder, mel_rows
 from talkers.systems.stages import StreamingEncoderTraining
+from talkers.training.augment import at_positions
 from talkers.training.cache import VariantCache
 from talkers.training.contract import Run, Stage
 from talkers.training.initial import initialise_where_it_fits
@@ -61,6 +62,7 @@ class StreamingEncoderModule(StageModule):
         progress: of the training.
         seed: of its random numbers.
         usual: features [N, 2 T, F] by whose variance errors are weighed.
+        frame_rate: of the motion.
     """
 
     model: StreamingSpeechEncoder
@@ -74,8 +76,10 @@ class StreamingEncoderModule(StageModule):
         progress: TrainingProgress,
         seed: int,
         usual: Tensor,
+        frame_rate: float = FEATURE_RATE / 2,
     ):
         super().__init__(model, config, progress, seed, config.batch * config.window)
+        self.frame_rate = frame_rate
         self._motion = [motion.eval().requires_grad_(False)]  # in a list: not trained, not saved
         with torch.inference_mode():
             usual_outputs = self.outputs((usual - model.mean) / model.std, len(usual))
@@ -103,7 +107,7 @@ class StreamingEncoderModule(StageModule):
         """
         motion = self._motion[0].to(standardised.device)
         motion.space.to(standardised.device)
-        features = self.model.features(standardised)
+        features = self._two_a_frame(self.model.features(standardised))
         latents = motion.space.normalise(motion(Conditions(features[:few])).values.float())
         return {
             "features": standardised,
@@ -111,6 +115,15 @@ class StreamingEncoderModule(StageModule):
             "latents": latents,
             "mouth": latents @ motion.space.mouth_read,
         }
+
+    def _two_a_frame(self, features: Tensor) -> Tensor:
+        """Features [B, n, F] at their own rate -> [B, 2 T, F], two a frame of the motion."""
+        if self.frame_rate * 2 == FEATURE_RATE:
+            return features
+        count = int(features.shape[1] * self.frame_rate / FEATURE_RATE)
+        seconds = (torch.arange(2 * count, device=features.device) + 0.5) / (2 * self.frame_rate)
+        positions = (seconds * FEATURE_RATE - 0.5).clamp(0, features.shape[1] - 1)
+        return at_positions(features.transpose(0, 1), positions).transpose(0, 1)
 
     def unexplained(self, prediction: Tensor, wanted: Tensor, few: int) -> dict[str, Tensor]:
         """Shares of the usual variance of all `outputs` that a prediction misses."""
@@ -190,7 +203,10 @@ class StreamingEncoderStage(Stage):
         chosen = np.linspace(0, len(dataset) - 1, min(SPREAD_WINDOWS, len(dataset))).astype(int)
         usual = torch.stack([dataset[int(k)]["features"] for k in chosen])
         motion = run.component("motion/regressor")
-        return StreamingEncoderModule(model, motion, self.config, progress, recipe.seed, usual)
+        rate = float(run.corpus.rate)
+        return StreamingEncoderModule(
+            model, motion, self.config, progress, recipe.seed, usual, rate
+        )
 
     def reuse(self, run: Run) -> nn.Module | None:
         """The encoder of the avatar that training begins with, if it hears the same."""

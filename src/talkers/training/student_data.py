@@ -12,11 +12,10 @@ from torch.utils.data import Dataset
 from talkers.corpus import Corpus
 from talkers.corpus.store import ClipRecord
 from talkers.progress import Report
-from talkers.speech import features_of, load_speech_encoder
+from talkers.speech import features_of, load_speech_encoder, recording_gain
 from talkers.speech.mel import N_FFT
 from talkers.speech.streaming import STEP
 from talkers.speech.voices import Voice
-from talkers.speech.windows import recording_gain
 from talkers.systems.recipe import Recipe
 from talkers.training.augment import (
     Augmentation,
