@@ -81,7 +81,8 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with speech.wav: one second of it."""
     folder = tmp_path_factory.mktemp("speech")
     samples = read_audio(ROOT / "src" / "talkers" / "avatars" / "hello.flac")[:AUDIO_RATE]
-    soundfile.write(folder / "speech.wav", samples, AUDIO_RATE, subtype="PCM_16")
+    for name in ("speech.wav", "another.wav"):
+        soundfile.write(folder / name, samples, AUDIO_RATE, subtype="PCM_16")
     return folder
 
 
@@ -193,7 +194,7 @@ def test_every_block_of_a_page_runs(
 ) -> None:
     text = page.read_text("utf-8")
     shutil.copytree(speech, tmp_path, dirs_exist_ok=True)
-    if re.search(r"\b(footage|clips|generated)/", text):
+    if re.search(r"\b(footage|clips|generated|real)/", text):
         shutil.copytree(request.getfixturevalue("videos"), tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     registry.load_plugins()
