@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 def check_shape(width: int, heads: int, kernel: int) -> None:
     """Raises ValueError: blocks of this shape cannot be built."""
-    if width % heads or width // heads % 2 or kernel % 2 == 0:
+    if heads < 1 or width % heads or width // heads % 2 or kernel % 2 == 0:
         raise ValueError("width must be an even multiple of heads, and kernel odd")
 
 
