@@ -53,7 +53,7 @@ class SpaceContract:
         whole = space.edit(rows, edit, moving=moving)
         parts = [
             space.edit(part, edit, moving=share)
-            for part, share in zip(rows.split(7), moving.split(7), strict=True)
+            for part, share in zip(torch.split(rows, 7), torch.split(moving, 7), strict=True)
         ]
         assert whole.shape == rows.shape
         assert torch.allclose(whole, torch.cat(parts), atol=1e-4)
@@ -155,7 +155,7 @@ class MotionModelContract:
             count = int(len(longer) / 50 * request.frame_rate)
             whole, cut = (
                 torch.cat([rows for rows, _ in motion_of_speech(request, parts, count)])
-                for parts in ([longer], longer.split(size))
+                for parts in ([longer], torch.split(longer, size))
             )
             assert len(whole) == count
             assert torch.equal(whole, cut)
@@ -167,6 +167,6 @@ class MotionModelContract:
         for model in models:
             request = MotionRequest(model, float(avatar.frame_rate))
             whole, stream = MotionStream(request).push(features), MotionStream(request)
-            parts = [stream.push(part) for part in features.split(size)]
+            parts = [stream.push(part) for part in torch.split(features, size)]
             for rows, pieces in zip(whole, zip(*parts, strict=True), strict=True):
                 assert torch.allclose(rows, torch.cat([p for p in pieces if len(p)]), atol=1e-4)

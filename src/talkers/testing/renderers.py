@@ -56,7 +56,7 @@ class RendererContract:
     def test_renderer_runs_equal_the_whole(self, avatar: Avatar, motion: Tensor) -> None:
         renderer, options, state = avatar.engine.renderer, RenderOptions(3), RenderState()
         whole = renderer.render(motion, options, state=RenderState())
-        parts = [renderer.render(part, options, state=state) for part in motion.split([2, 1, 2])]
+        parts = [renderer.render(part, options, state=state) for part in torch.split(motion, [2, 1, 2])]
         assert (whole - torch.cat(parts)).abs().max() <= LEVEL
 
     def test_renderer_same_seed_same_frames(self, avatar: Avatar, motion: Tensor) -> None:
@@ -77,7 +77,7 @@ class RendererContract:
         if isinstance(engine.renderer, FaceCodec):
             assert engine.encode(empty).shape == (0, engine.renderer.motion_width)
 
-    def test_encoder_batch_equals_its_parts(self, avatar: Avatar) -> None:
+    def test_codec_batch_equals_its_parts(self, avatar: Avatar) -> None:
         if not isinstance(avatar.engine.renderer, FaceCodec):
             pytest.skip("this renderer does not encode")
         size = avatar.size
