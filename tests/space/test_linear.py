@@ -112,9 +112,7 @@ def test_eyes_stay_on_the_camera_while_the_head_turns() -> None:
     turned = [torch.full((3000, 7), float("nan")) for _ in range(2)]
     for yaw, wanted in zip((0.0, 1.0), turned, strict=True):
         wanted[:, 0] = yaw
-    step = (
-        space.edit(latents, head=turned[1]) - space.edit(latents, head=turned[0])
-    ).mean(0)
+    step = (space.edit(latents, head=turned[1]) - space.edit(latents, head=turned[0])).mean(0)
     assert step[0] == pytest.approx(1, abs=0.25)
     assert step[15] == pytest.approx(-1, abs=0.25)
     assert step[7:15].abs().max() < 0.1

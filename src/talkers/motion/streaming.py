@@ -69,5 +69,6 @@ class MotionStream:
             self._overlap = joined[hop:]
             self.done += hop
             end += hop
-        rows = torch.cat(committed) if committed else torch.zeros(0, len(HEAD))
+        nothing = torch.zeros(0, self.request.model.space.width + len(HEAD))
+        rows = torch.cat(committed) if committed else nothing
         return rows[:, : -len(HEAD)], rows[:, -len(HEAD) :]

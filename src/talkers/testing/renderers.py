@@ -56,7 +56,9 @@ class RendererContract:
     def test_renderer_runs_equal_the_whole(self, avatar: Avatar, motion: Tensor) -> None:
         renderer, options, state = avatar.engine.renderer, RenderOptions(3), RenderState()
         whole = renderer.render(motion, options, state=RenderState())
-        parts = [renderer.render(part, options, state=state) for part in torch.split(motion, [2, 1, 2])]
+        parts = [
+            renderer.render(part, options, state=state) for part in torch.split(motion, [2, 1, 2])
+        ]
         assert (whole - torch.cat(parts)).abs().max() <= LEVEL
 
     def test_renderer_same_seed_same_frames(self, avatar: Avatar, motion: Tensor) -> None:
