@@ -81,9 +81,9 @@ def test_a_feature_hears_no_further_ahead_than_it_says(listener: StreamingSpeech
 
 @BOTH
 def test_latents_do_not_depend_on_how_features_are_cut(
-    tiny_avatar: Avatar, motion: Literal["regressor", "sampler"]
+    avatar: Avatar, motion: Literal["regressor", "sampler"]
 ) -> None:
-    width = tiny_avatar.about["speech"]["width"]
+    width = avatar.about["speech"]["width"]
     features = torch.randn(220, width, generator=torch.Generator().manual_seed(0))
 
     def head(first: int, count: int) -> torch.Tensor:
@@ -91,7 +91,7 @@ def test_latents_do_not_depend_on_how_features_are_cut(
 
     hop = HOP if motion == "regressor" else SAMPLED_HOP
     at_once, live = (
-        MotionStream(tiny_avatar.motion_model(motion), 50, 25, head, hop=hop) for _ in range(2)
+        MotionStream(avatar.motion_model(motion), 50, 25, head, hop=hop) for _ in range(2)
     )
     whole = at_once.push(features)
     parts = [live.push(part) for part in torch.split(features, 3)]
@@ -102,23 +102,21 @@ def test_latents_do_not_depend_on_how_features_are_cut(
 
 @BOTH
 def test_a_stream_gives_the_frames_of_the_whole_file(
-    tiny_avatar: Avatar, motion: Literal["regressor", "sampler"]
+    avatar: Avatar, motion: Literal["regressor", "sampler"]
 ) -> None:
     sound = speaker.voice(speaker.perform(90, 8).opening, 90)[:-100]
     controls = Controls(motion=motion)
-    whole = np.stack(list(tiny_avatar.speak(sound, controls=controls, live=True))).astype(int)
+    whole = np.stack(list(avatar.speak(sound, controls=controls, live=True))).astype(int)
     assert len(whole) == 90
     for sizes in ((160,), (5000, 333)):
-        streamed = np.stack(list(tiny_avatar.stream(cut(sound, sizes), controls=controls))).astype(
-            int
-        )
+        streamed = np.stack(list(avatar.stream(cut(sound, sizes), controls=controls))).astype(int)
         assert streamed.shape == whole.shape
         assert np.abs(streamed - whole).max() <= 1
 
 
-def test_a_live_talk_is_the_same_when_it_is_asked_again(tiny_avatar: Avatar) -> None:
+def test_a_live_talk_is_the_same_when_it_is_asked_again(avatar: Avatar) -> None:
     sound = speaker.voice(speaker.perform(40, 8).opening, 40)
-    talk = tiny_avatar.speak(sound, live=True)
+    talk = avatar.speak(sound, live=True)
     next(iter(talk))
     one, two = (np.stack(list(talk)) for _ in range(2))
     assert len(one) == 40
@@ -127,10 +125,10 @@ def test_a_live_talk_is_the_same_when_it_is_asked_again(tiny_avatar: Avatar) -> 
 
 @BOTH
 def test_frames_come_soon_after_their_sound(
-    tiny_avatar: Avatar, motion: Literal["regressor", "sampler"]
+    avatar: Avatar, motion: Literal["regressor", "sampler"]
 ) -> None:
     sound = speaker.voice(speaker.perform(60, 9).opening, 60)
-    live, given = tiny_avatar.live(controls=Controls(motion=motion)), 0
+    live, given = avatar.live(controls=Controls(motion=motion)), 0
     for k, block in enumerate(cut(sound, (320,))):
         heard = (k + 1) * 320 / 16_000
         given += sum(1 for _ in live.push(block))
@@ -140,11 +138,11 @@ def test_frames_come_soon_after_their_sound(
     assert live.delay < 0.4
 
 
-def test_the_mouth_follows_a_stream(tiny_avatar: Avatar) -> None:
+def test_the_mouth_follows_a_stream(avatar: Avatar) -> None:
     acts = speaker.perform(150, 77)
     sound = speaker.voice(acts.opening, 150)
     seen = opening_of(
-        np.stack(list(tiny_avatar.stream(cut(sound, (800,)), controls=Controls(blinks=0))))
+        np.stack(list(avatar.stream(cut(sound, (800,)), controls=Controls(blinks=0))))
     )
     assert np.corrcoef(seen, acts.opening)[0, 1] > 0.7
     offsets = [
@@ -153,21 +151,21 @@ def test_the_mouth_follows_a_stream(tiny_avatar: Avatar) -> None:
     assert abs(int(np.argmax(offsets)) - 5) <= 1
 
 
-def test_the_mouth_rests_when_a_stream_falls_silent(tiny_avatar: Avatar) -> None:
+def test_the_mouth_rests_when_a_stream_falls_silent(avatar: Avatar) -> None:
     acts = speaker.perform(150, 77)
     sound = np.concatenate([speaker.voice(acts.opening, 150), np.zeros(48_000, np.float32)])
     sound += 0.001 * np.random.default_rng(0).standard_normal(len(sound)).astype(np.float32)
     seen = opening_of(
-        np.stack(list(tiny_avatar.stream(cut(sound, (800,)), controls=Controls(blinks=0))))
+        np.stack(list(avatar.stream(cut(sound, (800,)), controls=Controls(blinks=0))))
     )
     assert np.ptp(seen[160:]) <= 0.05 * np.ptp(seen[:150])
 
 
-def test_the_listener_tells_what_the_encoder_tells(tiny_avatar: Avatar) -> None:
-    assert tiny_avatar.listener is not None
+def test_the_listener_tells_what_the_encoder_tells(avatar: Avatar) -> None:
+    assert avatar.listener is not None
     sound = speaker.voice(speaker.perform(75, 78).opening, 75)
     told, wanted = (
-        EncoderStream(tiny_avatar.listener).hear(sound),
+        EncoderStream(avatar.listener).hear(sound),
         features_of(load_speech_encoder(SpeechConfig("log-mel", ())), sound),
     )
     n = len(told)
@@ -176,15 +174,15 @@ def test_the_listener_tells_what_the_encoder_tells(tiny_avatar: Avatar) -> None:
 
 
 def test_what_cannot_be_streamed_is_said(
-    tiny_avatar: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    avatar: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UsageError, match="finite"):
-        list(tiny_avatar.stream([np.array([0.0, np.nan], np.float32)]))
+        list(avatar.stream([np.array([0.0, np.nan], np.float32)]))
     with pytest.raises(UsageError, match="no sound"):
-        list(tiny_avatar.stream([np.zeros((99, 99), np.float32)]))
-    assert list(tiny_avatar.stream([])) == []
+        list(avatar.stream([np.zeros((99, 99), np.float32)]))
+    assert list(avatar.stream([])) == []
     shutil.copytree(
-        tiny_avatar.folder,
+        avatar.engine.folder,
         tmp_path / "deaf",
         ignore=shutil.ignore_patterns("training", "listener*"),
     )
@@ -214,7 +212,7 @@ def test_what_cannot_be_streamed_is_said(
                 "speak",
                 speech,
                 "--avatar",
-                str(tiny_avatar.folder),
+                str(avatar.engine.folder),
                 "-o",
                 str(tmp_path / "b.mp4"),
                 "--live",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,11 @@ class Avatar:
     def about(self) -> dict[str, Any]:
         """What avatar.json says, as format 4."""
         return self.engine.bundle.about
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.engine.folder
 
     @property
     def size(self) -> int:

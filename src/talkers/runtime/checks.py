@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from numbers import Rational
 from typing import Any
 
 from talkers.errors import UsageError
@@ -63,9 +64,10 @@ def checked_rate(rate: Any) -> Fraction:
         UsageError: it is no number, or out of range.
     """
     try:
-        if isinstance(rate, float) and not math.isfinite(rate):
+        number = rate if isinstance(rate, str | Rational) else float(rate)
+        if isinstance(number, float) and not math.isfinite(number):
             raise ValueError
-        fraction = Fraction(rate).limit_denominator(1001)
+        fraction = Fraction(number).limit_denominator(1001)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise UsageError(
             f"{rate!r:.40} frames a second were asked for", todo=f"Use 1 to {MAX_RATE}"

@@ -6,7 +6,7 @@ A package that brings components inherits them in its own tests; it needs pytest
 ...     recipe = staticmethod(my_package.recipes.tiny)
 """
 
-from talkers.testing.avatars import as_avatar, random_avatar
+from talkers.testing.avatars import as_avatar, bfloat16, random_avatar
 from talkers.testing.motion import MotionModelContract, SpaceContract
 from talkers.testing.recipes import RecipeContract, SettingsContract
 from talkers.testing.renderers import RendererContract
@@ -22,5 +22,6 @@ __all__ = [
     "SpeechEncoderContract",
     "SystemContract",
     "as_avatar",
+    "bfloat16",
     "random_avatar",
 ]

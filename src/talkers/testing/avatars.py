@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
 
 from talkers.artefacts.documents import write_json
 from talkers.artefacts.weights import write_weights
+from talkers.hardware import bfloat16_pays
 from talkers.registry import component
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.bundle import FORMAT_VERSION, component_file
@@ -18,6 +23,20 @@ from talkers.systems.recipe import Recipe, to_dict
 
 HEAD_MEAN = (0.0, 0.0, 0.0, 0.5, 0.4, 0.22, 0.05)
 HEAD_RANGE = (15.0, 12.0, 10.0, 0.05, 0.05, 0.03, 0.95)
+
+
+@contextmanager
+def bfloat16(used: bool) -> Iterator[None]:
+    """Let avatars that are loaded meanwhile render in bfloat16, or in float32, on a CPU."""
+    modules = [m for m in sys.modules.values() if vars(m).get("bfloat16_pays") is bfloat16_pays]
+    patches = [patch.object(module, "bfloat16_pays", lambda device: used) for module in modules]
+    for one in patches:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in patches:
+            one.stop()
 
 
 def as_avatar(folder: Path, recipe: Recipe, parts: dict[str, Any], about: dict[str, Any]) -> Avatar:

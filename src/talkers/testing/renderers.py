@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from talkers.hardware import bfloat16_pays
 from talkers.renderers.contract import FaceCodec, Renderer, RenderOptions, RenderState
 from talkers.runtime.avatar import Avatar
+from talkers.testing.avatars import bfloat16
 
 LEVEL = 2 / 255  # one grey level of pictures in -1..1
 
@@ -89,17 +88,14 @@ class RendererContract:
         apart = torch.cat([avatar.encode(frame[None]) for frame in frames])
         assert torch.allclose(together, apart, atol=1e-3)
 
-    def test_bfloat16_shows_nearly_the_same(
-        self, avatar: Avatar, motion: Tensor, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        exact = avatar.decode(motion).astype(int)
-        for module in list(sys.modules.values()):
-            if vars(module).get("bfloat16_pays") is bfloat16_pays:
-                monkeypatch.setattr(module, "bfloat16_pays", lambda device: True)
-        coarse = Avatar.load(avatar.engine.folder, device="cpu").decode(motion)
-        assert np.abs(coarse - exact).mean() < 3  # grey levels
+    def test_bfloat16_shows_nearly_the_same(self, avatar: Avatar, motion: Tensor) -> None:
+        frames = []
+        for used in (False, True):
+            with bfloat16(used):
+                frames.append(Avatar.load(avatar.folder, device="cpu").decode(motion).astype(int))
+        assert np.abs(frames[0] - frames[1]).mean() < 3  # grey levels
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
     def test_cuda_shows_nearly_the_same(self, avatar: Avatar, motion: Tensor) -> None:
-        on_gpu = Avatar.load(avatar.engine.folder, device="cuda").decode(motion)
+        on_gpu = Avatar.load(avatar.folder, device="cuda").decode(motion)
         assert np.abs(on_gpu.astype(int) - avatar.decode(motion)).mean() < 3
