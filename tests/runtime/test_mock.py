@@ -91,7 +91,7 @@ def test_controls_do_what_they_say(
 def test_amplitudes_scale_mouth_and_brows(mock: Avatar) -> None:
     sound = speaker.voice(speaker.perform(40, 1).opening, 40)
     plain = state(mock, sound)
-    wide = state(mock, sound, controls=Controls(amplitude=1.5, expression=2.0))
+    wide = state(mock, sound, controls=Controls(amplitude=1.5, brow_amplitude=2.0))
     np.testing.assert_allclose(wide["mouth"], 1.5 * plain["mouth"], atol=1e-6)
     np.testing.assert_allclose(wide["brows"], 2 * plain["brows"], atol=1e-6)
     assert GAZE.start == 9

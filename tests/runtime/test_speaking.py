@@ -203,6 +203,6 @@ def test_the_mouth_moves_as_far_as_asked(avatar: Avatar) -> None:
     assert seen[2] > 1.05 * seen[1]
     with pytest.raises(UsageError, match="amplitude"):
         avatar.speak(sound, controls=Controls(amplitude=9))
-    for wrong in ({"expression": 5.0}, {"gaze": (2.0, 0.0)}):
-        with pytest.raises(UsageError, match=next(iter(wrong))):
+    for name, wrong in (("brow", {"brow_amplitude": 5.0}), ("gaze", {"gaze": (2.0, 0.0)})):
+        with pytest.raises(UsageError, match=name):
             Controls(**wrong)  # type: ignore[arg-type]

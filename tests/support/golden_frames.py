@@ -36,7 +36,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "no_blinks": {"blinks": 0},
     "amplitude": {"amplitude": 1.4},
     "less": {"amplitude": 0.6},
-    "brows": {"expression": 2.5},
+    "brows": {"brow_amplitude": 2.5},
     "gaze": {"gaze": (0.7, -0.5)},
 }
 OPTIONS: dict[str, dict[str, Any]] = {
