@@ -119,7 +119,7 @@ def test_several_readings_at_once_and_readings_that_are_left(clip: Path, tmp_pat
     for _ in decode_frames(clip):
         assert len(read_audio(sound)) == 16_000
         break
-    assert len(guard._idle) <= guard.KEPT
+    assert len(guard._idle) <= guard.MAX_IDLE
     assert probe(clip).video is not None
 
 

@@ -1,4 +1,6 @@
-"""media: whatever comes in is understood or refused with a sentence; what goes out is exact or not there at all."""
+"""media: whatever comes in is understood or refused with a sentence; what goes out is exact or not
+there at all.
+"""
 
 from __future__ import annotations
 

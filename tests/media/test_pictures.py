@@ -1,4 +1,6 @@
-"""Pictures are read as viewers see them: square pixels, right colours, ordinary brightness, whole frames."""
+"""Pictures are read as viewers see them: square pixels, right colours, ordinary brightness, whole
+frames.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def coded(
     options: dict[str, str] | None = None,
     aspect: Fraction | None = None,
 ) -> Path:
-    """Frames [H, W, 3 or 4], coded with a matrix (swscale's number), and what the file says of itself."""
+    """Frames [H, W, 3 or 4], coded with a matrix (swscale's number), and what the file says of
+    itself.
+    """
     with av.open(str(path), "w") as container:
         lossless = {
             "libx264": {"crf": "1"},
@@ -136,7 +140,8 @@ def test_hdr_is_brought_to_ordinary_brightness(transfer: Transfer, tmp_path: Pat
         shown = next(decode_frames(path, warn=notes.append))
         assert float(np.ptp(shown)) <= 3
         greys[nits] = float(shown.mean())
-    # A card of 18 % is 26 cd/m2 in HDR and grey level 104 to 109 in ordinary video; white is near its top.
+    # A card of 18 % is 26 cd/m2 in HDR and grey level 104 to 109 in ordinary video; white is near
+    # its top.
     assert greys[26] == pytest.approx(108, abs=5)
     assert 225 < greys[203] < 245
     assert greys[1] < 35

@@ -1,4 +1,6 @@
-"""Sound that comes as samples is taken in every usual form, at the loudness it had, or refused with a sentence."""
+"""Sound that comes as samples is taken in every usual form, at the loudness it had, or refused with
+a sentence.
+"""
 
 from __future__ import annotations
 

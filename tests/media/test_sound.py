@@ -1,4 +1,6 @@
-"""The sound of a file is read as a listener hears it: all channels, the track in which somebody speaks, at its time."""
+"""The sound of a file is read as a listener hears it: all channels, the track in which somebody
+speaks, at its time.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def written(
     starts: list[float] | None = None,
     picture: bool = False,
 ) -> Path:
-    """A file with sound tracks: samples [n] or [channels, n], layout, title; blocks of 20 ms, some left out (NaN)."""
+    """A file with sound tracks: samples [n] or [channels, n], layout, title; blocks of 20 ms, some
+    left out (NaN).
+    """
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=25) if picture else None
         if video:
@@ -178,7 +182,9 @@ def test_a_gap_of_a_real_recording_is_kept(cases: Path) -> None:
 
 
 def retimed(path: Path, begin: float, moved: dict[int, float], seconds: float = 2.0) -> Path:
-    """A file of sound that begins at a second; blocks of 20 ms from these numbers on are moved by seconds."""
+    """A file of sound that begins at a second; blocks of 20 ms from these numbers on are moved by
+    seconds.
+    """
     sound, shift = voice(seconds), begin
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mp2", rate=RATE, layout="mono")

@@ -9,12 +9,12 @@ from typing import Any
 from talkers.artefacts.files import atomic
 from talkers.errors import ArtefactError, reason
 
-MOST_TEXT = 64_000_000  # bytes of a JSON file
+MAX_TEXT_BYTES = 64_000_000  # bytes of a JSON file
 
 
 def _text_of(path: Path) -> str:
     """Raises OSError; ValueError: it is no regular file, too long, or not UTF-8."""
-    if path.stat().st_size > MOST_TEXT:
+    if path.stat().st_size > MAX_TEXT_BYTES:
         raise ValueError("it is far too long")
     if not path.is_file():  # a pipe would be waited for
         raise ValueError("it is no regular file")

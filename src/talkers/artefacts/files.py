@@ -24,7 +24,8 @@ def unfinished(folder: Path) -> list[Path]:
 
 
 def written_file(path: str | os.PathLike[str]) -> Path:
-    """The file that writing to `path` makes or replaces: where `path` is a symbolic link, the one that it leads to.
+    """The file that writing to `path` makes or replaces: where `path` is a symbolic link, the one
+    that it leads to.
 
     Raises:
         UsageError: the links lead in a circle, or `path` is a folder, pipe or device.
@@ -54,7 +55,9 @@ def written_file(path: str | os.PathLike[str]) -> Path:
 
 
 def _ordinary_mode(path: Path) -> int:
-    """Permissions that a new file has here: what this process and the folder leave of 0666. Makes `path`, and removes it."""
+    """Permissions that a new file has here: what this process and the folder leave of 0666. Makes
+    `path`, and removes it.
+    """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         return stat.S_IMODE(os.fstat(handle).st_mode)
@@ -65,7 +68,8 @@ def _ordinary_mode(path: Path) -> int:
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it on success and removed on any failure or interrupt.
+    """A temporary name beside `path`, renamed to it on success and removed on any failure or
+    interrupt.
 
     A symbolic link is followed: the file that it leads to is replaced, the link stays.
 
@@ -120,7 +124,8 @@ def refuse_same_file(
     outputs: Iterable[str | os.PathLike[str] | None],
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Refuse to write a file that is read, or that another output is: whatever its names, links included.
+    """Refuse to write a file that is read, or that another output is: whatever its names, links
+    included.
 
     Names that differ in case only are one file where the disk says so. "-" is no file.
 

@@ -28,20 +28,24 @@ def audio_blocks(
 ) -> Iterator[Samples]:
     """Sound of a file in blocks of at most about a second (constant memory).
 
-    Gaps in its time stamps are silence; channels are mixed as FFmpeg mixes them, unless the mix would cancel.
+    Gaps in its time stamps are silence; channels are mixed as FFmpeg mixes them, unless the mix
+    would cancel.
 
     Args:
         path: any file with sound in it.
         rate: Hz of the result (soxr, high quality).
         channels: 1 mixes all channels to mono, 2 to stereo (mono is doubled).
         track: of the file's sound tracks, 1 for the first; None: the one in which speech is heard.
-        note: called with a sentence for each choice that was made: of the track, a channel, a scale.
+        note: called with a sentence for each choice that was made: of the track, a channel, a
+            scale.
 
     Yields:
-        float32 [n, channels] ([n] when mono), -1..1; sample 0 lies at the earliest sample of picture or sound.
+        float32 [n, channels] ([n] when mono), -1..1; sample 0 lies at the earliest sample of
+        picture or sound.
 
     Raises:
-        MediaError: no such file, no sound, no such track, nothing decodes, or its time jumps by minutes.
+        MediaError: no such file, no sound, no such track, nothing decodes, or its time jumps by
+            minutes.
     """
     for head, block in ask("blocks", path, rate=rate, channels=channels, track=track):
         if block is not None:

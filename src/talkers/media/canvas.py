@@ -1,4 +1,6 @@
-"""Square frames on a larger picture: upright for telephones, wide for screens, before a colour or a photograph."""
+"""Square frames on a larger picture: upright for telephones, wide for screens, before a colour or a
+photograph.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ class Layout:
 
     Attributes:
         shape: width to height, such as "9:16".
-        background: a colour as CSS writes it ("#203040", "white"), or a file with a picture; None: the colour of the
-            first frame's border.
+        background: a colour as CSS writes it ("#203040", "white"), or a file with a picture; None:
+            the colour of the first frame's border.
         share: side of the square, as a share of the canvas's shorter side.
         across: place of the square, 0 at the left, 1 at the right.
         down: place of the square, 0 at the top, 1 at the bottom.

@@ -1,7 +1,7 @@
 """Many channels of sound -> two or one, as loud as a listener in the room would hear them.
 
-Layouts with a centre, surrounds and so on are mixed by FFmpeg's own matrices (after ITU-R BS.775). Channels that are
-each other's negative would leave silence; then one of them is taken for all.
+Layouts with a centre, surrounds and so on are mixed by FFmpeg's own matrices (after ITU-R BS.775).
+Channels that are each other's negative would leave silence; then one of them is taken for all.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def mix_weights(layout: str | None, channels: int) -> NDArray[np.float32]:
 
 
 def cancels(mix_energy: float, channel_energies: NDArray[np.float64]) -> bool:
-    """Whether a mono mix is so much weaker than its channels that they must be each other's negative.
+    """Whether a mono mix is so much weaker than its channels that they must be each other's
+    negative.
 
     Args:
         mix_energy: mean square of the mix.

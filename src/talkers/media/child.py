@@ -58,7 +58,9 @@ READINGS: dict[str, Callable[..., Iterator[Piece]]] = {
 
 
 def _bind() -> None:
-    """Take from this process what decoding does not need: writing files, much memory, core dumps, many files."""
+    """Take from this process what decoding does not need: writing files, much memory, core dumps,
+    many files.
+    """
     try:
         import resource
     except ImportError:  # not on this system
@@ -79,11 +81,11 @@ def _bind() -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this one
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    ask, tell = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", 1 << 16)
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", 1 << 16)
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)  # whatever else is printed goes nowhere
     _bind()
     try:
-        serve(ask, tell, READINGS)
+        serve(requests, replies, READINGS)
     except BrokenPipeError:  # nobody listens any more
         os._exit(0)
     sys.exit(0)

@@ -1,7 +1,8 @@
 """What the numbers of a picture mean: colour matrices, and the brightness of HDR pictures.
 
-Ordinary video says with which matrix its colours were coded (BT.601, BT.709), or says nothing; then its size decides, as
-in players. HDR video (PQ and HLG, BT.2100) is brought to ordinary brightness and colours as BT.2408 places them.
+Ordinary video says with which matrix its colours were coded (BT.601, BT.709), or says nothing; then
+its size decides, as in players. HDR video (PQ and HLG, BT.2100) is brought to ordinary brightness
+and colours as BT.2408 places them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class Matrix(IntEnum):
 
 
 def usual_matrix(width: int, height: int) -> Matrix:
-    """The matrix that players assume for a picture of this size which says nothing: BT.709 for HD, BT.601 below."""
+    """The matrix that players assume for a picture of this size which says nothing: BT.709 for HD,
+    BT.601 below.
+    """
     return Matrix.BT709 if width >= 1280 or height > 576 else Matrix.BT601
 
 
@@ -85,7 +88,8 @@ def to_ordinary_brightness(picture: NDArray[np.uint16], transfer: Transfer) -> N
             luma = np.maximum(light @ LUMA_BT2020, 1e-6)[..., None]
             light = light * luma**0.2 * np.float32(HLG_PEAK / REFERENCE_WHITE)
         light = np.maximum(light @ TO_BT709.T, 0)
-        # The brightest channel x is kept up to the knee k, then k + (1 - k)(1 - exp(-(x - k) / (1 - k))); the others
+        # The brightest channel x is kept up to the knee k, then k + (1 - k)(1 - exp(-(x - k) / (1 -
+        # k))); the others
         # keep their ratio to it.
         x = np.maximum(light.max(-1, keepdims=True), 1e-6)
         pressed = KNEE + (1 - KNEE) * (1 - np.exp(-(x - KNEE) / (1 - KNEE)))

@@ -18,10 +18,13 @@ LONG_STILL = 10.0  # seconds without a new picture that are worth a note
 def _timed_frames(
     path: str | os.PathLike[str], warn: Callable[[str], None]
 ) -> Iterator[tuple[float, Frame, float]]:
-    """(time in seconds, frame, nominal duration in seconds) of every picture that decodes, in order."""
+    """(time in seconds, frame, nominal duration in seconds) of every picture that decodes, in
+    order.
+    """
     with open_media(path) as container:
         stream = require_picture(container, path)
-        stream.thread_type = "SLICE"  # with a picture each, threads wait for each other for ever in some damaged files
+        # With a picture each, threads wait for each other for ever in some damaged files.
+        stream.thread_type = "SLICE"
         zero = stream_start(container)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         step = min(float(1 / rate) if rate else 0.04, MAX_GAP)
@@ -53,16 +56,17 @@ def decode_frames(
 ) -> Iterator[Frame]:
     """Frames of a video at a constant rate, one by one (constant memory).
 
-    Frame k is the picture that the file shows at k / rate seconds (to half a source frame), counted from the
-    earliest sample of picture or sound, so that variable frame rates and late streams keep in step with
-    `read_audio`. What is stored in another form is brought to what a viewer sees: rotated, with square pixels, without
-    interlacing, in ordinary brightness (HDR), and on grey where it is transparent.
+    Frame k is the picture that the file shows at k / rate seconds (to half a source frame), counted
+    from the earliest sample of picture or sound, so that variable frame rates and late streams keep
+    in step with `read_audio`. What is stored in another form is brought to what a viewer sees:
+    rotated, with square pixels, without interlacing, in ordinary brightness (HDR), and on grey
+    where it is transparent.
 
     Args:
         path: any file with a picture stream.
         rate: frames a second of the result; None keeps every frame as it is stored.
-        warn: called with a sentence where damaged parts were skipped, the picture stands still for long, or its
-            brightness or transparency was changed.
+        warn: called with a sentence where damaged parts were skipped, the picture stands still for
+            long, or its brightness or transparency was changed.
 
     Yields:
         uint8 [H, W, 3] RGB.

@@ -1,4 +1,7 @@
-"""Frames and sound -> files that play everywhere. A file appears under its name only when it is complete."""
+"""Frames and sound -> files that play everywhere.
+
+A file appears under its name only when it is complete.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -24,12 +28,15 @@ from talkers.media.forms import Form, form_of, is_pipe
 
 
 def frame_count(duration: float, rate: Fraction) -> int:
-    """How many frames show `duration` seconds: the nearest count, at least one (|video - audio| <= half a frame)."""
+    """How many frames show `duration` seconds: the nearest count, at least one.
+
+    Picture and sound differ by half a frame at most.
+    """
     return max(1, round(Fraction(duration).limit_denominator(1_000_000) * rate))
 
 
 class FrameWriter(Protocol):
-    """What frames are written to, one by one: a context manager that leaves nothing half-written."""
+    """What frames are written to, one by one; as a context, it leaves nothing half-written."""
 
     def __enter__(self) -> Self: ...
 
@@ -46,17 +53,17 @@ class FrameWriter(Protocol):
 
 
 class VideoWriter:
-    """Writes a video frame by frame with constant memory; the file appears when the context ends well.
+    """Write a video frame by frame in constant memory; it appears when the context ends well.
 
-    H.264 and AAC in .mp4, .m4v, .mov and .mkv; VP9 and Opus in .webm; .gif has no sound; `-` is Matroska on standard
-    output, as it is made. The colours are BT.709 for HD and BT.601 below, and the file says so.
+    H.264 and AAC in .mp4, .m4v, .mov and .mkv; VP9 and Opus in .webm; .gif has no sound; `-` is
+    Matroska on standard output, as it is made. The colours are BT.709 for HD and BT.601 below, and
+    the file says so.
 
     Args:
         path: where to write; the parent folder is made.
         rate: frames a second.
-        audio: blocks of sound, float32 [n] or [n, channels], drawn as the picture advances.
+        audio: blocks of sound, float32 [n] or [n, 2], drawn as the picture advances.
         audio_rate: Hz of `audio`.
-        channels: of `audio`, 1 or 2.
         crf: constant quality (lower is better; 16 looks lossless).
         preset: x264's effort ("fast" takes as long as making the frames).
         comment: kept in the file's metadata.
@@ -73,7 +80,6 @@ class VideoWriter:
         rate: Fraction,
         audio: Iterable[NDArray[np.float32]] | None = None,
         audio_rate: int = 48_000,
-        channels: int = 1,
         crf: float = 16,
         preset: str = "veryfast",
         comment: str = "",
@@ -82,9 +88,10 @@ class VideoWriter:
         self.form: Form = form_of(path)
         self._options = self.form.options(crf, preset)
         self._comment = comment
-        with_sound = audio is not None and self.form.sound is not None
-        self._audio_blocks = iter(audio) if audio is not None and with_sound else None
-        self._audio_rate, self._channels = audio_rate, channels
+        self._audio_blocks: Iterator[NDArray[np.float32]] | None = (
+            iter(audio) if audio is not None and self.form.sound is not None else None
+        )
+        self._audio_rate, self._channels = audio_rate, 0
         self._audio_samples = self._frames = 0
         self._container: Any = None
         self._video: Any = None
@@ -113,6 +120,17 @@ class VideoWriter:
             raise
         return self
 
+    def _look_at_audio(self) -> None:
+        """Learn from the first block of sound how many channels it has, and whether there is any."""
+        if self._audio_blocks is None:
+            return
+        first = next(self._audio_blocks, None)
+        if first is None:
+            self._audio_blocks = None
+            return
+        self._channels = 1 if first.ndim == 1 else first.shape[1]
+        self._audio_blocks = chain([first], self._audio_blocks)
+
     def _open(self, height: int, width: int) -> None:
         video: Any = self._container.add_stream(
             self.form.video, rate=self.rate, options=self._options
@@ -136,6 +154,7 @@ class VideoWriter:
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Append one frame, uint8 [H, W, 3] RGB, even H and W."""
         if self._video is None:
+            self._look_at_audio()
             with interrupts_held():
                 self._open(*frame.shape[:2])
         self._pull_audio(float((self._frames + 1) / self.rate))

@@ -1,7 +1,8 @@
-"""Foreign media are decoded in a child process: FFmpeg's faults end or hang the child, and the file is told to be damaged.
+"""Foreign media are decoded in a child process: FFmpeg's faults end or hang the child, and the file
+is told to be damaged.
 
-One child serves one reading at a time and is kept for the next; readings at the same time have a child each. What passes
-between the processes is JSON lines and raw arrays.
+One child serves one reading at a time and is kept for the next; readings at the same time have a
+child each. What passes between the processes is JSON lines and raw arrays.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from talkers.errors import MediaError, TalkersError
 
 LIMIT = 10.0  # seconds that a child may work until the next piece of what it reads
 MEMORY = 4 << 30  # bytes of address space of a child
-KEPT = 4  # idle children
+MAX_IDLE = 4  # idle children
 Piece = tuple[dict[str, Any], NDArray[Any] | None]
 
 
@@ -44,7 +45,7 @@ class _Child:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._ask, self._hear = self._process.stdin, self._process.stdout
+        self._requests, self._replies = self._process.stdin, self._process.stdout
 
     def read(self, what: str, path: str, arguments: dict[str, Any]) -> Iterator[Piece]:
         """Pieces of a file.
@@ -55,21 +56,21 @@ class _Child:
         line = b""
         with suppress(BrokenPipeError):
             place = str(Path(path).absolute())  # a kept child may have begun in another folder
-            self._ask.write(
+            self._requests.write(
                 json.dumps({"what": what, "path": place, "limit": LIMIT, **arguments}).encode()
                 + b"\n"
             )
-            self._ask.flush()
-            while line := self._hear.readline():
+            self._requests.flush()
+            while line := self._replies.readline():
                 head = json.loads(line)
                 if "end" in head:
                     return
                 if "error" in head:
-                    raise _told(head["error"], place, path)
+                    raise _as_given(head["error"], place, path)
                 array = None
                 if "dtype" in head:
                     array = np.empty(head.pop("shape"), head.pop("dtype"))
-                    into: Any = self._hear  # a BufferedReader
+                    into: Any = self._replies  # a BufferedReader
                     wanted = array.reshape(-1).view(np.uint8)
                     if array.size and into.readinto(wanted) != array.nbytes:
                         break
@@ -90,7 +91,7 @@ class _Child:
     def end(self) -> None:
         self._process.kill()
         self._process.wait()
-        for pipe in (self._ask, self._hear):
+        for pipe in (self._requests, self._replies):
             with suppress(OSError):
                 pipe.close()
 
@@ -105,7 +106,7 @@ def _named(code: int) -> str:
     return f"exit code {-code}"
 
 
-def _told(error: dict[str, Any], place: str, path: str) -> TalkersError:
+def _as_given(error: dict[str, Any], place: str, path: str) -> TalkersError:
     """The child's error, about the path as it was given."""
     where = (
         path + error["where"].removeprefix(place)
@@ -157,21 +158,21 @@ def ask(what: str, path: str | os.PathLike[str], **arguments: Any) -> Iterator[P
         whole = child.alive  # it said so, and waits for the next
         raise
     finally:
-        if whole and len(_idle) < KEPT:
+        if whole and len(_idle) < MAX_IDLE:
             _idle.append(child)
         else:
             child.end()
 
 
 def serve(
-    ask: IO[bytes], tell: IO[bytes], readings: dict[str, Callable[..., Iterator[Piece]]]
+    requests: IO[bytes], replies: IO[bytes], readings: dict[str, Callable[..., Iterator[Piece]]]
 ) -> None:
     """The child: answer requests until there are no more.
 
     Args:
         readings: name -> (path, arguments) -> pieces.
     """
-    for line in ask:
+    for line in requests:
         request = json.loads(line)
         limit, what, path = request.pop("limit"), request.pop("what"), request.pop("path")
         pieces, last = readings[what](path, **request), False
@@ -196,27 +197,27 @@ def serve(
                     True,
                 )
             except MemoryError:
-                told = {
+                error_said = {
                     "what": "this file cannot be decoded",
                     "where": path,
                     "why": "it asks for too much memory",
                     "todo": "Convert it",
                 }
-                head, last = {"error": told}, True
+                head, last = {"error": error_said}, True
             except Exception as error:
                 why = f"the decoder says: {type(error).__name__}: {str(error).rstrip('.')}"
-                told = {
+                error_said = {
                     "what": "this file cannot be decoded",
                     "where": path,
                     "why": why,
                     "todo": "Convert it to mp4 with another tool",
                 }
-                head, last = {"error": told}, True
+                head, last = {"error": error_said}, True
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             if array is not None:
                 head |= {"shape": array.shape, "dtype": array.dtype.str}
-            tell.write(json.dumps(head).encode() + b"\n")
+            replies.write(json.dumps(head).encode() + b"\n")
             if array is not None:
-                tell.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-            tell.flush()
+                replies.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            replies.flush()

@@ -1,4 +1,6 @@
-"""Media that come through a pipe, and samples without a header, as files that can be read as often as one likes."""
+"""Media that come through a pipe, and samples without a header, as files that can be read as often
+as one likes.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ STANDARD_INPUT = "standard input"
 def received(
     source: str | os.PathLike[str], rate: int | None = None, channels: int = 1
 ) -> Iterator[Path]:
-    """A file with what a source holds: itself if it is a file, else a temporary copy that goes when the context ends.
+    """A file with what a source holds: itself if it is a file, else a temporary copy that goes when
+    the context ends.
 
     Errors within the context that tell of the copy name the source instead.
 

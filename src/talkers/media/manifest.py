@@ -1,9 +1,10 @@
-"""Who made this: every video says so in a signed C2PA manifest, beside the mark in its frames (see `watermark`).
+"""Who made this: every video says so in a signed C2PA manifest, beside the mark in its frames (see
+`watermark`).
 
-A manifest says that the video was made by a model, by which tool and version, and which avatar speaks (a digest). It says
-nothing of the user, the speech or the file's name. It is signed with the certificate in the identity folder: the user's own
-(certificate.pem, the chain, and key.pem), or one that is made there on first use, which proves only that nothing was changed
-since.
+A manifest says that the video was made by a model, by which tool and version, and which avatar
+speaks (a digest). It says nothing of the user, the speech or the file's name. It is signed with the
+certificate in the identity folder: the user's own (certificate.pem, the chain, and key.pem), or one
+that is made there on first use, which proves only that nothing was changed since.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def identity_folder() -> Path:
 
 
 def lacking(folder: Path) -> list[str]:
-    """Which of its files an identity folder lacks; a link to nowhere is there, and not ours to replace."""
+    """Which of its files an identity folder lacks; a link to nowhere is there, and not ours to
+    replace.
+    """
     return [name for name in IDENTITY if not os.path.lexists(folder / name)]
 
 
@@ -150,7 +153,8 @@ class Signer:
     """Signs videos with the identity folder's certificate.
 
     Raises:
-        MissingComponent: c2pa-python is not installed. ArtefactError: a certificate that cannot sign.
+        MissingComponent: c2pa-python is not installed. ArtefactError: a certificate that cannot
+            sign.
         ResourceError: none can be made.
     """
 
@@ -183,7 +187,8 @@ class Signer:
                 "the certificate that signs videos cannot be used",
                 where=folder,
                 why=reason(error),
-                todo="It needs certificate.pem (the chain, signer first) and key.pem (without a password); remove both to have them made anew",
+                todo="It needs certificate.pem (the chain, signer first) and key.pem (without a "
+                "password); remove both to have them made anew",
             ) from error
 
     def sign(self, source: Path, target: Path, avatar: str) -> None:
@@ -225,8 +230,10 @@ class Signer:
 
 
 class Manifest(NamedTuple):
-    """state: valid (unchanged since it was signed), trusted (and by a certificate that this machine trusts), invalid or none.
-    made_by: tool and version; signed_by: who the certificate names. by_machine: it says that a model made it."""
+    """state: valid (unchanged since it was signed), trusted (and by a certificate that this machine
+    trusts), invalid or none.
+    made_by: tool and version; signed_by: who the certificate names. by_machine: it says that a
+        model made it."""
 
     state: str
     made_by: str = ""
@@ -283,14 +290,14 @@ def read_manifest(path: Path) -> Manifest:
             return Manifest("none")
         return Manifest("invalid", problems=(reason(error),))
     manifest = said.get("manifests", {}).get(said.get("active_manifest"), {})
-    told = {
+    data_of = {
         a["label"]: a["data"]
         for a in manifest.get("assertions", [])
         if isinstance(a.get("data"), dict)
     }  # foreign ones hold anything
     actions = [
         a
-        for label, data in told.items()
+        for label, data in data_of.items()
         if label.startswith("c2pa.actions")
         for a in data.get("actions", [])
     ]  # c2pa has looked at these
@@ -305,6 +312,6 @@ def read_manifest(path: Path) -> Manifest:
         f"{maker.get('name', '')} {maker.get('version', '')}".strip(),
         str(manifest.get("signature_info", {}).get("issuer", "")),
         any(a.get("digitalSourceType") == SOURCE for a in actions),
-        str(told.get(AVATAR, {}).get("sha256", "")),
+        str(data_of.get(AVATAR, {}).get("sha256", "")),
         issues,
     )

@@ -1,4 +1,6 @@
-"""A decoder's frames -> RGB as a viewer sees them: whole pictures, square pixels, ordinary colours, nothing see-through."""
+"""A decoder's frames -> RGB as a viewer sees them: whole pictures, square pixels, ordinary colours,
+nothing see-through.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ BACKGROUND = 128  # grey level behind what is see-through
 
 
 def deinterlaced(frames: Iterator[Any]) -> Iterator[Any]:
-    """Frames with both their fields made one moment (FFmpeg's bwdif), from the first interlaced one on; others pass."""
+    """Frames with both their fields made one moment (FFmpeg's bwdif), from the first interlaced one
+    on; others pass.
+    """
     graph, form = None, None
     for frame in frames:
         now = frame.width, frame.height, frame.format.name

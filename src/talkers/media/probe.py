@@ -56,7 +56,9 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """Sound track: rate in Hz; `track` is 1 for the first of the file; title and language as the file says ("": not)."""
+    """Sound track: rate in Hz; `track` is 1 for the first of the file; title and language as the
+    file says ("": not).
+    """
 
     rate: int
     channels: int
@@ -156,7 +158,8 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
                 "this is not a media file that can be decoded",
                 where=path,
                 why=said or f"the decoder says: {getattr(error, 'strerror', None) or error}",
-                todo="Give a video or sound file (mp4, mov, mkv, webm, mpg, avi, wav, flac, mp3, ...)",
+                todo="Give a video or sound file "
+                "(mp4, mov, mkv, webm, mpg, avi, wav, flac, mp3, ...)",
             ) from error
         with container:
             if container.format.name in PLAYLISTS:
@@ -195,7 +198,9 @@ MAX_DAMAGED = 1000  # packets of a stream that are skipped before the rest is gi
 def decoded_of(
     container: InputContainer, stream: Any, damaged: Callable[[], None] = lambda: None
 ) -> Iterator[Any]:
-    """Everything of a stream that decodes, in order; `damaged` is called for each packet that does not."""
+    """Everything of a stream that decodes, in order; `damaged` is called for each packet that does
+    not.
+    """
     packets, broken = container.demux(stream), 0
     while broken <= MAX_DAMAGED:
         try:
@@ -254,7 +259,9 @@ def shown_width(width: int, aspect: Fraction) -> int:
 
 
 def stream_start(container: InputContainer) -> float:
-    """Time of the earliest sample of the picture and all sound tracks, in seconds: their common zero."""
+    """Time of the earliest sample of the picture and all sound tracks, in seconds: their common
+    zero.
+    """
     picture = picture_stream(container)
     streams: list[Any] = [*([picture] if picture else []), *sound_streams(container)]
     starts = [
@@ -279,7 +286,8 @@ def probe(path: str | os.PathLike[str], track: int | None = None) -> MediaInfo:
 
     Args:
         path: any media file.
-        track: the sound track that `audio` tells of, 1 for the first; None: the one that `audio_blocks` takes.
+        track: the sound track that `audio` tells of, 1 for the first; None: the one that
+            `audio_blocks` takes.
 
     Raises:
         MediaError: see `open_media`; or there is no such track.

@@ -1,7 +1,8 @@
-"""Sound that comes as samples, in whatever form programs hand it on -> float32 mono at 16 kHz, -1..1.
+"""Sound that comes as samples, in whatever form programs hand it on -> float32 mono at 16 kHz,
+-1..1.
 
-Integers are scaled by the range of their type. Floats are taken as they are up to 1; how larger ones are read is said in
-`as_samples`. Whatever cannot be sound is a `UsageError` of one sentence.
+Integers are scaled by the range of their type. Floats are taken as they are up to 1; how larger
+ones are read is said in `as_samples`. Whatever cannot be sound is a `UsageError` of one sentence.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ MAX_CHANNELS = 8  # of an array: more rows and columns are no sound
 
 Samples = NDArray[np.float32]  # [n] mono, -1..1
 
-# Type -> (value of silence, full scale). int64 is what Python's own integers become: taken for 16 bits if they fit.
+# Type -> (value of silence, full scale). int64 is what Python's own integers become: taken for 16
+# bits if they fit.
 INTEGER_RANGES = {
     "int8": (0.0, 2.0**7),
     "uint8": (2.0**7, 2.0**7),
@@ -37,7 +39,10 @@ FLOAT_RANGES = (  # (least peak, full scale) of floats that hold integers: 16, 2
     (2.0**15 + 1, 2.0**23),
     (2.0**23 + 1, 2.0**31),
 )
-FORMS = "Give float32 samples, -1..1, or int16, as an array [n] or [n, channels], with rate= if it is not 16000"
+FORMS = (
+    "Give float32 samples, -1..1, or int16, as an array [n] or [n, channels], with rate= if it is "
+    "not 16000"
+)
 FILE_STARTS = (
     b"RIFF",
     b"fLaC",
@@ -53,13 +58,14 @@ def as_samples(
     """Take sound in any usual form.
 
     Args:
-        speech: numpy array, torch tensor or anything that numpy reads as an array (lists too), [n], [n, channels] or
-            [channels, n]; or bytes, which are 16-bit little-endian mono; or a pair of these with their rate, in either
-            order, as scipy, gradio, librosa and torchaudio give it.
-            int8, uint8, int16, uint16 and int32 are scaled by their range, int64 as 16 bits if it fits. Floats with a
-            peak up to 1 are taken as they are; up to 8 they are a loud mix and divided by their peak; from 256 they are
-            integers in floats and divided by 32768, 2^23 or 2^31, the least that holds them; in between it cannot be
-            known, and they are refused.
+        speech: numpy array, torch tensor or anything that numpy reads as an array (lists too), [n],
+            [n, channels] or [channels, n]; or bytes, which are 16-bit little-endian mono; or a pair
+            of these with their rate, in either order, as scipy, gradio, librosa and torchaudio give
+            it. int8, uint8, int16, uint16 and int32 are scaled by their range, int64 as 16 bits if
+            it fits. Floats with a peak up to 1 are taken as they are; up to 8 they are a loud mix
+            and divided by their peak; from 256 they are integers in floats and divided by 32768,
+            2^23 or 2^31, the least that holds them; in between it cannot be known, and they are
+            refused.
         rate: Hz of the samples (None: 16000, or what the pair says).
         note: called with a sentence where floats were scaled.
 
@@ -90,8 +96,9 @@ def as_samples(
 class SampleStream:
     """Sound that comes in blocks -> blocks of float32 mono at 16 kHz: `as_samples` for streams.
 
-    However the sound is cut, the samples are the same (to rounding). Integers are scaled by the range of their type;
-    floats are cut off at 1, and refused above 8, since a stream's peak is not known before its end.
+    However the sound is cut, the samples are the same (to rounding). Integers are scaled by the
+    range of their type; floats are cut off at 1, and refused above 8, since a stream's peak is not
+    known before its end.
 
     Args:
         rate: Hz of the samples that come.
@@ -160,8 +167,8 @@ def full_scale(peak: float) -> float | None:
         peak: 0 or more.
 
     Returns:
-        1 for a peak up to 1; the peak itself for a loud mix; the full scale of the integers that they hold; None: it
-        cannot be known.
+        1 for a peak up to 1; the peak itself for a loud mix; the full scale of the integers that
+        they hold; None: it cannot be known.
     """
     if peak <= HEADROOM:
         return max(1.0, peak)
@@ -249,7 +256,9 @@ def _channels_first(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _scaled(channels: NDArray[Any], note: Callable[[str], None] | None) -> NDArray[np.float32]:
-    """Samples of any type [channels, n] -> float32, full scale 1. note: None in streams, which scale by no peak."""
+    """Samples of any type [channels, n] -> float32, full scale 1. note: None in streams, which
+    scale by no peak.
+    """
     name = channels.dtype.name
     if channels.dtype.kind in "iu":
         if name == "int64" and np.abs(channels, dtype=np.float64).max() <= 2**15:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,12 +23,15 @@ from talkers.media.forms import NUMBER
 
 
 class SequenceWriter:
-    """Writes frames as PNG files, numbered from 1, and their sound as sound.flac; all appear when the context ends well.
+    """Writes frames as PNG files, numbered from 1, and their sound as sound.flac; all appear when
+    the context ends well.
 
-    Files of the same names are replaced; further ones of the same pattern are refused before anything is written.
+    Files of the same names are replaced; further ones of the same pattern are refused before
+    anything is written.
 
     Args:
-        pattern: name of the pictures with a number in it, such as frames/%05d.png; the folder is made.
+        pattern: name of the pictures with a number in it, such as frames/%05d.png; the folder is
+            made.
         rate: frames a second.
         audio: blocks of sound, float32 [n] or [n, channels].
         audio_rate: Hz of `audio`.
@@ -79,30 +83,25 @@ class SequenceWriter:
 
     def _finish(self) -> None:
         """Write the sound, and put everything in its place."""
-        if self._audio is not None:
+        blocks = iter(self._audio or ())
+        first = next(blocks, None)
+        if first is not None:
             with atomic(self.path.parent / "sound.flac") as temporary:
-                self._write_sound(temporary)
+                self._write_sound(temporary, chain([first], blocks))
         for picture in sorted(self._folder.iterdir()):
             picture.replace(self.path.parent / picture.name)
 
-    def _write_sound(self, path: Path) -> None:
-        assert self._audio is not None
-        file: soundfile.SoundFile | None = None
+    def _write_sound(self, path: Path, blocks: Iterator[NDArray[np.float32]]) -> None:
+        first = next(blocks)
+        channels = 1 if first.ndim == 1 else first.shape[1]
         try:
-            for block in self._audio:
-                if file is None:
-                    channels = 1 if block.ndim == 1 else block.shape[1]
-                    file = soundfile.SoundFile(
-                        path, "w", self._audio_rate, channels, "PCM_16", format="FLAC"
-                    )
-                file.write(np.clip(block, -1, 1))
+            with soundfile.SoundFile(
+                path, "w", self._audio_rate, channels, "PCM_16", format="FLAC"
+            ) as file:
+                for block in chain([first], blocks):
+                    file.write(np.clip(block, -1, 1))
         except soundfile.LibsndfileError as error:
             raise OSError(str(error)) from error
-        finally:
-            if file is not None:
-                file.close()
-        if file is None:
-            raise OSError("there is no sound to write")
 
     def __exit__(
         self,

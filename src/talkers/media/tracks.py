@@ -1,6 +1,8 @@
-"""Which sound of a file is listened to: the track in which somebody speaks, and how its channels become one.
+"""Which sound of a file is listened to: the track in which somebody speaks, and how its channels
+become one.
 
-A file's sound is looked at in a few short windows, spread over its length, so that this costs little for long files.
+A file's sound is looked at in a few short windows, spread over its length, so that this costs
+little for long files.
 """
 
 from __future__ import annotations
@@ -83,8 +85,10 @@ class _Meter:
 
     @property
     def speech(self) -> float:
-        """How much like speech it is, 0..1: for how long there is sound, and whether its loudness moves as syllables do
-        (the modulation of the envelope at 2 to 8 Hz, Scheirer and Slaney 1997)."""
+        """How much like speech it is, 0..1: for how long there is sound, and whether its loudness
+        moves as syllables do (the modulation of the envelope at 2 to 8 Hz, Scheirer and Slaney
+        1997).
+        """
         if not self.envelope:
             return 0.0
         e = np.concatenate(self.envelope).astype(np.float64)
@@ -140,15 +144,15 @@ def _listen(container: InputContainer, streams: list[Any]) -> dict[int, _Meter]:
     for begin in begins:
         if len(streams) == 1 and meters[streams[0].index].energies.any():
             break  # where there is sound, a moment tells how its channels go together
-        heard = dict.fromkeys(meters, 0.0)  # seconds
+        length = dict.fromkeys(meters, 0.0)  # seconds
         with suppress(av.error.FFmpegError, ValueError):  # some files cannot be searched
             if begin:
                 container.seek(int(begin * av.time_base))
             for index, layout, rate, samples in _decoded(container, streams):
                 meters[index].add(samples, layout, rate)
                 forms[index] = layout, rate
-                heard[index] += samples.shape[1] / max(1, rate)
-                if max(heard.values()) > most:
+                length[index] += samples.shape[1] / max(1, rate)
+                if max(length.values()) > most:
                     break
     for index, (layout, rate) in forms.items():
         meters[index].end(layout, rate)
@@ -158,7 +162,9 @@ def _listen(container: InputContainer, streams: list[Any]) -> dict[int, _Meter]:
 def _decoded(
     container: InputContainer, streams: list[Any]
 ) -> Iterator[tuple[int, str, int, NDArray[np.float32]]]:
-    """Sound from here on: index of the stream, layout, rate and samples [channels, n]; what is damaged is left out."""
+    """Sound from here on: index of the stream, layout, rate and samples [channels, n]; what is
+    damaged is left out.
+    """
     resamplers: dict[tuple[int, str, str, int], Any] = {}
     for packet in islice(container.demux(streams), MAX_PACKETS * len(streams)):
         try:
@@ -186,7 +192,8 @@ def choose_track(path: str | os.PathLike[str], number: int | None = None) -> Tra
 
     Args:
         path: a media file.
-        number: of the track, 1 for the first; None: the one in which speech is heard, the first if several are alike.
+        number: of the track, 1 for the first; None: the one in which speech is heard, the first if
+            several are alike.
 
     Raises:
         MediaError: there is no sound, no such track, or samples of an unknown scale.
@@ -224,7 +231,8 @@ def choose_track(path: str | os.PathLike[str], number: int | None = None) -> Tra
         if meter.cancels:
             channel = int(meter.energies.argmax())
             notes.append(
-                f"{path}: the channels of its sound cancel each other. Channel {channel + 1} is used"
+                f"{path}: the channels of its sound cancel each other. "
+                f"Channel {channel + 1} is used"
             )
         scale = 1.0
         if stream.codec_context.name.startswith("pcm_f"):

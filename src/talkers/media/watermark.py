@@ -1,5 +1,6 @@
-"""An invisible mark in every frame that says: made by a machine. Found again without the original, in copies that were
-compressed, shrunk or cut (a spread-spectrum mark, Cox et al. 1997, found by phase correlation over scales).
+"""An invisible mark in every frame that says: made by a machine. Found again without the original,
+in copies that were compressed, shrunk or cut (a spread-spectrum mark, Cox et al. 1997, found by
+phase correlation over scales).
 
 It is for honest people: whoever has this code can take it out again.
 """
@@ -29,8 +30,9 @@ FIELD = 512  # side of the picture in which it is looked for
 SCALES = tuple(
     1.0125**k for k in range(-8, 25)
 )  # of the mark, relative to the shorter side of the picture: 0.91 to 1.35
-THRESHOLD = 10.8  # height of the correlation's peak, in its standard deviations, above which the mark is there
-MOST = 48  # frames that are looked at
+# Height of the correlation's peak, in its standard deviations, above which the mark is there.
+THRESHOLD = 10.8
+MAX_FRAMES = 48  # frames that are looked at
 
 
 @cache
@@ -52,7 +54,9 @@ def marked(pictures: Tensor) -> Tensor:
 
 
 class Found(NamedTuple):
-    """score: height of the peak in standard deviations. scale: of the mark, relative to the picture's shorter side."""
+    """score: height of the peak in standard deviations. scale: of the mark, relative to the
+    picture's shorter side.
+    """
 
     there: bool
     score: float
@@ -60,7 +64,9 @@ class Found(NamedTuple):
 
 
 def _flat(grey: Tensor) -> Tensor:
-    """Pictures [N, 1, H, W] without what is bright or busy in them: what is left is about as strong everywhere."""
+    """Pictures [N, 1, H, W] without what is bright or busy in them: what is left is about as strong
+    everywhere.
+    """
 
     def blurred(x: Tensor, width: int) -> Tensor:
         side = 2 * width + 1
@@ -76,11 +82,12 @@ def _flat(grey: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def find(frames: Iterable[NDArray[np.uint8]]) -> Found:
-    """Look for the mark in frames, uint8 [H, W, 3] (MOST of them at most, the first ones). Where the picture changes its size,
-    the size counts that most of them have."""
+    """Look for the mark in frames, uint8 [H, W, 3] (MAX_FRAMES of them at most, the first ones).
+    Where the picture changes its size, the size counts that most of them have.
+    """
     sums: dict[torch.Size, Tensor] = {}
     counts: Counter[torch.Size] = Counter()
-    for frame in islice(frames, MOST):
+    for frame in islice(frames, MAX_FRAMES):
         grey = torch.from_numpy(np.ascontiguousarray(frame)).float().mean(-1)[None, None]
         factor = SIDE / min(grey.shape[2:])
         height, width = (min(FIELD, max(32, round(n * factor))) for n in grey.shape[2:])
