@@ -206,6 +206,31 @@ def test_what_is_see_through_is_plain_grey_and_it_is_said(tmp_path: Path, cases:
     assert notes
 
 
+@pytest.mark.parametrize(("codec", "lossless"), [("libvpx", {}), ("libvpx-vp9", {"lossless": "1"})])
+def test_the_transparency_of_webm_is_seen(
+    codec: str, lossless: dict[str, str], tmp_path: Path
+) -> None:
+    picture = plain(64, 64, (20, 240, 30, 0))
+    picture[:, 32:] = (*SKIN, 255)
+    path, notes = tmp_path / "a.webm", list[str]()
+    with av.open(str(path), "w") as container:
+        options = {"auto-alt-ref": "0", "b": "4M", **lossless}
+        stream: Any = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuva420p"
+        stream.metadata["alpha_mode"] = "1"
+        for k in range(5):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgba").reformat(format="yuva420p")
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    shown = list(decode_frames(path, Fraction(25), notes.append))
+    assert len(shown) == 5
+    for frame in shown:
+        assert frame[:, :24].mean((0, 1)) == pytest.approx([128] * 3, abs=2)
+        assert frame[:, 40:].mean((0, 1)) == pytest.approx(SKIN, abs=4)
+    assert "transparent" in notes[0]
+
+
 def held(path: Path, seconds: float) -> Path:
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=25, options={"crf": "1"})

@@ -195,19 +195,37 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
 MAX_DAMAGED = 1000  # packets of a stream that are skipped before the rest is given up
 
 
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""FFmpeg's own decoders of these leave the transparency out that a file has beside its colours."""
+
+
+def _decoder_of(stream: Any) -> Any:
+    """The decoder of a stream, one that sees its transparency."""
+    context = stream.codec_context
+    said = {key.lower(): value for key, value in stream.metadata.items()}
+    name = ALPHA_DECODERS.get(context.name)
+    if name is None or said.get("alpha_mode") != "1" or name not in av.codecs_available:
+        return context
+    decoder: Any = av.CodecContext.create(name, "r")
+    decoder.extradata, decoder.options = context.extradata, context.options
+    return decoder
+
+
 def decoded_of(
     container: InputContainer, stream: Any, damaged: Callable[[], None] = lambda: None
 ) -> Iterator[Any]:
-    """Everything of a stream that decodes, in order; `damaged` is called for each packet that does
-    not.
+    """Everything of a stream that decodes, in order.
+
+    Args:
+        damaged: called for each packet that does not.
     """
-    packets, broken = container.demux(stream), 0
+    packets, broken, decoder = container.demux(stream), 0, _decoder_of(stream)
     while broken <= MAX_DAMAGED:
         try:
             packet = next(packets, None)
             if packet is None:
                 return
-            frames = packet.decode()
+            frames = packet.decode() if decoder is stream.codec_context else decoder.decode(packet)
         except av.error.FFmpegError:
             broken += 1
             damaged()
