@@ -1,4 +1,4 @@
-"""Files of real users' kinds, beside the repository."""
+"""An avatar that costs nothing, and files of real users' kinds, beside the repository."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+
+from talkers import Avatar
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,3 +21,9 @@ def cases() -> Path:
     if not folder.is_dir():
         pytest.skip("the files of users' cases are not on this machine; set TALKERS_CASES")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mock() -> Avatar:
+    """The drawn avatar without weights."""
+    return Avatar.load("mock")

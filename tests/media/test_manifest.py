@@ -82,16 +82,16 @@ def test_the_mark_is_not_seen() -> None:
 
 
 def test_videos_say_who_made_them(
-    tiny_avatar: Avatar, tmp_path: Path, identity: Path, capsys: pytest.CaptureFixture[str]
+    mock: Avatar, tmp_path: Path, identity: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    talk = tiny_avatar.speak(speaker.voice(speaker.perform(50, 1).opening, 50), size=256)
+    talk = mock.speak(speaker.voice(speaker.perform(50, 1).opening, 50), size=256)
     for suffix in (".mp4", ".mov"):
         video = talk.save(tmp_path / f"a{suffix}")
         manifest = read_manifest(video)
         assert manifest.state == "valid"
         assert manifest.made_by.startswith("talkers ")
         assert manifest.by_machine
-        assert manifest.avatar == tiny_avatar.digest == tiny_avatar.inspect()["digest"]
+        assert manifest.avatar == mock.digest == mock.inspect()["digest"]
         assert not manifest.problems
         assert find(decode_frames(video)).there
     assert (identity / "key.pem").stat().st_mode & 0o077 == 0
@@ -112,21 +112,21 @@ def test_videos_say_who_made_them(
 
 
 def test_provenance_is_switched_off_only_on_purpose(
-    tiny_avatar: Avatar, tmp_path: Path, identity: Path
+    mock: Avatar, tmp_path: Path, identity: Path
 ) -> None:
     sound = np.zeros(8_000, np.float32)
-    off = tiny_avatar.speak(sound, size=256, provenance=False).save(tmp_path / "off.mp4")
+    off = mock.speak(sound, size=256, provenance=False).save(tmp_path / "off.mp4")
     assert read_manifest(off).state == "none"
     assert not find(decode_frames(off)).there
     assert b"provenance was switched off" in off.read_bytes()
     assert not identity.exists()
-    mkv = tiny_avatar.speak(sound, size=256).save(tmp_path / "a.mkv")
+    mkv = mock.speak(sound, size=256).save(tmp_path / "a.mkv")
     assert find(decode_frames(mkv)).there
     assert probe(mkv).video is not None
 
 
 def test_a_certificate_that_cannot_sign_is_told(
-    tiny_avatar: Avatar, tmp_path: Path, identity: Path, capsys: pytest.CaptureFixture[str]
+    mock: Avatar, tmp_path: Path, identity: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     identity.mkdir()
     (identity / "certificate.pem").write_text("none")
@@ -141,7 +141,7 @@ def test_a_certificate_that_cannot_sign_is_told(
         "-o",
         str(tmp_path / "a.mp4"),
         "--avatar",
-        str(tiny_avatar.folder),
+        "mock",
     ]
     assert main(command) == 4
     assert "certificate" in capsys.readouterr().err

@@ -156,22 +156,22 @@ def test_a_stream_takes_what_callers_have_and_refuses_the_rest() -> None:
             stream.push(odd)
 
 
-def test_an_avatar_speaks_integers_as_loudly_as_floats(bundled: Avatar) -> None:
-    floats, integers = bundled.speak(TONE), bundled.speak(INT16)
+def test_an_avatar_speaks_integers_as_loudly_as_floats(mock: Avatar) -> None:
+    floats, integers = mock.speak(TONE), mock.speak(INT16)
     assert integers.gain == pytest.approx(floats.gain, rel=1e-3)
     assert np.abs(next(iter(integers)).astype(int) - next(iter(floats))).max() <= 2
-    assert len(list(bundled.stream([INT16[:8_000], INT16[8_000:]]))) == 25
+    assert len(list(mock.stream([INT16[:8_000], INT16[8_000:]]))) == 25
     for odd in REFUSED.values():
         if not isinstance(odd, str):
             with pytest.raises(TalkersError):
-                bundled.speak(odd)
+                mock.speak(odd)
 
 
-def test_the_file_that_is_spoken_is_not_overwritten(bundled: Avatar, tmp_path: Path) -> None:
+def test_the_file_that_is_spoken_is_not_overwritten(mock: Avatar, tmp_path: Path) -> None:
     write_flac(source := tmp_path / "a.mp4", TONE[:8_000], 16_000)
     (tmp_path / "link.mp4").symlink_to(source)
     before = source.read_bytes()
     for name in ("a.mp4", "link.mp4"):
         with pytest.raises(UsageError, match="overwritten"):
-            bundled.speak(source).save(tmp_path / name)
+            mock.speak(source).save(tmp_path / name)
     assert source.read_bytes() == before
