@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from talkers.version import __version__
@@ -23,6 +25,27 @@ _HOMES = {
     "Controls": "talkers.controls.request",
     "TalkersError": "talkers.errors",
 }
+
+
+_WAITING = {  # how threads of OpenMP wait, by GNU's, LLVM's and Intel's libraries
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+    "KMP_BLOCKTIME": "0",
+}
+
+
+def _wait_passively() -> None:
+    """Let threads sleep while they wait for each other.
+
+    By default they spin, and where another process needs the cores too each spin costs a turn:
+    speech took four times as long beside one busy process. The library reads this when torch loads
+    it; what the user has set is left alone.
+    """
+    if "torch" not in sys.modules and not any(name in os.environ for name in _WAITING):
+        os.environ.update(_WAITING)
+
+
+_wait_passively()
 
 
 def __getattr__(name: str) -> Any:
