@@ -173,13 +173,16 @@ def not_installed(error: ImportError) -> str | None:
     return None if found else package
 
 
-def missing(what: str, extra: str, error: ImportError) -> MissingComponent:
+def missing(
+    what: str, extra: str, error: ImportError, otherwise: str | None = None
+) -> MissingComponent:
     """The error to raise where an optional package is not installed.
 
     Args:
         what: what needs it, such as "saying text".
         extra: the extra of talkers that brings it; empty: every installation has it.
         error: what the import raised.
+        otherwise: what can be done instead of installing it, such as "use --no-provenance".
 
     Returns:
         the error, which names the package and how to install it.
@@ -193,7 +196,8 @@ def missing(what: str, extra: str, error: ImportError) -> MissingComponent:
     command = (
         f"pip install 'talkers[{extra}]'" if extra else "pip install --force-reinstall talkers"
     )
-    return MissingComponent(f"{what} needs the package {package}", todo=f"Install it: `{command}`")
+    todo = f"Install it: `{command}`" + (f", or {otherwise}" if otherwise else "")
+    return MissingComponent(f"{what} needs the package {package}", todo=todo)
 
 
 @contextmanager

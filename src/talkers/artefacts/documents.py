@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from talkers.artefacts.files import atomic
-from talkers.errors import ArtefactError, reason
+from talkers.errors import ArtefactError, reason, refuse_if_out_of_memory
 
 MAX_TEXT_BYTES = 64_000_000  # bytes of a JSON file
 
@@ -33,6 +33,7 @@ def read_json(path: Path) -> dict[str, Any]:
             raise ValueError("it holds no object")
         return content
     except (OSError, ValueError, RecursionError) as error:
+        refuse_if_out_of_memory(error, path)
         raise ArtefactError(
             "this file is damaged",
             where=path,

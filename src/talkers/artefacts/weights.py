@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from talkers.artefacts.files import atomic
-from talkers.errors import ArtefactError, OtherRecipeError, reason
+from talkers.errors import ArtefactError, OtherRecipeError, reason, refuse_if_out_of_memory
 
 SCALE = ".scale"  # suffix of an int8 tensor's scales, one for each slice of its first dimension
 
@@ -103,6 +103,7 @@ def load_weights(
         what = f"this file of the {owner} is missing"
         raise OtherRecipeError(what, where=path, todo=todo) from error
     except (SafetensorError, OSError, ValueError) as error:
+        refuse_if_out_of_memory(error, path)
         what = f"this file of the {owner} is damaged"
         raise ArtefactError(what, where=path, why=reason(error), todo=todo) from error
 

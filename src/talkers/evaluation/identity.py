@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkers.artefacts.pretrained import fetch
-from talkers.errors import MissingComponent
+from talkers.errors import missing
 from talkers.evaluation.contract import Metric, Score, Utterance
 from talkers.evaluation.tracked import TrackedClip, evenly_picked
 from talkers.experts.contract import MIN_FACE_SHARE
@@ -32,9 +32,7 @@ class FaceSimilarity(Metric):
         try:
             import dlib
         except ImportError as error:
-            raise MissingComponent(
-                "the identity metric (CSIM) needs dlib", todo="Install it: `pip install dlib-bin`"
-            ) from error
+            raise missing("the identity metric (CSIM)", "evaluate", error) from error
         self._dlib: Any = dlib
         self._network = dlib.face_recognition_model_v1(str(fetch("dlib-face-descriptor")))
 

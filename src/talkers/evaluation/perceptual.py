@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from talkers.errors import MissingComponent
+from talkers.errors import MissingComponent, missing, refuse_if_out_of_memory
 from talkers.evaluation.contract import FrameFeatures, Metric, Score, Utterance
 from talkers.evaluation.fidelity import regions
 from talkers.evaluation.mobilenet import TAPS, MobileNetV2, load_mobilenet
@@ -116,9 +116,9 @@ def _published(name: str, packages: str, make: Callable[[], nn.Module]) -> nn.Mo
     try:
         return make().eval().requires_grad_(False)
     except ImportError as error:
-        what = f"{name} needs packages that are not installed"
-        raise MissingComponent(what, todo=todo) from error
+        raise missing(name, "evaluate", error, todo[:1].lower() + todo[1:]) from error
     except (OSError, RuntimeError) as error:  # no weights, or packages that do not fit each other
+        refuse_if_out_of_memory(error)
         why = str(error).splitlines()[0].rstrip(".")
         raise MissingComponent(f"{name} cannot be had here", why=why, todo=todo) from error
 

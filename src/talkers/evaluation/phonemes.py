@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from talkers.errors import MissingComponent
+from talkers.errors import missing
 from talkers.experts.rate import RATE
 
 BILABIALS = ("P", "B", "M")
@@ -42,9 +42,7 @@ def aligner() -> Any:
     try:
         from pocketsphinx import Decoder
     except ImportError as error:
-        raise MissingComponent(
-            "forced alignment needs PocketSphinx", todo="Install it: `pip install pocketsphinx`"
-        ) from error
+        raise missing("forced alignment", "evaluate", error) from error
     return Decoder
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkers.artefacts import pretrained
-from talkers.errors import MissingComponent
+from talkers.errors import missing
 from talkers.face.search import Pauses, Window, tile_levels, whole, window_around
 
 # Indices into the 478 points of MediaPipe's face mesh.
@@ -212,10 +212,7 @@ class FaceTracker:
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
-            raise MissingComponent(
-                "finding faces needs the package mediapipe",
-                todo="Install it: `pip install 'talkers[prepare]'`",
-            ) from error
+            raise missing("finding faces", "prepare", error) from error
         if (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGPROF) is signal.SIG_DFL

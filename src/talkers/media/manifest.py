@@ -22,9 +22,9 @@ from talkers.artefacts.folders import user_folder
 from talkers.errors import (
     ArtefactError,
     MediaError,
-    MissingComponent,
     ResourceError,
     interrupts_held,
+    missing,
     reason,
 )
 from talkers.version import __version__
@@ -162,10 +162,7 @@ class Signer:
         try:
             import c2pa
         except ImportError as error:
-            raise MissingComponent(
-                "signing videos needs c2pa-python",
-                todo="Install it: `pip install c2pa-python`, or use --no-provenance",
-            ) from error
+            raise missing("signing videos", "", error, "use --no-provenance") from error
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
@@ -262,9 +259,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         import c2pa
     except ImportError as error:
-        raise MissingComponent(
-            "reading manifests needs c2pa-python", todo="Install it: `pip install c2pa-python`"
-        ) from error
+        raise missing("reading manifests", "", error) from error
     kind = "video/quicktime" if path.suffix.lower() == ".mov" else "video/mp4"
     try:
         with (

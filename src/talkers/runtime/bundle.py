@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from talkers.controls.request import OPENINGS
-from talkers.errors import ArtefactError, reason
+from talkers.errors import ArtefactError, reason, refuse_if_out_of_memory
 from talkers.space.contract import HEAD
 from talkers.systems.format3 import upgrade_about
 from talkers.systems.recipe import Recipe, from_dict
@@ -137,6 +137,7 @@ def read_about(folder: Path) -> tuple[dict[str, Any], int]:
         if not isinstance(version, int):
             raise ValueError("its version is no number")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        refuse_if_out_of_memory(error, path)
         raise _damaged(folder, error) from error
     if version not in READABLE:
         newer = version > FORMAT_VERSION

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkers.errors import ArtefactError
+from talkers.errors import ArtefactError, refuse_if_out_of_memory
 
 _DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
@@ -59,6 +59,7 @@ def read_variables(path: Path, prefix: str = "") -> dict[str, Tensor]:
                 )
         return variables
     except (ValueError, KeyError, OSError, UnicodeDecodeError) as error:
+        refuse_if_out_of_memory(error, path)
         raise ArtefactError(
             "this is not a readable CTranslate2 model",
             where=path,

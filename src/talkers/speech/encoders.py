@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from talkers.artefacts.pretrained import fetch
-from talkers.errors import MissingComponent
+from talkers.errors import MissingComponent, missing, refuse_if_out_of_memory
 from talkers.registry import component, names
 from talkers.speech.config import FEATURE_RATE, SpeechConfig
 from talkers.speech.contract import SpeechEncoder
@@ -119,10 +119,7 @@ def load_speech_encoder(config: SpeechConfig) -> SpeechEncoder:
     try:
         from transformers import AutoModel
     except ImportError as error:
-        raise MissingComponent(
-            f"the speech encoder '{config.encoder}' needs the package {error.name or 'transformers'}",
-            todo="Install it: `pip install 'talkers[encoders]'`",
-        ) from error
+        raise missing(f"the speech encoder '{config.encoder}'", "encoders", error) from error
     try:
         model = AutoModel.from_pretrained(  # never code: the name may come from a foreign avatar
             config.encoder,
@@ -131,6 +128,7 @@ def load_speech_encoder(config: SpeechConfig) -> SpeechEncoder:
             local_files_only=bool(os.environ.get("TALKERS_OFFLINE")),
         )
     except Exception as error:
+        refuse_if_out_of_memory(error, config.encoder)
         raise MissingComponent(
             f"the speech encoder '{config.encoder}' cannot be loaded",
             why=str(error).splitlines()[0] if str(error) else type(error).__name__,
