@@ -40,6 +40,9 @@ SPEAKING = {
     "--style",
 }
 SPEAKING |= {
+    "--shape",
+    "--background",
+    "--share",
     "--motion",
     "--pose",
     "--pose-scale",
@@ -65,7 +68,7 @@ VERBS = {
         "--strategy",
         "--precision",
     },
-    "speak": SPEAKING,
+    "speak": SPEAKING | {"--track", "--pcm"},
     "say": SPEAKING | {"--voice", "--speed", "--words", "--subtitles"},
     "verify": {"--json"},
     "reconstruct": {"--output", "--avatar", "--seed", "--steps", "--provenance"},

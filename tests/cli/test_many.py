@@ -135,3 +135,31 @@ def test_reconstructing_many(
     code = main(["reconstruct", *clips, "-o", str(tmp_path / "out"), *AVATAR])
     assert code == 3
     assert "failed:" in capsys.readouterr().err
+
+
+def test_raw_sound_and_other_shapes(
+    sounds: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    raw = np.random.default_rng(0).integers(-3000, 3000, 12_000, dtype=np.int16).tobytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    out = str(tmp_path / "o.mp4")
+    more = ["--pcm", "24000", "--shape", "9:16", "--share", "0.5", "--background", "#203040"]
+    assert main(["speak", "-", "-o", out, *more, *AVATAR]) == 0
+    assert "0.50 s" in capsys.readouterr().out  # half a second
+    video = probe(out).video
+    assert video is not None
+    assert video.width * 16 == pytest.approx(video.height * 9, rel=0.02)
+    for wrong, message in (
+        (["--shape", "round"], "'round' is no shape"),
+        (["--share", "7"], "share is 7"),
+        (["--fps", "fast"], "'fast' is not a frame rate"),
+        (["--pcm", "3"], "sampling rate of 3"),
+        (["--track", "5"], "track"),
+    ):
+        command = ["speak", str(sounds / "a.wav"), "-o", str(tmp_path / "x.mp4"), *AVATAR]
+        assert main([*command, *wrong]) in (2, 3), wrong
+        assert message in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "x.mp4").exists()

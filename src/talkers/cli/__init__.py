@@ -33,7 +33,7 @@ from talkers.version import __version__
 
 NO_MEMORY = (
     "the memory of this machine is used up. Close other programs, use a smaller --size, or train "
-    "with --set codec_training.batch=8."
+    "with --set stages.codec.batch=4."
 )
 DESCRIPTION = (
     "Minutes of a person's video -> an avatar that says anything. "

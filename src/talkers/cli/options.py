@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import UseAppendAction, arg
 
 from talkers.controls.request import Controls
 from talkers.errors import UsageError
 
+if TYPE_CHECKING:
+    from talkers.media.canvas import Layout
+
 Out = Annotated[Path, arg(aliases=["-o"])]
 Json = Annotated[bool, arg(name="json")]
 Settings = UseAppendAction[tuple[tuple[str, ...], ...]]  # as often as one likes, several at once
+
+MIN_SIDE = 32  # pixels of the smallest video
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,37 @@ class VideoOptions:
     speech model."""
     provenance: bool = True
     """Mark the frames and sign the video as made by a machine (see talkers verify)."""
+    shape: str = "1:1"
+    """Width to height of the video, such as 9:16 or 16:9; the avatar's square lies in its middle."""
+    background: str | None = None
+    """What is around the square: a colour such as #203040 or white, or a picture's file (default:
+    the colour of the square's border)."""
+    share: float = 1.0
+    """Side of the square as a share of the video's shorter side, 0.1 to 1."""
     controls: Annotated[Controls, arg(name="")] = Controls()
     """Of head, eyes and mouth."""
 
+    def __post_init__(self) -> None:
+        """Raises UsageError: no such frame rate, shape or share."""
+        if self.fps:
+            frame_rate_of(self.fps)
+        if (self.shape, self.share) != ("1:1", 1.0):
+            _ = self.layout  # refuses what it cannot be
+
     @property
     def files(self) -> list[Path]:
-        """Files that may be read beside the speech: of poses and of a style."""
-        return [Path(p) for p in (self.controls.pose, self.controls.style) if p]
+        """Files that may be read beside the speech: of poses, a style and a background."""
+        named = (self.controls.pose, self.controls.style, self.background)
+        return [Path(p) for p in named if p]
+
+    @property
+    def layout(self) -> Layout | None:
+        """How the square lies on a larger picture; None: it is the whole picture."""
+        from talkers.media.canvas import Layout
+
+        layout = Layout(self.shape, self.background, self.share)
+        width, height = layout.size(MIN_SIDE)
+        return None if width == height == MIN_SIDE else layout
 
     @property
     def frame_rate(self) -> Fraction | None:

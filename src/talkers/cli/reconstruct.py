@@ -19,8 +19,6 @@ from talkers.cli.videos import (
     is_video_name,
     refuse_output,
     speech_files,
-    spooled,
-    written,
 )
 from talkers.progress import Report
 from talkers.version import __version__
@@ -59,6 +57,7 @@ def reconstruct(
         options: Of the codec.
     """
     from talkers.media import VIDEO_SUFFIXES
+    from talkers.media.incoming import received
 
     sources, left = speech_files(some(clip, "video"), set(VIDEO_SUFFIXES))
     for path in left:
@@ -79,10 +78,10 @@ def reconstruct(
         return
     refuse_output(output)
     refuse_same_file([output], sources)
-    with spooled(sources[0]) as source, written(output) as target:
+    with received(sources[0]) as source:
         avatar = load_avatar(options.avatar)
         with progress_bar() as report:
-            save_clip(avatar, source, target, options, report)
+            save_clip(avatar, source, output, options, report)
     (remark if output == STANDARD else tell)(f"Wrote {output}")
 
 

@@ -18,7 +18,7 @@ from talkers.cli.avatars import load_avatar
 from talkers.cli.console import progress_bar, remark
 from talkers.cli.options import Out, VideoOptions
 from talkers.cli.speak import save_speech, say_what_was_written
-from talkers.cli.videos import refuse_output, written
+from talkers.cli.videos import refuse_output
 from talkers.errors import UsageError
 
 
@@ -63,10 +63,12 @@ def say(
     Args:
         text: What to say; a text file, whose text is said; or - to read standard input. SSML is
             understood as far as <speak>, <p>, <s>, <break> and <prosody rate> go.
-        output: Video to write (.mp4, .mov or .mkv), or - for standard output.
+        output: Video to write (.mp4, .mov, .mkv, .webm, .gif, or frames/%05d.png), or - for standard
+            output.
         voice: Who says it.
         options: As in speak.
     """
+    from talkers.runtime.source import Speech
     from talkers.speech.subtitles import refuse_subtitles, write_subtitles
     from talkers.speech.text import parse_script
     from talkers.speech.voices import load_voice, say_script
@@ -77,22 +79,20 @@ def say(
             refuse_subtitles(path)
     text_file = Path(text) if is_text_file(text) else None
     refuse_same_file([output, voice.words, voice.subtitles], [text_file, *options.files])
-    frame_rate = options.frame_rate
     script = parse_script(_text_of(text))
     for note in script.remarks:
         remark(f"note: {note}")
     speaker = load_voice(voice.voice)
     said = say_script(speaker, script, voice.speed)
     avatar = load_avatar(options.avatar)
-    with tempfile.TemporaryDirectory() as folder, written(output) as target:
+    with tempfile.TemporaryDirectory() as folder:
         import soundfile
 
         sound = Path(folder) / "speech.wav"
         soundfile.write(sound, said.samples, speaker.rate)
         with progress_bar() as report:
-            talk = save_speech(
-                avatar, sound, "what the voice says", target, options, report, frame_rate
-            )
+            name = "what the voice says"
+            talk = save_speech(avatar, Speech(sound), name, output, options, report)
     say_what_was_written(output, talk)
     if voice.subtitles is not None:
         write_subtitles(voice.subtitles, said.phrases)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from talkers.errors import MediaError, ResourceError, UsageError
+from talkers.errors import MediaError, UsageError
 
 STANDARD = Path("-")  # standard input or output
 AUDIO_SUFFIXES = {
     ".aac", ".ac3", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp2",
     ".mp3", ".oga", ".ogg", ".opus", ".spx", ".wav", ".wma",
 }  # fmt: skip
-PIPED = "speech"  # name of what comes through a pipe
 
 
 def is_piped(path: Path) -> bool:
@@ -27,66 +21,15 @@ def is_piped(path: Path) -> bool:
         return False
 
 
-@contextmanager
-def spooled(path: Path) -> Iterator[Path]:
-    """A file that can be read more than once: the path itself, or what came through its pipe.
-
-    Raises:
-        MediaError: nothing came. ResourceError: the disk does not hold it.
-    """
-    if not is_piped(path):
-        yield path
-        return
-    with TemporaryDirectory(prefix="talkers-") as folder:
-        copy = Path(folder) / PIPED
-        try:
-            with copy.open("wb") as target:
-                if path == STANDARD:
-                    shutil.copyfileobj(sys.stdin.buffer, target)
-                else:
-                    with path.open("rb") as source:
-                        shutil.copyfileobj(source, target)
-        except OSError as error:
-            raise ResourceError(
-                "what comes through the pipe cannot be kept",
-                where=folder,
-                why=error.strerror,
-                todo="Free some room, or name another folder in TMPDIR",
-            ) from error
-        if not copy.stat().st_size:
-            raise MediaError(
-                "nothing came through the pipe",
-                where="standard input" if path == STANDARD else path,
-                todo="See that the command before it writes sound",
-            )
-        yield copy
-
-
-@contextmanager
-def written(output: Path) -> Iterator[Path]:
-    """Where to write a video: the path itself, or a file that then goes to standard output.
-
-    Raises:
-        UsageError: standard output is a terminal.
-    """
-    if output != STANDARD:
-        yield output
-        return
-    if sys.stdout.isatty():
-        raise UsageError(
-            "a video is not written to a terminal", todo="Send it on: -o - | ffplay -, for example"
-        )
-    with TemporaryDirectory(prefix="talkers-") as folder:
-        target = Path(folder) / "out.mp4"
-        yield target
-        with target.open("rb") as source:
-            shutil.copyfileobj(source, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-
-
 def is_video_name(path: Path) -> bool:
     """Whether videos are written under such a name."""
-    return path == STANDARD or path.suffix.lower() in WRITTEN
+    from talkers.media import check_output
+
+    try:
+        check_output(path)
+    except UsageError:
+        return False
+    return True
 
 
 def refuse_output(path: Path) -> None:
@@ -95,18 +38,15 @@ def refuse_output(path: Path) -> None:
     Raises:
         UsageError: another suffix, or a folder.
     """
-    if path == STANDARD or (path.suffix.lower() in WRITTEN and not path.is_dir()):
-        return
-    raise UsageError(
-        f"videos are not written as '{path.suffix}'"
-        if not path.is_dir()
-        else "this is a folder, not a video",
-        where=path,
-        todo="Use a name ending in .mp4, .mov or .mkv",
-    )
+    from talkers.media import check_output
 
-
-WRITTEN = {".mp4", ".m4v", ".mov", ".mkv"}
+    if path.is_dir():
+        raise UsageError(
+            "this is a folder, not a video",
+            where=path,
+            todo=f"Name a file in it, such as {path / 'out.mp4'}",
+        )
+    check_output(path)
 
 
 def speech_files(paths: tuple[Path, ...], suffixes: set[str]) -> tuple[list[Path], list[Path]]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from talkers.artefacts.files import refuse_same_file
 from talkers.controls.head_track import HeadTrack
 from talkers.media import AUDIO_RATE, frame_count
+from talkers.media.canvas import Layout, on_canvas
 from talkers.media.generated import write_generated
 from talkers.motion import motion_of_speech
 from talkers.renderers.contract import RenderOptions, RenderState
@@ -171,6 +172,7 @@ class TalkingVideo:
         self,
         path: str | os.PathLike[str],
         progress: Callable[[int, int], None] = lambda done, total: None,
+        layout: Layout | None = None,
     ) -> Path:
         """Write the video with its sound; the file appears when it is complete.
 
@@ -178,8 +180,9 @@ class TalkingVideo:
         `provenance` was switched off, which its metadata then say.
 
         Args:
-            path: ends in .mp4, .mov or .mkv.
+            path: a name that `talkers.media.check_output` knows.
             progress: called with frames done and frames in all.
+            layout: how the frames lie on a larger picture (default: they are all of it).
 
         Returns:
             the path written.
@@ -191,10 +194,10 @@ class TalkingVideo:
         refuse_same_file([path], [self._source.path])
         # On a CPU x264 would take the network's cores: in turns both are done sooner.
         on_cpu = self.engine.device.type == "cpu"
-        frames = self if on_cpu else lookahead(self, FRAMES_AHEAD)
+        frames: Iterable[NDArray[np.uint8]] = self if on_cpu else lookahead(self, FRAMES_AHEAD)
         return write_generated(
             path,
-            frames,
+            frames if layout is None else on_canvas(frames, layout),
             self.frame_rate,
             self._source.sound(),
             self.form.digest() if self.form.provenance else None,
