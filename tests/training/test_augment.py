@@ -1,4 +1,4 @@
-"""Other voices in training: what was asked of them is measured in the sound, and nothing is said sooner or later."""
+"""Other voices in training: they are as drawn, and nothing is said sooner or later."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from talkers.training.variants import sound_variants
 
 
 def vowels(seconds: float, pitch: float = 120.0, formant: float = 700.0) -> np.ndarray:
-    """Syllables of a buzzing voice with one formant, half a second each with half a second of silence."""
+    """Syllables of a buzzing voice with one formant, half a second each, and silence between."""
     time = np.arange(int(seconds * AUDIO_RATE)) / AUDIO_RATE
     harmonics = np.arange(1, int(4000 / pitch)) * pitch
     gains = np.exp(-(((harmonics - formant) / 150) ** 2)) + 0.003
@@ -131,7 +131,7 @@ def test_wordless_sounds_are_sounds() -> None:
 
 
 def test_another_recording_of_the_same_words_is_brought_into_time() -> None:
-    """Rows that say 0, 1, 2, ... at one pace, and the same with pauses at another: each row finds its own."""
+    """Rows that say 0, 1, 2, ... at one pace and at another: each row finds its own."""
     torch.manual_seed(0)
     words = torch.randn(12, 32)
     one = [0, 0, 0, 1, 1, 2, 3, 3, 3, 4, 5, 6, 6, 7, 8, 8, 9, 10, 10, 11, 11]
@@ -198,7 +198,7 @@ def test_other_voices_and_rooms_move_the_bundled_avatar_alike(
 def test_others_say_what_is_said_in_a_clip(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every clip is said by four of eight voices, others for each clip; the listener hears the first of them."""
+    """Every clip is said by four of eight voices; the streaming encoder hears the first of them."""
     shutil.copytree(corpus.folder, tmp_path / "corpus", ignore=shutil.ignore_patterns(".cache"))
     about = json.loads((tmp_path / "corpus" / "corpus.json").read_text())
     about["clips"] = [clip | {"transcript": f"number {k}"} for k, clip in enumerate(about["clips"])]
@@ -242,7 +242,7 @@ def test_others_say_what_is_said_in_a_clip(
 
 
 def test_letters_are_said_as_letters() -> None:
-    """An engine takes "a" for the article, and Americans call the last letter something else than GRID's speakers."""
+    """An engine takes "a" for the article, and Americans call the last letter zee."""
     assert written(("lay", "red", "at", "a", "two", "now")) == "lay red at eigh two now"
     assert written(("lay", "red", "at", "z", "two", "now")) == "lay red at zed two now"
     try:

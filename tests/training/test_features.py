@@ -1,4 +1,4 @@
-"""What training makes of the sound once: at the level of speaking, on disk, without what is stale."""
+"""What training makes of the sound once: at the level of speaking, on disk, nothing stale."""
 
 from __future__ import annotations
 
@@ -88,7 +88,6 @@ def test_memory_does_not_grow_with_the_footage(
     features = speech_features(corpus, recipe, lambda *_: grown.append(anonymous_megabytes()))
     assert len(grown) == clips
     size = len(sound_variants(recipe)) * 2 * frames * WideEncoder.width * 2 / 2**20
-    assert (tmp_path / "corpus" / ".cache").stat().st_size >= 0
     assert sum(p.stat().st_size for p in corpus.folder.glob(".cache/*")) / 2**20 > clips * size
     assert max(grown[3:]) - grown[2] < 3 * size, "making them"
     rows = {n: torch.zeros(frames, 4) for n in corpus.names}

@@ -14,7 +14,7 @@ killed_training = pytest.importorskip("killed_training", reason="needs POSIX lim
 
 
 def test_a_killed_training_ends_as_one_that_was_left_alone(corpus: Corpus, tmp_path: Path) -> None:
-    """Killed once in the middle and once while it writes a checkpoint, it ends in the same numbers."""
+    """Killed once in the middle and once while it saves, it ends in the same numbers."""
     straight, killed, log = tmp_path / "straight", tmp_path / "killed", tmp_path / "log"
     train = killed_training.killed
     assert train(corpus.folder, straight, log, 1e9, 0) == "ended", log.read_text()
