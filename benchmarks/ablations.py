@@ -18,17 +18,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from talkers import Avatar, Controls
+from talkers import Avatar
 from talkers.artefacts.files import atomic
 from talkers.corpus import Corpus
 from talkers.corpus.splits import held_out
 from talkers.corpus.views import head_values
+from talkers.evaluation.contract import Utterance
 from talkers.evaluation.metrics import load_metrics
 from talkers.evaluation.tracked import track_clip
-from talkers.evaluation.variants import AnyMotionModel, features_at_frames
+from talkers.evaluation.variants import MotionKind, features_at_frames, speak_freely
+from talkers.experts.rate import frames_at_rate
 from talkers.experts.words import sentence_of_name
 from talkers.face.regions import region_boxes, region_figures
 from talkers.hardware import machine
+from talkers.motion import MotionModel
 from talkers.progress import quiet
 from talkers.systems.recipe import Recipe, with_settings
 from talkers.training.contract import Run
@@ -40,16 +43,16 @@ from talkers.training.runner import run_stage
 
 VARIANTS: dict[str, list[str]] = {
     "as it is": [],
-    "no pose adaptor": ["motion.pose_adaptor=false"],
-    "log-mel": ["speech.encoder=log-mel", "speech.layers=[]", "motion_training.synthetic=[]"],
+    "no pose adaptor": ["motion.regressor.pose_adaptor=false"],
+    "log-mel": ["speech.encoder=log-mel", "speech.layers=[]", "stages.regressor.tts_voices=[]"],
     "6 minutes": ["minutes=6"],
-    "no other voices": ["motion_training.voices_share=0"],
-    "no other rhythms": ["motion_training.rhythms_share=0"],
-    "no expert as loss": ["motion_training.sync_weight=0"],
-    "lip reader as loss": ["motion_training.sync_weight=0", "motion_training.lips_weight=0.3"],
+    "no other voices": ["stages.regressor.augmented_weight=0"],
+    "no other rhythms": ["stages.regressor.time_warp_fraction=0"],
+    "no expert as loss": ["stages.regressor.sync_weight=0"],
+    "lip reader as loss": ["stages.regressor.sync_weight=0", "stages.regressor.lips_weight=0.3"],
     "sampler": [],
 }
-SHOWN = (
+FIGURES = (
     "mouth_r2",
     "lip_wer",
     "lip_wer_points",
@@ -66,66 +69,52 @@ SHOWN = (
 def trained(
     kind: str,
     recipe: Recipe,
-    base: Avatar,
+    name: str,
     corpus: Corpus,
     latents: dict[str, torch.Tensor],
     folder: Path,
 ) -> Avatar:
-    """The avatar with a motion model of this recipe."""
-    run = Run(corpus, recipe, folder, latents=latents)
-    about = base.about | {
-        "speech": {"encoder": recipe.speech.encoder, "width": run.motion_data.feature_width},
-        "articulation": 1.0,
-        "sampler_articulation": 1.0,
-    }
-    motion, sampler = base.motion, None
-    if kind == "sampler":
-        sampler = run_stage(FlowStage(recipe.sampler_training), run)
-    else:
-        motion = run_stage(RegressorStage(recipe.motion_training), run)
-    return Avatar(base.folder, about, recipe, base.codec, motion, sampler, None, base.device)
+    """The avatar of that name with a motion model of this recipe, trained, and no other."""
+    run, avatar = Run(corpus, recipe, folder, latents=latents), Avatar.load(name)
+    key = "flow" if kind == "sampler" else "regressor"
+    model = run_stage((FlowStage if key == "flow" else RegressorStage)(recipe.stage(key)), run)
+    assert isinstance(model, MotionModel)
+    engine, width = avatar.engine, run.motion_data.feature_width
+    engine.bundle = dataclasses.replace(
+        engine.bundle, recipe=recipe, speech_width=width, calibration={}
+    )
+    engine.recipe, engine.motion = recipe, {key: model.eval().requires_grad_(False).cpu()}
+    return avatar
 
 
 def scores(
     avatar: Avatar, corpus: Corpus, names: list[str], kind: str
 ) -> dict[str, dict[str, float]]:
     """Figures with the measured and the predicted pose, means over clips."""
-    motion_model: AnyMotionModel = "sampler" if kind == "sampler" else "regressor"
+    motion_kind: MotionKind = "sampler" if kind == "sampler" else "regressor"
     rows: dict[str, list[dict[str, float]]] = {"measured pose": [], "predicted pose": []}
-    judges = load_metrics()
+    metrics, engine = load_metrics(), avatar.engine
     for name in names:
         real, samples = corpus.frames(name), corpus.audio(name)
         head = torch.from_numpy(head_values(corpus, name))
-        heard = features_at_frames(avatar, samples, len(real))
-        look = avatar.estimate_appearance(avatar.encode(real), heard, head, motion_model)
-        spoken = np.stack(list(avatar.speak(samples, controls=Controls(motion=motion_model))))
-        spoken = np.concatenate(
-            [spoken, np.repeat(spoken[-1:], max(0, len(real) - len(spoken)), 0)]
-        )[: len(real)]
-        made = {
-            "measured pose": avatar.decode(
-                avatar.latents(heard, head, look=look, kind=motion_model)
-            ),
-            "predicted pose": spoken,
+        features = features_at_frames(avatar, samples, len(real))
+        appearance = engine.estimate_appearance(avatar.encode(real), features, head, motion_kind)
+        motion = engine.generate(features, head, kind=motion_kind, appearance=appearance)
+        generated = {
+            "measured pose": avatar.decode(motion),
+            "predicted pose": speak_freely(avatar, samples, len(real), 0, motion_kind),
         }
-        seen, sentence = track_clip(real), sentence_of_name(name)
-        boxes, speech = (
-            region_boxes(corpus.column("landmarks", name), corpus.size),
-            np.asarray(corpus.column("speech", name), bool),
-        )
-        for pose, frames in made.items():
-            told = judges.judge(
-                track_clip(frames),
-                seen,
-                samples,
-                speech,
-                sentence,
-                judges.align_phones(samples, sentence),
-            ).figures
-            rows[pose].append(region_figures(frames, real, boxes) | told)
+        at = frames_at_rate(len(real), corpus.rate)
+        speech = np.asarray(corpus.column("speech", name), bool)[at]
+        reference = track_clip(real[at])
+        utterance = Utterance(samples, speech, sentence_of_name(name))
+        boxes = region_boxes(corpus.column("landmarks", name), corpus.size)
+        for pose, frames in generated.items():
+            found = metrics.score(track_clip(frames[at]), reference, utterance).figures
+            rows[pose].append(region_figures(frames, real, boxes) | found)
     return {
-        pose: {k: round(float(np.nanmean([r[k] for r in told])), 3) for k in SHOWN}
-        for pose, told in rows.items()
+        pose: {k: round(float(np.nanmean([r[k] for r in found])), 3) for k in FIGURES}
+        for pose, found in rows.items()
     }
 
 
@@ -146,26 +135,15 @@ def main() -> None:
     told = json.loads(path.read_text()) if path.exists() else {}
     table = told["ablations"] if {k: told.get(k) for k in asked} == asked else {}
     left = [k for k in options.only if k not in table]
-    plain = Avatar.load(options.avatar)  # in full precision, as training encodes
-    latents = (
-        frame_latents(plain.codec.float(), FrameStore(corpus), corpus.names, quiet) if left else {}
-    )
+    codec = base.engine.renderer
+    assert isinstance(codec, torch.nn.Module)
+    codec.float()  # in full precision, as training encodes
+    latents = frame_latents(codec, FrameStore(corpus), corpus.names, quiet) if left else {}
     for kind in left:
-        recipe = with_settings(base.recipe, VARIANTS[kind])
-        motion = dataclasses.replace(recipe.motion_training, frames=options.frames)
-        recipe = dataclasses.replace(
-            recipe,
-            motion_training=motion,
-            sampler_training=dataclasses.replace(recipe.sampler_training, frames=options.frames),
-        )
-        avatar = trained(
-            kind,
-            recipe,
-            base,
-            corpus,
-            latents,
-            options.output / base.digest[:8] / kind.replace(" ", "-"),
-        )
+        frames = [f"stages.{stage}.frames={options.frames}" for stage in ("regressor", "flow")]
+        recipe = with_settings(base.engine.recipe, [*VARIANTS[kind], *frames])
+        folder = options.output / base.digest[:8] / kind.replace(" ", "-")
+        avatar = trained(kind, recipe, options.avatar, corpus, latents, folder)
         table[kind] = scores(avatar, corpus, names, kind)
         print(json.dumps({kind: table[kind]}), flush=True)
         with atomic(path) as temporary:

@@ -199,7 +199,7 @@ def main() -> None:
     if options.output:
         report = {
             "machine": machine(),
-            "avatar": avatar.folder.name,
+            "avatar": avatar.engine.folder.name,
             "motion": options.motion,
             "clips": names,
             "controls": table,

@@ -10,7 +10,6 @@ after every validation on the way, and what the judges say of the clips that it 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from ablations import scores
 from talkers.corpus import Corpus
 from talkers.corpus.splits import held_out
 from talkers.hardware import machine
-from talkers.systems.dae_talker import recipe_named
-from talkers.systems.recipe import with_settings
+from talkers.systems.recipe import recipe_named, with_settings
 from talkers.training.save import Terms
 from talkers.training.train import TrainOptions, train
 
@@ -51,18 +49,10 @@ def main() -> None:
     table, corpus = {}, Corpus(options.corpus)
     for minutes in options.minutes:
         recipe = with_settings(recipe_named(options.recipe), options.settings)
-        training = dataclasses.replace(recipe.codec_training, frames=options.frames)
-        listener = dataclasses.replace(
-            recipe.listener_training, frames=0
-        )  # the figures are the regressor's
-        sampler = dataclasses.replace(recipe.sampler_training, frames=0)
-        recipe = dataclasses.replace(
-            recipe,
-            minutes=minutes,
-            codec_training=training,
-            listener_training=listener,
-            sampler_training=sampler,
-        )
+        # the figures are the regressor's
+        others = ["stages.flow.frames=0", "stages.streaming_encoder.frames=0"]
+        frames = f"stages.codec.frames={options.frames}"
+        recipe = with_settings(recipe, [frames, f"minutes={minutes}", *others])
         folder = options.output / f"{minutes:g}-minutes"
         avatar = train(
             corpus,

@@ -43,6 +43,12 @@ Frames = NDArray[np.uint8]
 BATCH = 8
 
 
+def codec_of(avatar: Avatar) -> DiffusionAutoencoder:
+    """The avatar's renderer, which must be a diffusion autoencoder."""
+    assert isinstance(avatar.engine.renderer, DiffusionAutoencoder)
+    return avatar.engine.renderer
+
+
 @torch.inference_mode()
 def decoded(
     codec: DiffusionAutoencoder, latents: torch.Tensor, noise: torch.Tensor, steps: int
@@ -61,7 +67,7 @@ def inverted(avatar: Avatar, frames: Frames, latents: torch.Tensor, steps: int) 
     pictures = from_frames(torch.from_numpy(frames))
     return torch.cat(
         [
-            avatar.codec.encode_noise(pictures[k : k + BATCH], latents[k : k + BATCH], steps)
+            codec_of(avatar).encode_noise(pictures[k : k + BATCH], latents[k : k + BATCH], steps)
             for k in range(0, len(latents), BATCH)
         ]
     )
@@ -103,7 +109,7 @@ def score(
         }
 
     for passes in steps:
-        sampled("shared", avatar.codec, latents, passes)
+        sampled("shared", codec_of(avatar), latents, passes)
     if published is not None:
         with torch.inference_mode():
             told = published.encode(from_frames(torch.from_numpy(real)))
@@ -117,13 +123,13 @@ def score(
         }
         for kind, noise in noises.items():
             scored[f"{kind}, {passes} steps"] = figures(
-                decoded(avatar.codec, latents, noise, passes), real, marks
+                decoded(codec_of(avatar), latents, noise, passes), real, marks
             )
-    if avatar.codec.unet.appearance is not None:
+    if codec_of(avatar).unet.appearance is not None:
         with torch.inference_mode():
             near = torch.cat(
                 [
-                    to_frames(avatar.codec.unet.appearance(part))
+                    to_frames(codec_of(avatar).unet.appearance(part))
                     for part in torch.split(latents, BATCH)
                 ]
             )
@@ -156,7 +162,7 @@ def main() -> None:
     published = None
     if options.reference:
         recipe = reference.reference(
-            with_settings(compact(), [f"codec_training.frames={options.reference_frames}"])
+            with_settings(compact(), [f"stages.codec.frames={options.reference_frames}"])
         )
         published = reference.trained(corpus, recipe, options.reference)
     known = store.indices([n for n in corpus.names if n not in test])[::3]
@@ -179,7 +185,7 @@ def main() -> None:
     }
     report = {
         "machine": machine(),
-        "avatar": str(avatar.folder),
+        "avatar": str(avatar.engine.folder),
         "clips": test[: options.clips],
         "frames": options.frames,
         "figures": table,

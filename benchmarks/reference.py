@@ -33,7 +33,8 @@ from talkers.renderers.diffusion_autoencoder import (
 )
 from talkers.renderers.diffusion_autoencoder.appearance import AppearanceConfig
 from talkers.systems.dae_talker import compact
-from talkers.systems.recipe import CodecTraining, Recipe, with_settings
+from talkers.systems.recipe import Recipe, with_settings
+from talkers.systems.stages import CodecTraining
 from talkers.training.codec_stage import CodecStage
 from talkers.training.contract import Run
 from talkers.training.runner import run_stage
@@ -44,16 +45,16 @@ STEPS = (1, 4, 20, 100)
 def reference(recipe: Recipe) -> Recipe:
     """The paper's method on this recipe's networks; DAE's learning rate is for batches of 64 and days, so this one's is kept."""
     unet = dataclasses.replace(
-        recipe.codec.unet,
+        recipe.renderer.unet,
         unshuffle=4,
         multipliers=(1, 1, 2, 4),
         positional=0,
         latent_map=0,
         appearance=AppearanceConfig(),
     )
-    encoder = dataclasses.replace(recipe.codec.encoder, positional=0, components=0)
+    encoder = dataclasses.replace(recipe.renderer.encoder, positional=0, components=0)
     kept = {
-        name: getattr(recipe.codec_training, name)
+        name: getattr(recipe.stage("codec"), name)
         for name in (
             "frames",
             "batch",
@@ -65,9 +66,9 @@ def reference(recipe: Recipe) -> Recipe:
             "compile",
         )
     }
-    codec = dataclasses.replace(recipe.codec, prediction="eps", unet=unet, encoder=encoder)
+    codec = dataclasses.replace(recipe.renderer, prediction="eps", unet=unet, encoder=encoder)
     return dataclasses.replace(
-        recipe, name="reference", codec=codec, codec_training=CodecTraining(**kept)
+        recipe, name="reference", renderer=codec, stages=(CodecTraining(**kept),)
     )
 
 
@@ -80,7 +81,7 @@ def first_spoken(corpus: Corpus, name: str, count: int) -> int:
 def trained(corpus: Corpus, recipe: Recipe, folder: Path) -> DiffusionAutoencoder:
     """The recipe's codec, trained from nothing, or taken from the folder as far as it has been trained."""
     run = Run(corpus, recipe, folder / recipe.name)
-    codec = run_stage(CodecStage(recipe.codec_training), run)
+    codec = run_stage(CodecStage(recipe.stage("codec")), run)
     assert isinstance(codec, DiffusionAutoencoder)
     return codec.float().eval()
 
@@ -128,7 +129,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], dest="settings")
     options = parser.parse_args()
     corpus = Corpus(options.corpus)
-    base = with_settings(compact(), [f"codec_training.frames={options.frames}", *options.settings])
+    base = with_settings(compact(), [f"stages.codec.frames={options.frames}", *options.settings])
     report: dict[str, object] = {
         "machine": machine(),
         "frames": options.frames,

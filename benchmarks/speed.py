@@ -25,7 +25,7 @@ from talkers.systems.recipe import Recipe
 
 def decoding(recipe: Recipe, steps: int, batch: int, batches: int) -> float:
     """Seconds a frame of a recipe's codec with random weights, model only."""
-    codec = DiffusionAutoencoder(recipe.codec).eval()
+    codec = DiffusionAutoencoder(recipe.renderer).eval()
     codec = codec.to(
         torch.bfloat16 if bfloat16_pays(torch.device("cpu")) else torch.float32,
         memory_format=torch.channels_last,
@@ -33,7 +33,10 @@ def decoding(recipe: Recipe, steps: int, batch: int, batches: int) -> float:
     if codec.unet.appearance is not None:
         codec.unet.appearance.float()
     codec.reset_constants()
-    latents, noise = torch.randn(batch, recipe.codec.latent), shared_noise(recipe.codec.size, 0)
+    latents, noise = (
+        torch.randn(batch, recipe.renderer.latent),
+        shared_noise(recipe.renderer.size, 0),
+    )
     with torch.inference_mode():
         codec.decode(latents, noise, 1)
         begin = time.perf_counter()

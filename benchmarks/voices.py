@@ -277,7 +277,7 @@ def main() -> None:
         print(voice, json.dumps(table[voice]), flush=True)
     report = {
         "machine": machine(),
-        "avatar": avatar.folder.name,
+        "avatar": avatar.engine.folder.name,
         "motion": options.motion,
         "live": options.live,
         "own_pace": options.own_pace,

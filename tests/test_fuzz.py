@@ -116,7 +116,12 @@ FOUND = {
         put("head", "mean", [1e300] * 7),
         "head.mean",
     ),
-    "articulation": ("avatar", "avatar.json", put("articulation", "wide"), "damaged"),
+    "articulation": (
+        "avatar",
+        "avatar.json",
+        put("calibration", "motion/regressor", "articulation", "wide"),
+        "damaged",
+    ),
     "a version that is nested": (
         "avatar",
         "avatar.json",
@@ -126,10 +131,10 @@ FOUND = {
     "no levels": (
         "avatar",
         "avatar.json",
-        put("recipe", "codec", "unet", "multipliers", []),
+        put("recipe", "renderer", "unet", "multipliers", []),
         "holds nothing",
     ),
-    "scales of integers": ("avatar", "codec.safetensors", integer_scales, "lacks its scales"),
+    "scales of integers": ("avatar", "renderer.safetensors", integer_scales, "lacks its scales"),
     "a rate of a billion digits": (
         "corpus",
         "corpus.json",
@@ -185,13 +190,23 @@ FOUND = {
         column("landmarks", pa.array([[1, 2]] * 6, pa.list_(pa.int16(), 2))),
         "cannot be read",
     ),
-    "dropout": ("recipe", "recipe.json", put("motion", "dropout", 2.0), "motion.dropout"),
-    "no dilations": ("recipe", "recipe.json", put("listener", "dilations", []), "holds nothing"),
+    "dropout": (
+        "recipe",
+        "recipe.json",
+        put("motion", "regressor", "dropout", 2.0),
+        "motion.regressor.dropout",
+    ),
+    "no dilations": (
+        "recipe",
+        "recipe.json",
+        put("streaming_encoder", "dilations", []),
+        "holds nothing",
+    ),
     "a nested setting": (
         "recipe",
         "settings.txt",
-        lambda content: b"name=" + b"[" * 100_000 + b"\ncodec.size=x",
-        "codec.size",
+        lambda content: b"name=" + b"[" * 100_000 + b"\nrenderer.size=x",
+        "renderer.size",
     ),
     "a nested recipe of a training": ("recipe", "training/recipe.json", deep, "damaged"),
     "no recipe of a training": (
@@ -226,25 +241,25 @@ FOUND = {
     ),
     "a nested tree": (
         "checkpoint",
-        "training/codec-5.ckpt",
+        "training/codec-000000005.ckpt",
         tree(lambda held: "[" * 100_000),
         "cannot be read",
     ),
     "a number for a tree": (
         "checkpoint",
-        "training/codec-5.ckpt",
+        "training/codec-000000005.ckpt",
         tree(lambda held: "1.5"),
         "holds no state",
     ),
     "no state": (
         "checkpoint",
-        "training/codec-5.ckpt",
+        "training/codec-000000005.ckpt",
         tree(lambda held: '{"__items__": []}'),
         "no checkpoint of a training",
     ),
     "weights that are none": (
         "checkpoint",
-        "training/codec-5.ckpt",
+        "training/codec-000000005.ckpt",
         tree(
             lambda held: (
                 '{"__items__": [["state_dict", 5], ["callbacks", {"__items__": [["TrainingProgress", {"__items__": [["seen", 1], ["spent", 1]]}]]}]]}'
@@ -254,7 +269,7 @@ FOUND = {
     ),
     "pictures for numbers": (
         "checkpoint",
-        "training/codec-5.ckpt",
+        "training/codec-000000005.ckpt",
         tree(lambda held: '{"__tensor__": "1", "channels_last": true}'),
         "cannot be read",
     ),

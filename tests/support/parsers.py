@@ -25,11 +25,10 @@ from talkers.corpus.store import Corpus, frames_table
 from talkers.errors import TalkersError
 from talkers.experts.words import frame_labels, read_alignment
 from talkers.face.landmarks import BLENDSHAPES
-from talkers.motion import FlowMotion, Speech2Latent
-from talkers.renderers.diffusion_autoencoder import DiffusionAutoencoder
 from talkers.renderers.diffusion_autoencoder.appearance import AppearanceConfig
-from talkers.runtime.avatar import HEAD_SHAPES, Avatar
-from talkers.runtime.bundle import FORMAT_VERSION
+from talkers.runtime.avatar import Avatar
+from talkers.runtime.bundle import FORMAT_VERSION, component_file
+from talkers.runtime.engine import build_component
 from talkers.speech.streaming import StreamingSpeechEncoder
 from talkers.systems.dae_talker import tiny
 from talkers.systems.recipe import Recipe, from_dict, to_dict, with_settings
@@ -54,32 +53,37 @@ def small_recipe() -> Recipe:
     """The smallest recipe that has every part."""
     base = tiny()
     unet = replace(
-        base.codec.unet,
+        base.renderer.unet,
         channels=4,
         time_width=4,
         latent_map=2,
         positional=1,
         appearance=AppearanceConfig(2, 2, 4),
     )
-    encoder = replace(base.codec.encoder, channels=4, components=2, small=2, pool=1)
+    encoder = replace(base.renderer.encoder, channels=4, components=2, small=2, pool=1)
+    motion = {
+        "regressor": replace(base.motion["regressor"], width=8, kernel=3, pose_hidden=2),
+        "flow": replace(base.motion["flow"], width=8, blocks=1, kernel=3, components=2),
+    }
+    student = replace(base.streaming_encoder, width=8, blocks=2, kernel=3, dilations=(1, 2))
     return replace(
         base,
-        codec=replace(base.codec, size=32, latent=8, unet=unet, encoder=encoder),
-        motion=replace(base.motion, width=8, heads=2, kernel=3, pose_hidden=2),
-        sampler=replace(base.sampler, width=8, blocks=1, heads=2, kernel=3, shapes=2),
-        listener=replace(base.listener, width=8, blocks=2, kernel=3, dilations=(1, 2)),
+        renderer=replace(base.renderer, size=32, latent=8, unet=unet, encoder=encoder),
+        motion=motion,
+        streaming_encoder=student,
     )
 
 
 def networks(recipe: Recipe, features: int = FEATURES) -> dict[str, torch.nn.Module]:
-    """The networks of an avatar, untrained."""
-    latent = recipe.codec.latent
-    return {
-        "codec": DiffusionAutoencoder(recipe.codec),
-        "motion": Speech2Latent(recipe.motion, features, latent),
-        "sampler": FlowMotion(recipe.sampler, features, latent),
-        "listener": StreamingSpeechEncoder(recipe.listener, features),
+    """The components of an avatar, untrained, by their names in it."""
+    renderer = build_component("renderer", recipe.renderer)
+    space = build_component("space", recipe.space, renderer.motion_width)
+    motion = {
+        f"motion/{key}": build_component("motion_model", config, features, space)
+        for key, config in recipe.motion.items()
     }
+    student = StreamingSpeechEncoder(recipe.streaming_encoder, features)
+    return {"renderer": renderer, "space": space, **motion, "speech/student": student}
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -92,34 +96,36 @@ def written(folder: Path) -> dict[str, bytes]:
 
 
 def avatar_parser(folder: Path) -> Parser:
+    """An avatar with every component; all of it is read and its controls are resolved."""
     recipe = small_recipe()
-    head = {key: np.ones(shape).tolist() for key, shape in HEAD_SHAPES.items()}
+    head = {key: np.ones(7).tolist() for key in ("mean", "std", "low", "high")}
+    torch.manual_seed(0)
+    components = networks(recipe)
+    for name, network in components.items():
+        form = "int8" if name == "renderer" else "float16"
+        write_weights(folder / component_file(name), network.state_dict(), form)
     about = {
         "format_version": FORMAT_VERSION,
         "talkers": "0.1.0",
         "recipe": to_dict(recipe),
+        "components": {name: component_file(name) for name in components},
         "speech": {"encoder": "log-mel", "width": FEATURES},
-        "head": head,
+        "head": head | {"translation_from_rotation": np.ones((3, 3)).tolist()},
+        "calibration": {
+            "motion/regressor": {"articulation": [0.4, 1.1, 1.9]},
+            "motion/flow": {"articulation": 1.0, "pose": 1.0},
+        },
         "data": {"digest": "0", "clips": 1, "held_out": ["a"]},
         "consent": "drawn",
         "metrics": {"codec": {"psnr": 30.0}},
-        "articulation": [0.4, 1.1, 1.9],
-        "sampler_articulation": 1.0,
     }
-    torch.manual_seed(0)
-    for name, network in networks(recipe).items():
-        write_weights(
-            folder / f"{name}.safetensors",
-            network.state_dict(),
-            "int8" if name == "codec" else "float16",
-        )
     (folder / "avatar.json").write_text(json.dumps(about))
 
     def read(path: Path) -> object:
         avatar = Avatar.load(path, "cpu")
-        for kind in ("regressor", "sampler"):
-            if kind == "regressor" or avatar.sampler is not None:
-                avatar.articulation(kind), avatar.asked(0, Controls(motion=kind))
+        for key in avatar.engine.motion:
+            kind: Any = "sampler" if key == "flow" else "regressor"
+            avatar.resolve_controls(0, Controls(motion=kind))
         return avatar.inspect(), avatar.frame_rate, initialized_from(path)
 
     return Parser(written(folder), read)
@@ -195,7 +201,8 @@ def recipe_parser(folder: Path) -> Parser:
         json.dumps({**plain, "data": corpus.digest(), "budget": None})
     )
     (folder / "settings.txt").write_text(
-        "codec.size=64\nmotion.width=64\ncodec.unet.multipliers=[1, 2]\nlistener.dilations=[1, 2]\nname=a"
+        "renderer.size=64\nmotion.regressor.width=64\nrenderer.unet.multipliers=[1, 2]\n"
+        "streaming_encoder.dilations=[1, 2]\nname=a"
     )
 
     def read(path: Path) -> object:
