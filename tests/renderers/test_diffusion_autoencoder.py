@@ -21,7 +21,7 @@ from talkers.renderers.diffusion_autoencoder import schedule as s
 from talkers.renderers.diffusion_autoencoder.appearance import AppearanceConfig, AppearanceModel
 from talkers.renderers.diffusion_autoencoder.samplers import ddim_encode, ddim_sample, step_times
 from talkers.renderers.diffusion_autoencoder.unet import ImageEncoder, UNet
-from talkers.systems.dae_talker import RECIPES, compact, dae_talker, dae_talker_128, tiny
+from talkers.systems.dae_talker import compact, compact_512, dae_talker, dae_talker_128, tiny
 
 
 def millions(module: torch.nn.Module) -> float:
@@ -29,7 +29,7 @@ def millions(module: torch.nn.Module) -> float:
 
 
 def test_dae_talker_is_the_papers_network() -> None:
-    config = dae_talker().codec
+    config = dae_talker().renderer
     with torch.device("meta"):
         unet, encoder = UNet(config.unet, 256, 512), ImageEncoder(config.encoder, 256, 512)
         with FlopCounterMode(display=False) as count:
@@ -41,7 +41,7 @@ def test_dae_talker_is_the_papers_network() -> None:
 
 def test_dae_talker_128_is_the_papers_network() -> None:
     with torch.device("meta"):
-        unet = UNet(dae_talker_128().codec.unet, 128, 512)
+        unet = UNet(dae_talker_128().renderer.unet, 128, 512)
         with FlopCounterMode(display=False) as count:
             unet(torch.zeros(1, 3, 128, 128), torch.zeros(1), torch.zeros(1, 512))
     assert count.get_total_flops() / 2e9 == pytest.approx(73.9, abs=0.1)
@@ -50,7 +50,7 @@ def test_dae_talker_128_is_the_papers_network() -> None:
 
 def test_a_training_step_of_the_papers_codec_lowers_its_loss() -> None:
     """The paper's layers, with fewer channels so that a CPU does it in seconds."""
-    config = dae_talker_128().codec
+    config = dae_talker_128().renderer
     config = dataclasses.replace(
         config,
         size=32,
@@ -134,7 +134,9 @@ def test_frames_survive_the_trip_through_floats() -> None:
 @pytest.fixture(scope="module", params=["tiny", "compact", "compact_512"])
 def codec(request: pytest.FixtureRequest) -> DiffusionAutoencoder:
     torch.manual_seed(1)
-    made = DiffusionAutoencoder(RECIPES[request.param]().codec).eval()
+    made = DiffusionAutoencoder(
+        {"tiny": tiny, "compact": compact, "compact_512": compact_512}[request.param]().renderer
+    ).eval()
     with torch.no_grad():  # zero-initialised layers would hide mistakes
         for p in made.parameters():
             p.add_(0.02 * torch.randn_like(p))
@@ -149,7 +151,7 @@ class TestContract:
         with torch.no_grad():
             latents = codec.encode(pictures)
             out = codec.decode(latents, shared_noise(codec.size, 0), 2)
-        assert latents.shape == (2, codec.latent_width)
+        assert latents.shape == (2, codec.motion_width)
         assert out.shape == pictures.shape
         assert out.abs().max() <= 1
 
@@ -167,7 +169,7 @@ class TestContract:
         assert (together - apart).abs().max() < 1 / 255
 
     def test_the_same_noise_gives_the_same_frames(self, codec: DiffusionAutoencoder) -> None:
-        latents = torch.randn(1, codec.latent_width)
+        latents = torch.randn(1, codec.motion_width)
         with torch.no_grad():
             a, b, c = (
                 codec.decode(latents, shared_noise(codec.size, seed), 1) for seed in (7, 7, 8)
@@ -177,7 +179,7 @@ class TestContract:
 
     def test_latents_change_the_picture(self, codec: DiffusionAutoencoder) -> None:
         with torch.no_grad():
-            out = codec.decode(torch.randn(2, codec.latent_width), shared_noise(codec.size, 0), 1)
+            out = codec.decode(torch.randn(2, codec.motion_width), shared_noise(codec.size, 0), 1)
         assert (out[0] - out[1]).abs().mean() > 1e-4
 
 
@@ -199,7 +201,7 @@ def test_appearance_learns_to_mix_and_to_move() -> None:
     mixed = texture[:1] + 0.5 * latents[:, 1, None, None, None] * texture[1:]
     pictures = F.grid_sample(mixed, where, padding_mode="border", align_corners=False)
     model = AppearanceModel(AppearanceConfig(2, 4, 32), 32, 2)
-    model.set_mean(pictures[:64].mean(0, keepdim=True))
+    model.set_base_image(pictures[:64].mean(0, keepdim=True))
     assert torch.allclose(
         model(latents[:3]), pictures[:64].mean(0, keepdim=True).expand(3, -1, -1, -1), atol=1e-5
     )
@@ -217,22 +219,22 @@ def test_appearance_learns_to_mix_and_to_move() -> None:
 
 def test_latents_begin_as_principal_components() -> None:
     torch.manual_seed(0)
-    codec = DiffusionAutoencoder(tiny().codec)
+    codec = DiffusionAutoencoder(tiny().renderer)
     encoder = codec.encoder
     pictures = (torch.randn(200, 5) @ torch.randn(5, 3 * 64 * 64)).reshape(200, 3, 64, 64) / 4
     encoder.set_components(pictures)
     assert encoder.components is not None
     with torch.no_grad():
-        told = encoder.components(encoder.small(pictures) - encoder.centre)
-    assert torch.allclose(told[:, :5].T @ told[:, :5] / 200, torch.eye(5), atol=0.05)
-    assert told[:, 5:].abs().max() < 0.05  # there are only five
+        latent = encoder.components(encoder.small(pictures) - encoder.centre)
+    assert torch.allclose(latent[:, :5].T @ latent[:, :5] / 200, torch.eye(5), atol=0.05)
+    assert latent[:, 5:].abs().max() < 0.05  # there are only five
 
 
 def test_compact_is_small_enough_to_ship() -> None:
     with torch.device("meta"):
-        codec = DiffusionAutoencoder(compact().codec)
+        codec = DiffusionAutoencoder(compact().renderer)
     assert millions(codec) < 30
-    assert tiny().codec.size == 64
+    assert tiny().renderer.size == 64
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -241,7 +243,7 @@ def test_a_graph_shows_what_is_shown_without_one() -> None:
     graphed, noise = GraphedDecoder(codec.decode), shared_noise(codec.size, 0).cuda()
     with torch.inference_mode():
         for count in (3, 1, 3, 1, 3, 1, 3):
-            latents = torch.randn(count, codec.latent_width, device="cuda")
+            latents = torch.randn(count, codec.motion_width, device="cuda")
             assert (
                 graphed(latents, noise, 2) - codec.decode(latents, noise, 2)
             ).abs().max() < 1 / 255
@@ -256,7 +258,7 @@ def test_where_no_graph_can_be_recorded_pictures_are_made_without(
     graphed, noise, latents = (
         GraphedDecoder(codec.decode),
         shared_noise(codec.size, 0),
-        torch.randn(3, codec.latent_width),
+        torch.randn(3, codec.motion_width),
     )
     with torch.inference_mode():
         plain = codec.decode(latents, noise, 1)
@@ -288,7 +290,7 @@ def test_where_no_graph_can_be_recorded_pictures_are_made_without(
 def _unlike_zero() -> DiffusionAutoencoder:
     """A codec that, other than a new one, shows something."""
     torch.manual_seed(0)
-    codec = DiffusionAutoencoder(tiny().codec).eval().requires_grad_(False)
+    codec = DiffusionAutoencoder(tiny().renderer).eval().requires_grad_(False)
     for parameter in codec.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return codec

@@ -1,11 +1,12 @@
-"""Streams: frames come soon after their sound, however the sound is cut, and are those of the whole file."""
+"""Sessions: frames come soon after their sound, however it is cut, and none is lost."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import threading
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,91 +14,12 @@ import torch
 
 import speaker
 from speaker import opening_of
+from streams import cut
 from talkers import Avatar, Controls
 from talkers.cli import main
 from talkers.errors import ArtefactError, UsageError
-from talkers.media import probe
-from talkers.motion.streaming import AHEAD, HOP, SAMPLED_HOP, MotionStream
-from talkers.space.linear import HEAD
-from talkers.speech import features_of, load_speech_encoder
-from talkers.speech.config import SpeechConfig
-from talkers.speech.mel import log_mel_spectrogram
-from talkers.speech.streaming import (
-    EncoderStream,
-    StreamingEncoderConfig,
-    StreamingSpeechEncoder,
-    sounds_of,
-)
 
 BOTH = pytest.mark.parametrize("motion", ["regressor", "sampler"])
-
-
-def cut(samples: np.ndarray, sizes: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """Samples in blocks of these sizes in turn."""
-    k = at = 0
-    while at < len(samples):
-        yield samples[at : at + sizes[k % len(sizes)]]
-        at += sizes[k % len(sizes)]
-        k += 1
-
-
-@pytest.fixture(scope="module")
-def listener() -> StreamingSpeechEncoder:
-    torch.manual_seed(0)
-    return StreamingSpeechEncoder(StreamingEncoderConfig(width=16, blocks=3, ahead=4), 12).eval()
-
-
-def test_sound_is_told_as_whisper_tells_it() -> None:
-    samples = torch.randn(1, 16_000)
-    rows = sounds_of(torch.cat([torch.zeros(1, 200), samples], 1))[0]
-    mel = ((log_mel_spectrogram(samples) + 4) / 4)[0].T.reshape(50, 160)
-    assert len(rows) == 49  # the last frame reaches beyond the end
-    assert torch.allclose(rows[1:], mel[1:49], atol=1e-4)  # the first one is padded otherwise
-
-
-@pytest.mark.parametrize("sizes", [(1600,), (37, 501, 4000), (1,)])
-def test_features_do_not_depend_on_how_sound_is_cut(
-    listener: StreamingSpeechEncoder, sizes: tuple[int, ...]
-) -> None:
-    samples = (
-        np.random.default_rng(0).normal(size=4_800 if sizes == (1,) else 24_000).astype(np.float32)
-    )
-    whole, hearing = EncoderStream(listener).hear(samples), EncoderStream(listener)
-    parts = torch.cat([hearing.hear(block) for block in cut(samples, sizes)])
-    assert whole.shape == parts.shape
-    assert len(whole) == (len(samples) + 200 - 240) // 320 - 4
-    assert torch.allclose(whole, parts, atol=1e-4)
-
-
-def test_a_feature_hears_no_further_ahead_than_it_says(listener: StreamingSpeechEncoder) -> None:
-    samples = np.random.default_rng(0).normal(size=16_000).astype(np.float32)
-    other = samples.copy()
-    row = 20
-    other[(row + 4 + 1) * 320 + 200 :] = 0  # `ahead` rows and half a window after row 20
-    one, two = (EncoderStream(listener).hear(x) for x in (samples, other))
-    assert torch.allclose(one[: row + 1], two[: row + 1], atol=1e-5)
-    assert not torch.allclose(one[row + 2], two[row + 2], atol=1e-3)
-
-
-@BOTH
-def test_latents_do_not_depend_on_how_features_are_cut(
-    avatar: Avatar, motion: Literal["regressor", "sampler"]
-) -> None:
-    width = avatar.about["speech"]["width"]
-    features = torch.randn(220, width, generator=torch.Generator().manual_seed(0))
-
-    def head(first: int, count: int) -> torch.Tensor:
-        return torch.full((count, len(HEAD)), float("nan"))
-
-    hop = HOP if motion == "regressor" else SAMPLED_HOP
-    at_once, live = (
-        MotionStream(avatar.motion_model(motion), 50, 25, head, hop=hop) for _ in range(2)
-    )
-    whole = at_once.push(features)
-    parts = [live.push(part) for part in torch.split(features, 3)]
-    for rows, cut in zip(whole, zip(*parts, strict=True), strict=True):  # latents, head values
-        assert len(rows) == (110 - AHEAD) // hop * hop
-        assert torch.allclose(rows, torch.cat([c for c in cut if len(c)]), atol=1e-4)
 
 
 @BOTH
@@ -161,63 +83,104 @@ def test_the_mouth_rests_when_a_stream_falls_silent(avatar: Avatar) -> None:
     assert np.ptp(seen[160:]) <= 0.05 * np.ptp(seen[:150])
 
 
-def test_the_listener_tells_what_the_encoder_tells(avatar: Avatar) -> None:
-    assert avatar.listener is not None
-    sound = speaker.voice(speaker.perform(75, 78).opening, 75)
-    told, wanted = (
-        EncoderStream(avatar.listener).hear(sound),
-        features_of(load_speech_encoder(SpeechConfig("log-mel", ())), sound),
-    )
-    n = len(told)
-    explained = 1 - float((told - wanted[:n]).square().mean() / wanted[:n].var(0).mean())
-    assert explained > 0.5
+@pytest.mark.parametrize("rate", [25, 30, 50, 60])
+def test_frames_are_the_same_however_sound_is_cut_at_every_rate(rate: int) -> None:
+    """Silence is told from speech by sound up to 0.24 s later: no frame is committed before it."""
+    mock = Avatar.load("mock")
+    mock.engine.recipe = replace(mock.engine.recipe, rate=rate)
+    assert mock.frame_rate == rate
+    sound = np.zeros(3 * 16_000, np.float32)
+    for start in (3_000, 17_777, 30_001):  # words with silence between them
+        sound[start : start + 5_000] = 0.2 * np.sin(np.arange(5_000) * 0.1)
+
+    def motion(sizes: tuple[int, ...]) -> torch.Tensor:
+        session = mock.live(controls=Controls(blinks=0))
+        parts = [session.motion(block) for block in cut(sound, sizes)]
+        return torch.cat([part for part in (*parts, session.flush()) if len(part)])
+
+    whole = motion((len(sound),))
+    assert len(whole) == 3 * rate
+    for sizes in ((160,), (1_111, 4_321)):
+        assert torch.allclose(motion(sizes), whole, atol=1e-3)
 
 
-def test_what_cannot_be_streamed_is_said(
-    avatar: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(UsageError, match="finite"):
-        list(avatar.stream([np.array([0.0, np.nan], np.float32)]))
-    with pytest.raises(UsageError, match="no sound"):
-        list(avatar.stream([np.zeros((99, 99), np.float32)]))
+@pytest.mark.parametrize("rate", [25, 50, 60])
+def test_a_frame_is_committed_after_the_sound_that_decides_its_mouth(rate: int) -> None:
+    mock = Avatar.load("mock")
+    mock.engine.recipe = replace(mock.engine.recipe, rate=rate)
+    session, committed = mock.live(), 0
+    for k, block in enumerate(cut(np.full(32_000, 0.1, np.float32), (320,))):
+        committed += len(session.motion(block))
+        if committed:
+            # The level of the newest frame's middle, and five more, decide how far it may move.
+            level = int((committed - 0.5) / rate * 25)
+            assert (k + 1) * 320 >= (level + 6) * 640
+
+
+def test_frames_that_are_not_taken_come_with_the_next_call() -> None:
+    mock = Avatar.load("mock")
+    sound = speaker.voice(speaker.perform(60, 3).opening, 60)
+    whole = list(mock.stream([sound]))
+    session, frames = mock.live(), []
+    for k, block in enumerate(cut(sound, (4_000,))):
+        pushed = session.push(block)
+        if k % 3 == 0:
+            continue  # dropped without a look
+        frames += [frame for _, frame in zip(range(2), pushed, strict=False)]
+    frames += list(session.finish())
+    assert len(frames) == len(whole) == 60
+    assert all(np.array_equal(a, b) for a, b in zip(frames, whole, strict=True))
+
+
+def test_sound_after_the_end_is_refused() -> None:
+    session = Avatar.load("mock").live()
+    list(session.push(np.zeros(1_920, np.float32)))
+    assert len(list(session.finish())) == 3
+    with pytest.raises(UsageError, match="ended") as caught:
+        session.push(np.zeros(1_600, np.float32))
+    assert caught.value.todo
+    assert list(session.finish()) == []  # once more does no harm
+
+
+def test_two_streams_in_two_threads_do_not_share_frames(avatar: Avatar) -> None:
+    """Each says what it says alone."""
+    sounds = [speaker.voice(speaker.perform(40, seed).opening, 40) for seed in (3, 4)]
+    alone = [list(avatar.stream(cut(sound, (1_600,)))) for sound in sounds]
+    together: list[list[Any]] = [[], []]
+
+    def work(k: int) -> None:
+        together[k] += avatar.stream(cut(sounds[k], (1_600,)))
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one, two in zip(alone, together, strict=True):
+        assert len(one) == len(two) == 40
+        apart = np.abs(np.stack(one).astype(int) - np.stack(two))
+        assert apart.max() <= 1
+
+
+def test_what_cannot_be_streamed_is_said(avatar: Avatar) -> None:
+    for wrong in (np.array([0.0, np.nan], np.float32), np.zeros((2, 2, 2), np.float32)):
+        with pytest.raises(UsageError):
+            list(avatar.stream([wrong]))
     assert list(avatar.stream([])) == []
-    shutil.copytree(
-        avatar.engine.folder,
-        tmp_path / "deaf",
-        ignore=shutil.ignore_patterns("training", "listener*"),
+
+
+def test_an_avatar_without_an_encoder_for_streams_says_so(
+    bundled: Avatar, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its pretrained encoder sees four seconds at once and cannot follow."""
+    folder = shutil.copytree(
+        bundled.folder, tmp_path / "a", ignore=shutil.ignore_patterns("listener*", "student*")
     )
-    deaf = Avatar.load(tmp_path / "deaf")
-    assert len(list(deaf.speak(np.zeros(1600, np.float32)))) == 2  # it speaks nevertheless
-    with pytest.raises(ArtefactError, match="listener"):
-        deaf.live()
-    speech = str(Path(__file__).parents[2] / "src" / "talkers" / "avatars" / "hello.flac")
-    assert (
-        main(
-            [
-                "speak",
-                speech,
-                "--avatar",
-                str(tmp_path / "deaf"),
-                "-o",
-                str(tmp_path / "a.mp4"),
-                "--live",
-            ]
-        )
-        == 4
-    )
-    assert "listener" in capsys.readouterr().err
-    assert (
-        main(
-            [
-                "speak",
-                speech,
-                "--avatar",
-                str(avatar.engine.folder),
-                "-o",
-                str(tmp_path / "b.mp4"),
-                "--live",
-            ]
-        )
-        == 0
-    )
-    assert probe(tmp_path / "b.mp4").video is not None
+    with pytest.raises(ArtefactError, match="no streaming speech encoder"):
+        Avatar.load(folder).live()
+    speech = bundled.folder.parent / "hello.flac"
+    made = tmp_path / "a.mp4"
+    command = ["speak", str(speech), "--avatar", str(folder), "-o", str(made), "--live"]
+    assert main(command) == 4
+    assert "streaming speech encoder" in capsys.readouterr().err
+    assert not made.exists()
