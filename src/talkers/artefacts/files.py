@@ -24,8 +24,7 @@ def unfinished(folder: Path) -> list[Path]:
 
 
 def written_file(path: str | os.PathLike[str]) -> Path:
-    """The file that writing to `path` makes or replaces: where `path` is a symbolic link, the one
-    that it leads to.
+    """Find the file that writing to `path` makes or replaces, at the end of symbolic links.
 
     Raises:
         UsageError: the links lead in a circle, or `path` is a folder, pipe or device.
@@ -55,8 +54,9 @@ def written_file(path: str | os.PathLike[str]) -> Path:
 
 
 def _ordinary_mode(path: Path) -> int:
-    """Permissions that a new file has here: what this process and the folder leave of 0666. Makes
-    `path`, and removes it.
+    """Permissions that a new file has here: what process and folder leave of 0666.
+
+    Makes `path` for a moment.
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
@@ -68,8 +68,9 @@ def _ordinary_mode(path: Path) -> int:
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it on success and removed on any failure or
-    interrupt.
+    """Write to a temporary name beside `path`, renamed to it on success.
+
+    It is removed on any failure or interrupt.
 
     A symbolic link is followed: the file that it leads to is replaced, the link stays.
 
@@ -124,8 +125,10 @@ def refuse_same_file(
     outputs: Iterable[str | os.PathLike[str] | None],
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Refuse to write a file that is read, or that another output is: whatever its names, links
-    included.
+    """Refuse to write a file that is read, or that another output is.
+
+    Files are compared, not names: links, other spellings and other cases are one file where the disk
+    says so. "-" is no file.
 
     Names that differ in case only are one file where the disk says so. "-" is no file.
 

@@ -141,7 +141,7 @@ def analyse(
 
     def heard() -> Iterator[NDArray[np.float32]]:
         nonlocal clipped
-        for block in audio_blocks(path):
+        for block in audio_blocks(path, note=lambda text: notes.append(f"{path}: {text}")):
             clipped += int((np.abs(block) >= 0.999).sum())
             yield block
 

@@ -1,6 +1,7 @@
-"""The only door for foreign bytes: probe, decode, encode, audio. Files are opened here, in a child
-process of few rights (see `talkers.media.guard`), and passed to FFmpeg (PyAV) as byte streams, so
-that no file name is ever interpreted as a protocol, option or command.
+"""The only door for foreign bytes, in and out: probe, decode, encode, audio.
+
+Files are opened in a child process of few rights (see `talkers.media.guard`), and passed to FFmpeg
+(PyAV) as byte streams, so that no file name is ever taken for a protocol, option or command.
 """
 
 from talkers.media.audio import audio_blocks, audio_duration, read_audio

@@ -36,8 +36,8 @@ def audio_blocks(
         rate: Hz of the result (soxr, high quality).
         channels: 1 mixes all channels to mono, 2 to stereo (mono is doubled).
         track: of the file's sound tracks, 1 for the first; None: the one in which speech is heard.
-        note: called with a sentence for each choice that was made: of the track, a channel, a
-            scale.
+        note: called with a sentence, without the file's name, for each choice that was made: of
+            the track, a channel, a scale.
 
     Yields:
         float32 [n, channels] ([n] when mono), -1..1; sample 0 lies at the earliest sample of

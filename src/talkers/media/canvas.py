@@ -1,5 +1,6 @@
-"""Square frames on a larger picture: upright for telephones, wide for screens, before a colour or a
-photograph.
+"""Square frames on a larger picture, before a colour or a photograph.
+
+Upright for telephones, wide for screens.
 """
 
 from __future__ import annotations

@@ -64,8 +64,7 @@ def mix_weights(layout: str | None, channels: int) -> NDArray[np.float32]:
 
 
 def cancels(mix_energy: float, channel_energies: NDArray[np.float64]) -> bool:
-    """Whether a mono mix is so much weaker than its channels that they must be each other's
-    negative.
+    """Whether a mono mix is so weak that its channels must be each other's negative.
 
     Args:
         mix_energy: mean square of the mix.

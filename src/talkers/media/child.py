@@ -58,8 +58,9 @@ READINGS: dict[str, Callable[..., Iterator[Piece]]] = {
 
 
 def _bind() -> None:
-    """Take from this process what decoding does not need: writing files, much memory, core dumps,
-    many files.
+    """Take from this process what decoding does not need.
+
+    That is writing files, much memory, core dumps and many files.
     """
     try:
         import resource

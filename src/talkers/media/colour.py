@@ -32,9 +32,7 @@ class Matrix(IntEnum):
 
 
 def usual_matrix(width: int, height: int) -> Matrix:
-    """The matrix that players assume for a picture of this size which says nothing: BT.709 for HD,
-    BT.601 below.
-    """
+    """The matrix that players assume where a file says nothing: BT.709 for HD, else BT.601."""
     return Matrix.BT709 if width >= 1280 or height > 576 else Matrix.BT601
 
 

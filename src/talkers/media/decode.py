@@ -18,9 +18,7 @@ LONG_STILL = 10.0  # seconds without a new picture that are worth a note
 def _timed_frames(
     path: str | os.PathLike[str], warn: Callable[[str], None]
 ) -> Iterator[tuple[float, Frame, float]]:
-    """(time in seconds, frame, nominal duration in seconds) of every picture that decodes, in
-    order.
-    """
+    """Each picture that decodes: its time, itself, its nominal duration (seconds)."""
     with open_media(path) as container:
         stream = require_picture(container, path)
         # With a picture each, threads wait for each other for ever in some damaged files.

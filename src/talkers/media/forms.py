@@ -69,9 +69,7 @@ def is_pipe(path: str | os.PathLike[str]) -> bool:
 
 
 def is_sequence(path: str | os.PathLike[str]) -> bool:
-    """Whether a name stands for many pictures: a .png with the frame's number in it, as in
-    frame-%05d.png.
-    """
+    """Whether a name stands for many pictures: a numbered .png, as frame-%05d.png."""
     path = Path(path)
     return path.suffix.lower() == ".png" and NUMBER.search(path.name) is not None
 

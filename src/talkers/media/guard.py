@@ -1,5 +1,6 @@
-"""Foreign media are decoded in a child process: FFmpeg's faults end or hang the child, and the file
-is told to be damaged.
+"""Foreign media are decoded in a child process, which FFmpeg's faults may end or hang.
+
+The file is then told to be damaged.
 
 One child serves one reading at a time and is kept for the next; readings at the same time have a
 child each. What passes between the processes is JSON lines and raw arrays.

@@ -1,6 +1,4 @@
-"""Media that come through a pipe, and samples without a header, as files that can be read as often
-as one likes.
-"""
+"""Media from pipes, and samples without a header, as files that can be read repeatedly."""
 
 from __future__ import annotations
 
@@ -28,8 +26,10 @@ STANDARD_INPUT = "standard input"
 def received(
     source: str | os.PathLike[str], rate: int | None = None, channels: int = 1
 ) -> Iterator[Path]:
-    """A file with what a source holds: itself if it is a file, else a temporary copy that goes when
-    the context ends.
+    """Give a file with what a source holds.
+
+    A file is itself; of anything else a temporary copy is made, which goes when the context ends.
+    Errors within the context that tell of the copy name the source instead.
 
     Errors within the context that tell of the copy name the source instead.
 

@@ -1,5 +1,6 @@
-"""Who made this: every video says so in a signed C2PA manifest, beside the mark in its frames (see
-`watermark`).
+"""Who made this: every video says so in a signed C2PA manifest.
+
+A mark in its frames (see `watermark`) says it too.
 
 A manifest says that the video was made by a model, by which tool and version, and which avatar
 speaks (a digest). It says nothing of the user, the speech or the file's name. It is signed with the
@@ -56,8 +57,9 @@ def identity_folder() -> Path:
 
 
 def lacking(folder: Path) -> list[str]:
-    """Which of its files an identity folder lacks; a link to nowhere is there, and not ours to
-    replace.
+    """Which of its files an identity folder lacks.
+
+    A link to nowhere is there, and not ours to replace.
     """
     return [name for name in IDENTITY if not os.path.lexists(folder / name)]
 

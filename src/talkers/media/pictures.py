@@ -1,5 +1,6 @@
-"""A decoder's frames -> RGB as a viewer sees them: whole pictures, square pixels, ordinary colours,
-nothing see-through.
+"""A decoder's frames -> RGB as a viewer sees them.
+
+Whole pictures, square pixels, ordinary colours, nothing see-through.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ BACKGROUND = 128  # grey level behind what is see-through
 
 
 def deinterlaced(frames: Iterator[Any]) -> Iterator[Any]:
-    """Frames with both their fields made one moment (FFmpeg's bwdif), from the first interlaced one
-    on; others pass.
+    """Make both fields of interlaced frames one moment (FFmpeg's bwdif).
+
+    Frames before the first interlaced one pass as they are.
     """
     graph, form = None, None
     for frame in frames:

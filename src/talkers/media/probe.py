@@ -56,8 +56,12 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """Sound track: rate in Hz; `track` is 1 for the first of the file; title and language as the
-    file says ("": not).
+    """A sound track.
+
+    Attributes:
+        rate: Hz.
+        track: 1 for the first of the file.
+        title, language: as the file says; empty where it does not.
     """
 
     rate: int
@@ -277,9 +281,7 @@ def shown_width(width: int, aspect: Fraction) -> int:
 
 
 def stream_start(container: InputContainer) -> float:
-    """Time of the earliest sample of the picture and all sound tracks, in seconds: their common
-    zero.
-    """
+    """Earliest time of the picture and all sound tracks, in seconds: their common zero."""
     picture = picture_stream(container)
     streams: list[Any] = [*([picture] if picture else []), *sound_streams(container)]
     starts = [

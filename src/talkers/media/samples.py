@@ -1,5 +1,4 @@
-"""Sound that comes as samples, in whatever form programs hand it on -> float32 mono at 16 kHz,
--1..1.
+"""Sound that comes as samples, in any usual form -> float32 mono at 16 kHz, -1..1.
 
 Integers are scaled by the range of their type. Floats are taken as they are up to 1; how larger
 ones are read is said in `as_samples`. Whatever cannot be sound is a `UsageError` of one sentence.
@@ -256,8 +255,9 @@ def _channels_first(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _scaled(channels: NDArray[Any], note: Callable[[str], None] | None) -> NDArray[np.float32]:
-    """Samples of any type [channels, n] -> float32, full scale 1. note: None in streams, which
-    scale by no peak.
+    """Samples of any type [channels, n] -> float32, full scale 1.
+
+    note: None in streams, which are scaled by no peak.
     """
     name = channels.dtype.name
     if channels.dtype.kind in "iu":

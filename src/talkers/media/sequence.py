@@ -23,8 +23,9 @@ from talkers.media.forms import NUMBER
 
 
 class SequenceWriter:
-    """Writes frames as PNG files, numbered from 1, and their sound as sound.flac; all appear when
-    the context ends well.
+    """Write frames as PNG files numbered from 1, and their sound as sound.flac.
+
+    All appear when the context ends well.
 
     Files of the same names are replaced; further ones of the same pattern are refused before
     anything is written.

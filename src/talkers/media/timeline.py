@@ -31,8 +31,9 @@ MAX_OVERLAP = (
 def placed_sound(
     path: str | os.PathLike[str], track: Track, channels: int
 ) -> Iterator[tuple[int, Samples]]:
-    """The sound of a track from the file's first moment, without what a codec adds at the end to
-    fill its last block.
+    """Read the sound of a track from the file's first moment on.
+
+    What a codec adds at the end to fill its last block is left out.
 
     Args:
         path: a media file.
@@ -77,8 +78,9 @@ class _Clock:
     count: int = 0  # samples so far
 
     def before(self, stamp: float | None) -> int:
-        """Samples of silence that belong before a frame with this time stamp; below 0: how many of
-        it are to be cut off.
+        """How many samples of silence belong before a frame with this time stamp.
+
+        Below 0: how many samples of the frame are to be cut off.
         """
         if stamp is None:
             return 0
@@ -103,9 +105,7 @@ class _Clock:
 def _with_padding(
     path: str | os.PathLike[str], track: Track, channels: int
 ) -> Iterator[float | tuple[int, Samples]]:
-    """First the stated end in seconds from the common zero (inf: unknown), then (native rate,
-    samples).
-    """
+    """First the stated end in seconds (inf: unknown), then (native rate, samples)."""
     with open_media(path) as container:
         stream = sound_streams(container)[track.number - 1]
         zero = stream_start(container)

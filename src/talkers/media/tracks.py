@@ -1,5 +1,4 @@
-"""Which sound of a file is listened to: the track in which somebody speaks, and how its channels
-become one.
+"""Which sound of a file is read: the track in which somebody speaks, and its channels.
 
 A file's sound is looked at in a few short windows, spread over its length, so that this costs
 little for long files.
@@ -85,9 +84,10 @@ class _Meter:
 
     @property
     def speech(self) -> float:
-        """How much like speech it is, 0..1: for how long there is sound, and whether its loudness
-        moves as syllables do (the modulation of the envelope at 2 to 8 Hz, Scheirer and Slaney
-        1997).
+        """How much like speech it is, 0..1.
+
+        It counts for how long there is sound, and whether its loudness moves as syllables do: the
+        modulation of the envelope at 2 to 8 Hz (Scheirer and Slaney 1997).
         """
         if not self.envelope:
             return 0.0
@@ -162,8 +162,9 @@ def _listen(container: InputContainer, streams: list[Any]) -> dict[int, _Meter]:
 def _decoded(
     container: InputContainer, streams: list[Any]
 ) -> Iterator[tuple[int, str, int, NDArray[np.float32]]]:
-    """Sound from here on: index of the stream, layout, rate and samples [channels, n]; what is
-    damaged is left out.
+    """Sound from here on: index of the stream, layout, rate, samples [channels, n].
+
+    What is damaged is left out.
     """
     resamplers: dict[tuple[int, str, str, int], Any] = {}
     for packet in islice(container.demux(streams), MAX_PACKETS * len(streams)):
@@ -222,7 +223,7 @@ def choose_track(path: str | os.PathLike[str], number: int | None = None) -> Tra
             best = int(np.argmax(likely))
             chosen = best if likely[best] > CLEARLY_BETTER * likely[0] else 0
             notes.append(
-                f"{path}: it has {len(streams)} sound tracks, {'; '.join(names)}. "
+                f"it has {len(streams)} sound tracks, {'; '.join(names)}. "
                 f"Track {chosen + 1} is used{', in which speech is heard' if chosen else ''}"
             )
         stream = streams[chosen]
@@ -231,8 +232,7 @@ def choose_track(path: str | os.PathLike[str], number: int | None = None) -> Tra
         if meter.cancels:
             channel = int(meter.energies.argmax())
             notes.append(
-                f"{path}: the channels of its sound cancel each other. "
-                f"Channel {channel + 1} is used"
+                f"the channels of its sound cancel each other. Channel {channel + 1} is used"
             )
         scale = 1.0
         if stream.codec_context.name.startswith("pcm_f"):
@@ -246,7 +246,7 @@ def choose_track(path: str | os.PathLike[str], number: int | None = None) -> Tra
             scale = found
             if scale != 1:
                 notes.append(
-                    f"{path}: its samples reach {meter.peak:.6g}, where full scale is 1. "
+                    f"its samples reach {meter.peak:.6g}, where full scale is 1. "
                     f"They are divided by {scale:.6g}"
                 )
         return Track(chosen + 1, channel, scale, tuple(notes))

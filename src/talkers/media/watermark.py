@@ -1,6 +1,7 @@
-"""An invisible mark in every frame that says: made by a machine. Found again without the original,
-in copies that were compressed, shrunk or cut (a spread-spectrum mark, Cox et al. 1997, found by
-phase correlation over scales).
+"""An invisible mark in every frame that says: made by a machine.
+
+It is found again without the original, in copies that were compressed, shrunk or cut (a
+spread-spectrum mark, Cox et al. 1997, found by phase correlation over scales).
 
 It is for honest people: whoever has this code can take it out again.
 """
@@ -54,8 +55,12 @@ def marked(pictures: Tensor) -> Tensor:
 
 
 class Found(NamedTuple):
-    """score: height of the peak in standard deviations. scale: of the mark, relative to the
-    picture's shorter side.
+    """What was found of the mark.
+
+    Attributes:
+        there: whether it is there.
+        score: height of the peak in standard deviations.
+        scale: of the mark, relative to the picture's shorter side.
     """
 
     there: bool
@@ -64,8 +69,9 @@ class Found(NamedTuple):
 
 
 def _flat(grey: Tensor) -> Tensor:
-    """Pictures [N, 1, H, W] without what is bright or busy in them: what is left is about as strong
-    everywhere.
+    """Pictures [N, 1, H, W] without what is bright or busy in them.
+
+    What is left is about as strong everywhere.
     """
 
     def blurred(x: Tensor, width: int) -> Tensor:
@@ -82,8 +88,13 @@ def _flat(grey: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def find(frames: Iterable[NDArray[np.uint8]]) -> Found:
-    """Look for the mark in frames, uint8 [H, W, 3] (MAX_FRAMES of them at most, the first ones).
-    Where the picture changes its size, the size counts that most of them have.
+    """Look for the mark in frames.
+
+    MAX_FRAMES of them are looked at, the first ones. Where the picture changes its size, the size
+    counts that most of them have.
+
+    Args:
+        frames: uint8 [H, W, 3]
     """
     sums: dict[torch.Size, Tensor] = {}
     counts: Counter[torch.Size] = Counter()
