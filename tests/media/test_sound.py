@@ -14,7 +14,14 @@ import soundfile
 
 import speaker
 from talkers.errors import MediaError
-from talkers.media import audio_blocks, audio_duration, decode_frames, probe, read_audio
+from talkers.media import (
+    audio_blocks,
+    audio_duration,
+    decode_frames,
+    probe,
+    read_audio,
+    require_footage,
+)
 from talkers.media.channels import stereo_matrix
 
 RATE = 48_000
@@ -248,9 +255,17 @@ def test_a_cover_picture_is_no_video(cases: Path) -> None:
     path = cases / "15-cover-picture" / "cover.mp3"
     info = probe(path)
     assert (info.video, info.cover) == (None, True)
-    with pytest.raises(MediaError, match="a sound file with a cover picture: no video"):
-        list(decode_frames(path))
+    for read in (lambda: list(decode_frames(path)), lambda: require_footage(info)):
+        with pytest.raises(MediaError, match="a sound file with a cover picture: no video"):
+            read()
     assert len(read_audio(path)) > 40_000
+
+
+def test_a_photograph_is_no_footage(cases: Path) -> None:
+    path = cases / "22-photo" / "me.jpg"
+    with pytest.raises(MediaError, match="a photograph does not do"):
+        require_footage(probe(path))
+    assert len(list(decode_frames(path))) == 1  # it may be a background
 
 
 def test_a_clip_keeps_the_sound_that_it_had(tmp_path: Path) -> None:

@@ -130,8 +130,6 @@ def refuse_same_file(
     Files are compared, not names: links, other spellings and other cases are one file where the disk
     says so. "-" is no file.
 
-    Names that differ in case only are one file where the disk says so. "-" is no file.
-
     Args:
         outputs: files to be written; None: there is none.
         inputs: files to be read.

@@ -19,7 +19,7 @@ from talkers.artefacts.files import atomic, file_digest
 from talkers.errors import FaceError, MediaError
 from talkers.face.crop import box_of
 from talkers.face.landmarks import BLENDSHAPES, FaceTracker, mouth_opening
-from talkers.media import AUDIO_RATE, MediaInfo, audio_blocks, decode_frames, probe
+from talkers.media import AUDIO_RATE, MediaInfo, audio_blocks, decode_frames, probe, require_footage
 from talkers.speech.activity import loudness_of, of_length
 
 CUT_DIFFERENCE = (
@@ -104,8 +104,7 @@ def analyse(
         MediaError: the file cannot be used at all (no such file, no picture, nothing decodes).
     """
     info: MediaInfo = probe(path)
-    if info.video is None:
-        raise MediaError("there is no picture in this file", where=path, todo="Give a video file")
+    video = require_footage(info)
     notes: list[str] = []
     boxes, opening, shapes, angles, counts, cuts = [], [], [], [], [], []
     last: NDArray[np.float32] | None = None
@@ -156,7 +155,7 @@ def analyse(
         width=width,
         height=height,
         rate=float(rate),
-        source_rate=float(info.video.frame_rate),
+        source_rate=float(video.frame_rate),
         audio_seconds=samples / AUDIO_RATE,
         clipped=clipped / samples if samples else 0.0,
         boxes=np.stack(boxes),

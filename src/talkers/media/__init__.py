@@ -8,7 +8,14 @@ from talkers.media.audio import audio_blocks, audio_duration, read_audio
 from talkers.media.decode import decode_frames
 from talkers.media.encode import VideoWriter, frame_count, write_flac, write_png
 from talkers.media.forms import check_output
-from talkers.media.probe import VIDEO_SUFFIXES, AudioInfo, MediaInfo, VideoInfo, probe
+from talkers.media.probe import (
+    VIDEO_SUFFIXES,
+    AudioInfo,
+    MediaInfo,
+    VideoInfo,
+    probe,
+    require_footage,
+)
 from talkers.media.samples import AUDIO_RATE, SampleStream, as_samples
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
     "frame_count",
     "probe",
     "read_audio",
+    "require_footage",
     "write_flac",
     "write_png",
 ]

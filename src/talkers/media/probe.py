@@ -260,13 +260,34 @@ def require_picture(container: InputContainer, path: str | os.PathLike[str]) -> 
     stream = picture_stream(container)
     if stream is not None:
         return stream
-    if container.streams.video:
+    raise _no_picture(path, cover=bool(container.streams.video))
+
+
+def _no_picture(path: str | os.PathLike[str], cover: bool) -> MediaError:
+    return MediaError(
+        "this is a sound file with a cover picture: no video"
+        if cover
+        else "there is no picture in this file",
+        where=path,
+        todo="Give a video file",
+    )
+
+
+def require_footage(info: MediaInfo) -> VideoInfo:
+    """The picture of a file that is to be footage.
+
+    Raises:
+        MediaError: there is none, or it is a single one.
+    """
+    if info.video is None:
+        raise _no_picture(info.path, info.cover)
+    if info.video.still:
         raise MediaError(
-            "this is a sound file with a cover picture: no video",
-            where=path,
-            todo="Give a video file",
+            "this is a photograph",
+            where=info.path,
+            todo="Give video: an avatar is trained from minutes of it, a photograph does not do",
         )
-    raise MediaError("there is no picture in this file", where=path, todo="Give a video file")
+    return info.video
 
 
 def pixel_aspect(stream: Any) -> Fraction:
