@@ -24,6 +24,7 @@ from talkers.media import probe, read_audio, write_flac
 
 PACKAGE = ROOT / "src" / "talkers"
 KINDS = {
+    ".html",
     ".py",
     ".json",
     ".safetensors",

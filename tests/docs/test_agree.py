@@ -112,3 +112,7 @@ def test_the_changelog_takes_every_fragment() -> None:
         p.name for p in fragments if not re.fullmatch(rf"\+[\w-]+\.({'|'.join(kinds)})\.md", p.name)
     } == set()
     assert {p.name for p in fragments if len(p.read_text("utf-8").strip()) < 20} == set()
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"\nversion: {PROJECT['version']}\n" in text_of("CITATION.cff")
