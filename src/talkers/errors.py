@@ -16,8 +16,10 @@ from types import FrameType
 
 
 def shown(text: object) -> str:
-    """Text as it may be printed: what is not printable (line breaks, other directions, bytes that are no characters) is
-    escaped, so that a file's name can neither fail nor pretend."""
+    """Text as it may be printed, so that a file's name can neither fail nor pretend.
+
+    What is not printable (line breaks, other directions, bytes that are no characters) is escaped.
+    """
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
         for c in str(text)
@@ -25,7 +27,7 @@ def shown(text: object) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, as the cause of another error: its first line, no longer than can be read, or its kind."""
+    """What an exception says, as the cause of another error: its first line, or its kind."""
     said = str(error).strip().splitlines()
     return said[0][:200] if said else type(error).__name__
 
@@ -202,9 +204,11 @@ def missing(
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Ctrl-C and a request to end are answered when this block ends, if they raise at all. For tidying, and for calls of libraries that
-    lose an exception raised within them (PyAV goes on as if nothing had happened, c2pa tells of a broken file). Has no effect
-    outside the main thread."""
+    """Ctrl-C and a request to end are answered when this block ends, if they raise at all.
+
+    For tidying, and for calls of libraries that lose an exception raised within them (PyAV goes on
+    as if nothing had happened, c2pa tells of a broken file). Has no effect outside the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

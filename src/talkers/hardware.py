@@ -19,18 +19,18 @@ def cpu_name() -> str:
     """The processor's own name, as far as the system tells it."""
     try:
         rows = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
-        told = {key.strip(): value.strip() for key, _, value in rows}
+        fields = {key.strip(): value.strip() for key, _, value in rows}
     except OSError:
-        told = {}
-    return told.get("model name") or platform.processor() or platform.machine()
+        fields = {}
+    return fields.get("model name") or platform.processor() or platform.machine()
 
 
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether convolutions are faster in bfloat16 than in float32.
 
     On GPUs that have units for it (compute capability 8.0 and above: a T4 or V100 has none, and
-    emulates it), on AMD's CPUs with AVX-512 BF16 (a U-Net 2.3 times as fast, measured) and on CPUs with AMX. On Intel's without AMX
-    it is no gain (0.7 times as fast, measured).
+    emulates it), on AMD's CPUs with AVX-512 BF16 (a U-Net 2.3 times as fast, measured) and on CPUs
+    with AMX. On Intel's without AMX it is no gain (0.7 times as fast, measured).
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= BFLOAT16_CAPABILITY
@@ -45,10 +45,16 @@ def machine() -> str:
     """What this runs on, for the record."""
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     unit = "AMX" if torch.cpu._is_amx_tile_supported() else torch.backends.cpu.get_cpu_capability()
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores of {cpu_name()} ({unit}), torch {torch.__version__}{gpu}"
+    return (
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores of {cpu_name()} ({unit}), "
+        f"torch {torch.__version__}{gpu}"
+    )
 
 
 def give_back_memory() -> None:
-    """Return what is freed to the system: glibc keeps it, in pieces that the next work may not fit, and so a process grows."""
+    """Return what is freed to the system.
+
+    glibc keeps it, in pieces that the next work may not fit, and so a process grows.
+    """
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)

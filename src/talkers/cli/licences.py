@@ -23,7 +23,8 @@ _SIGNS = (  # the first that is found decides; a few words also stand in longer 
     (r"lgpl|lesser general|mpl|mozilla|epl|eclipse|gcc-exception", "weak copyleft"),
     (r"gpl|general public|affero", "copyleft"),
     (
-        r"\b(mit|mit-0|mit-cmu|x11|0?bsd|apache|isc|iscl|psf|python software|zlib|boost|bsl-1\.0|unlicense|cc0|hpnd|cnri-python|zpl)\b",
+        r"\b(mit|mit-0|mit-cmu|x11|0?bsd|apache|isc|iscl|psf|python software|zlib|boost|bsl-1\.0|"
+        r"unlicense|cc0|hpnd|cnri-python|zpl)\b",
         "permissive",
     ),
 )
@@ -33,7 +34,7 @@ BUNDLED = {
     "opencv-contrib-python": "its wheels hold FFmpeg (LGPL-2.1-or-later) and Qt 5 (LGPL-3.0)",
     "piper-tts": "its wheels hold espeak-ng (GPL-3.0-or-later)",
 }
-"""What wheels hold under other licences than their metadata say, where it matters to who passes them on."""
+"""What wheels hold under other licences than their metadata say, where that matters."""
 
 
 @dataclass
@@ -59,7 +60,10 @@ class Dependency:
 
 
 def kind_of(licence: str | None) -> str:
-    """What a licence asks of whoever passes the software on: of joined ones (AND) the hardest, of a choice (OR) the easiest."""
+    """What a licence demands of whoever passes the software on.
+
+    Of joined ones (AND) the hardest counts, of a choice (OR) the easiest.
+    """
 
     def one(text: str) -> int:
         return KINDS.index(
@@ -76,7 +80,11 @@ def kind_of(licence: str | None) -> str:
 
 
 def licence_in(metadata: importlib.metadata.PackageMetadata) -> str | None:
-    """What metadata say: the SPDX expression, else the short form of the old field, else the classifiers, else the text's title."""
+    """What metadata say of the licence.
+
+    The SPDX expression, else the short form of the old field, else the classifiers, else the
+    text's title.
+    """
     if "License-Expression" in metadata:
         return str(metadata["License-Expression"])
     text = str(metadata["License"]).strip() if "License" in metadata else ""

@@ -42,7 +42,7 @@ class VideoOptions:
     provenance: bool = True
     """Mark the frames and sign the video as made by a machine (see talkers verify)."""
     shape: str = "1:1"
-    """Width to height of the video, such as 9:16 or 16:9; the avatar's square lies in its middle."""
+    """Width to height of the video, such as 9:16 or 16:9; the avatar is in its middle."""
     background: str | None = None
     """What is around the square: a colour such as #203040 or white, or a picture's file (default:
     the colour of the square's border)."""

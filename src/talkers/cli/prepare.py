@@ -47,6 +47,7 @@ def prepare(
         remark(f"note: {note}")
     about = done.corpus.about
     tell(
-        f"{output}: {done.added} clips added, {len(about['clips'])} in all, {about['frames']} frames, {about['seconds']:.1f} s"
+        f"{output}: {done.added} clips added, {len(about['clips'])} in all, "
+        f"{about['frames']} frames, {about['seconds']:.1f} s"
     )
     partial(done.failures)

@@ -15,7 +15,7 @@ from talkers.errors import MediaError
 
 @app.command
 def verify(videos: Positional[tuple[Path, ...]], as_json: Json = False) -> None:
-    """Say whether videos tell that a machine made them: their signed manifest, and the mark in their frames.
+    """Say whether videos tell that a machine made them: by a signed manifest, a mark in frames.
 
     For example: talkers verify out.mp4
 
@@ -27,16 +27,16 @@ def verify(videos: Positional[tuple[Path, ...]], as_json: Json = False) -> None:
     from talkers.media.manifest import read_manifest
     from talkers.media.watermark import find
 
-    told: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     failures: dict[str, MediaError] = {}
     for path in some(videos, "video"):
         try:
             probe(path)
             manifest, mark = read_manifest(path), find(decode_frames(path))
         except MediaError as error:
-            failures[str(path)], told[str(path)] = error, {"failed": str(error)}
+            failures[str(path)], results[str(path)] = error, {"failed": str(error)}
             continue
-        told[str(path)] = {"manifest": manifest._asdict(), "mark": mark._asdict()}
+        results[str(path)] = {"manifest": manifest._asdict(), "mark": mark._asdict()}
         if not as_json:
             signed = f"manifest {manifest.state}" + (
                 f": made by {manifest.made_by}, signed by {manifest.signed_by}"
@@ -45,11 +45,12 @@ def verify(videos: Positional[tuple[Path, ...]], as_json: Json = False) -> None:
             )
             signed += f" ({', '.join(manifest.problems)})" if manifest.problems else ""
             tell(
-                f"{path}: {signed}; mark in the frames {'found' if mark.there else 'not found'} (score {mark.score:.1f})"
+                f"{path}: {signed}; mark in the frames {'found' if mark.there else 'not found'} "
+                f"(score {mark.score:.1f})"
             )
     if as_json:
-        print_json(told)
-    if len(failures) == len(told):
+        print_json(results)
+    if len(failures) == len(results):
         *others, last = failures.values()
         for other in others:
             remark(f"failed: {other}")

@@ -28,7 +28,8 @@ def _checked(curves: Curves, where: object) -> Curves:
     for name, values in curves.items():
         if not np.isfinite(values).all():
             raise UsageError(
-                f"row {int(np.flatnonzero(~np.isfinite(values))[0]) + 1} of column {name} is not a number",
+                f"row {int(np.flatnonzero(~np.isfinite(values))[0]) + 1} of column {name} "
+                "is not a number",
                 where=where,
                 todo="Correct it",
             )
@@ -55,7 +56,7 @@ def _checked(curves: Curves, where: object) -> Curves:
 
 
 def is_pose_file(text: str) -> bool:
-    """Whether a text names a pose file: it has such a file's suffix, or there is one of that name."""
+    """Whether a text names a pose file: it has such a suffix, or there is a file of that name."""
     try:
         path = Path(text)
         return path.suffix.lower() in SUFFIXES or path.is_file()
@@ -86,10 +87,13 @@ def constant_pose(text: str) -> Curves:
 
 
 def read_pose_file(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float64]]:
-    """Read a pose curve: CSV with a header, or JSON (a list of objects); columns time or frame and any of yaw, pitch, roll.
+    """Read a pose curve: CSV with a header, or JSON (a list of objects).
+
+    Its columns are time or frame, and any of yaw, pitch, roll.
 
     Raises:
-        UsageError: no such file, unknown or missing columns, in any row, values that are not finite numbers, times that fall.
+        UsageError: no such file, unknown or missing columns, in any row, values that are not
+            finite numbers, times that fall.
     """
     path = Path(path)
     try:

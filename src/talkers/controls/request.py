@@ -35,7 +35,7 @@ class Controls:
     any of yaw, pitch, roll (degrees), interpolated between its rows, or a video, whose head is
     followed. A file that is called still is named ./still."""
     pose_scale: float = 1.0
-    """How far the predicted head moves about the footage's mean pose, 0 to 2 times as far as predicted."""
+    """How far the head moves about the footage's mean pose, 0 to 2 times as far as predicted."""
     pose_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Degrees of yaw, pitch and roll added to the predicted pose."""
     blinks: float = 15.0
@@ -47,11 +47,14 @@ class Controls:
     brow_amplitude: float = 1.0
     """How far the brows move, 0 to 3 times as far as the motion model has them."""
     gaze: tuple[float, float] = (0.0, 0.0)
-    """Where the eyes look: to the person's left and up, -1 to 1 of how far they do in the footage, beside where they would."""
+    """Where the eyes look beside where they would: to the person's left and up, -1 to 1 of how far
+    they do in the footage."""
     style: str = ""
-    """A video of the avatar's person: how far mouth, brows and head move is taken from it, and what else the sampler makes of it."""
+    """A video of the avatar's person: how far mouth, brows and head move is taken from it, and what
+    else the sampler makes of it."""
     motion: Literal["regressor", "sampler"] = "regressor"
-    """What moves the face: the regressor's average of what speech determines, or one of many takes, drawn by the seed."""
+    """What moves the face: the regressor's average of what speech determines, or one of many takes,
+    drawn by the seed."""
 
     expression: InitVar[Annotated[float | None, Suppress]] = None  # not on the command line
     """Deprecated since 0.2, gone with 0.4: the former name of brow_amplitude."""

@@ -1,4 +1,4 @@
-"""Text before it is said: bytes of any usual encoding, SSML, sentences, and scripts of the world."""
+"""Text before it is said: bytes of any usual encoding, SSML, sentences, and writing systems."""
 
 from __future__ import annotations
 
