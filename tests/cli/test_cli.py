@@ -42,7 +42,6 @@ SPEAKING = {
 SPEAKING |= {
     "--shape",
     "--background",
-    "--share",
     "--motion",
     "--pose",
     "--pose-scale",

@@ -146,7 +146,7 @@ def test_raw_sound_and_other_shapes(
     raw = np.random.default_rng(0).integers(-3000, 3000, 12_000, dtype=np.int16).tobytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
     out = str(tmp_path / "o.mp4")
-    more = ["--pcm", "24000", "--shape", "9:16", "--share", "0.5", "--background", "#203040"]
+    more = ["--pcm", "24000", "--shape", "9:16", "--background", "#203040"]
     assert main(["speak", "-", "-o", out, *more, *AVATAR]) == 0
     assert "0.50 s" in capsys.readouterr().out  # half a second
     video = probe(out).video
@@ -154,7 +154,6 @@ def test_raw_sound_and_other_shapes(
     assert video.width * 16 == pytest.approx(video.height * 9, rel=0.02)
     for wrong, message in (
         (["--shape", "round"], "'round' is no shape"),
-        (["--share", "7"], "share is 7"),
         (["--fps", "fast"], "'fast' is not a frame rate"),
         (["--pcm", "3"], "sampling rate of 3"),
         (["--track", "5"], "track"),

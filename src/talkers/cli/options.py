@@ -46,17 +46,15 @@ class VideoOptions:
     background: str | None = None
     """What is around the square: a colour such as #203040 or white, or a picture's file (default:
     the colour of the square's border)."""
-    share: float = 1.0
-    """Side of the square as a share of the video's shorter side, 0.1 to 1."""
     controls: Annotated[Controls, arg(name="")] = Controls()
     """Of head, eyes and mouth."""
 
     def __post_init__(self) -> None:
-        """Raises UsageError: no such frame rate, shape or share."""
+        """Raises UsageError: no such frame rate or shape."""
         if self.fps:
             frame_rate_of(self.fps)
-        if (self.shape, self.share) != ("1:1", 1.0):
-            _ = self.layout  # refuses what it cannot be
+        if self.shape != "1:1":
+            _ = self.layout  # refuses what is no shape
 
     @property
     def files(self) -> list[Path]:
@@ -69,7 +67,7 @@ class VideoOptions:
         """How the square lies on a larger picture; None: it is the whole picture."""
         from talkers.media.canvas import Layout
 
-        layout = Layout(self.shape, self.background, self.share)
+        layout = Layout(self.shape, self.background)
         width, height = layout.size(MIN_SIDE)
         return None if width == height == MIN_SIDE else layout
 
