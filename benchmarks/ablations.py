@@ -1,11 +1,14 @@
-"""What each part of the motion model is worth: motion models trained with one thing changed, on one avatar's frozen codec.
+"""What each part of the motion model is worth: motion models trained with one thing changed, on one
+avatar's frozen codec.
 
-    python benchmarks/ablations.py CORPUS -o FOLDER [--avatar default] [--frames 600000] [--clips 20] [--only NAME ...]
+    python benchmarks/ablations.py CORPUS -o FOLDER [--avatar default] [--frames 600000] [--clips
+    20] [--only NAME ...]
 
-CORPUS is the prepared corpus that the avatar was trained on. "As it is" is the recipe of the avatar's own motion models. Every
-variant is trained from nothing on the same number of frames and speaks the same held-out clips, with the measured pose (and
-the clip's look) and with the predicted one. The mouth is not enlarged (amplitude 1). Interrupted, it goes on where it was;
-variants that FOLDER/ablations.json tells of are not made again.
+CORPUS is the prepared corpus that the avatar was trained on. "As it is" is the recipe of the
+avatar's own motion models. Every variant is trained from nothing on the same number of frames and
+speaks the same held-out clips, with the measured pose (and the clip's look) and with the predicted
+one. The mouth is not enlarged (amplitude 1). Interrupted, it goes on where it was; variants that
+FOLDER/ablations.json tells of are not made again.
 """
 
 from __future__ import annotations

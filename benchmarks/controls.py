@@ -1,15 +1,19 @@
 """Does an avatar do what its controls ask? Everything is measured on the frames that it makes.
 
-    python benchmarks/controls.py CORPUS [--avatar default] [--motion regressor] [--live] [--clips 4] [--drawn 0] [--voice am_michael] [--parts poses ...] [-o controls.json]
+    python benchmarks/controls.py CORPUS [--avatar default] [--motion regressor] [--live] [--clips
+    4] [--drawn 0] [--voice am_michael] [--parts poses ...] [-o controls.json]
 
-CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is spoken with one control
-changed at a time. Poses: the mean absolute difference between asked and tracked angles in degrees, for poses inside the
-footage's range, and the lip readers' word errors beside those with the predicted pose (for closer figures --drawn asks for so
-many sentences of GRID's grammar more, said by a synthetic voice); what the tracker says of the
-corpus's own frames, beside what was measured in the source video, is the scale (a tracker's angles depend on the crop). Amplitude: the standard deviation of
-the mouth's opening in frames with speech, relative to amplitude 1. Expression: likewise of the brows' blendshapes. Blinks:
-how many are seen of those asked for. Silence: the pauses of all held-out clips, and five seconds of digital silence. Music and noise: twelve sounds
-in which nobody speaks, of the kinds that training hears, drawn anew. Gaze: the iris between the corners of the eyes, in shares of the eye's width.
+CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is
+spoken with one control changed at a time. Poses: the mean absolute difference between asked and
+tracked angles in degrees, for poses inside the footage's range, and the lip readers' word errors
+beside those with the predicted pose (for closer figures --drawn asks for so many sentences of
+GRID's grammar more, said by a synthetic voice); what the tracker says of the corpus's own frames,
+beside what was measured in the source video, is the scale (a tracker's angles depend on the crop).
+Amplitude: the standard deviation of the mouth's opening in frames with speech, relative to
+amplitude 1. Expression: likewise of the brows' blendshapes. Blinks: how many are seen of those
+asked for. Silence: the pauses of all held-out clips, and five seconds of digital silence. Music and
+noise: twelve sounds in which nobody speaks, of the kinds that training hears, drawn anew. Gaze: the
+iris between the corners of the eyes, in shares of the eye's width.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """How much footage does an avatar need, and how long should it be trained?
 
-    python benchmarks/footage.py CORPUS -o FOLDER [--minutes 1 3 6 12 18] [--frames 16000] [--recipe compact] [--set key=value ...]
+    python benchmarks/footage.py CORPUS -o FOLDER [--minutes 1 3 6 12 18] [--frames 16000] [--recipe
+    compact] [--set key=value ...]
 
-Trains the recipe from nothing on so many minutes of the corpus (fewer are a part of more), each time with the same
-number of frames seen, and prints the figures of the finished avatars on the same held-out clips, with the codec's figures
-after every validation on the way, and what the judges say of the clips that it speaks. Interrupted, it goes on where it was.
+Trains the recipe from nothing on so many minutes of the corpus (fewer are a part of more), each
+time with the same number of frames seen, and prints the figures of the finished avatars on the same
+held-out clips, with the codec's figures after every validation on the way, and what the judges say
+of the clips that it speaks. Interrupted, it goes on where it was.
 """
 
 from __future__ import annotations

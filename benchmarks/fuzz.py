@@ -1,15 +1,17 @@
 """Do the parsers stand whatever a file may hold?
 
-    python benchmarks/fuzz.py [avatar corpus recipe pose alignment checkpoint] [--seconds 600] [-o fuzz.json] [--keep FOLDER]
+    python benchmarks/fuzz.py [avatar corpus recipe pose alignment checkpoint] [--seconds 600] [-o
+    fuzz.json] [--keep FOLDER]
 
-Each parser is given files for so many seconds of CPU time. Half of it goes to Hypothesis, which changes the structure of valid
-files (wrong types, NaN, huge numbers, deep nesting, missing and unknown keys, wrong shapes) and their bytes; half to Atheris, if it
-is installed (`pip install atheris`), which is guided by the branches of the package that an input reaches, and drives both the
+Each parser is given files for so many seconds of CPU time. Half of it goes to Hypothesis, which
+changes the structure of valid files (wrong types, NaN, huge numbers, deep nesting, missing and
+unknown keys, wrong shapes) and their bytes; half to Atheris, if it is installed (`pip install
+atheris`), which is guided by the branches of the package that an input reaches, and drives both the
 bytes of files and Hypothesis's choices. Without Atheris Hypothesis has all the time.
 
-Every input must be read or end in a `TalkersError`, without a warning, within 2 s; whatever else happens is listed, with the input
-in the --keep folder. A parser runs in a process of its own with 8 GiB of address space: when it dies, its last input is kept.
-Exit code 1 when anything was found.
+Every input must be read or end in a `TalkersError`, without a warning, within 2 s; whatever else
+happens is listed, with the input in the --keep folder. A parser runs in a process of its own with 8
+GiB of address space: when it dies, its last input is kept. Exit code 1 when anything was found.
 """
 
 from __future__ import annotations

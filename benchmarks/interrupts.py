@@ -2,9 +2,10 @@
 
     python benchmarks/interrupts.py [--avatar default] [--tries 400] [--seed 0]
 
-Each try is a fork of this process, with the imports done, that says a second of noise and is sent SIGINT at a random moment
-of the time that this takes. Counted: interrupted (exit code 130), done before the signal came, and what must not be: lost (the
-command went on to its end), other ends, and tries that left something beside a whole video. Linux and macOS.
+Each try is a fork of this process, with the imports done, that says a second of noise and is sent
+SIGINT at a random moment of the time that this takes. Counted: interrupted (exit code 130), done
+before the signal came, and what must not be: lost (the command went on to its end), other ends, and
+tries that left something beside a whole video. Linux and macOS.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ AFTER = 64  # an exit code of a try that was done before the signal came
 
 
 def tried(command: list[str], output: Path, delay: float | None) -> tuple[int, bool]:
-    """Run a command in a fork and interrupt it after `delay` seconds (None: do not): its exit code, and whether its folder holds
-    what it should."""
+    """Run a command in a fork and interrupt it after `delay` seconds (None: do not): its exit code,
+    and whether its folder holds what it should."""
     output.parent.mkdir()
     child = os.fork()
     if not child:

@@ -1,11 +1,15 @@
-"""Does a training survive being killed? Again and again it is, and must go on to where an undisturbed one ends.
+"""Does a training survive being killed? Again and again it is, and must go on to where an
+undisturbed one ends.
 
     python benchmarks/kills.py CORPUS [--kills 100] [--seed 0] [-o kills.json]
 
-CORPUS is a small prepared corpus of 64 px. `talkers train` runs with the tiny recipe (all its stages, few frames) and is
-ended by SIGKILL: every second time at a random moment, every other time while it writes a checkpoint. After each kill the newest
-checkpoint of every stage must be complete, and no older than one that had been complete before. Every training that comes to its
-end is compared with one that was never killed: averaged weights, optimiser, random state and position of the last checkpoints. When it ends before the kills are used up, another one begins. Last, the disk is full in the middle of a training.
+CORPUS is a small prepared corpus of 64 px. `talkers train` runs with the tiny recipe (all its
+stages, few frames) and is ended by SIGKILL: every second time at a random moment, every other time
+while it writes a checkpoint. After each kill the newest checkpoint of every stage must be complete,
+and no older than one that had been complete before. Every training that comes to its end is
+compared with one that was never killed: averaged weights, optimiser, random state and position of
+the last checkpoints. When it ends before the kills are used up, another one begins. Last, the disk
+is full in the middle of a training.
 """
 
 from __future__ import annotations

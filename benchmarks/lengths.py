@@ -1,12 +1,15 @@
-"""Do picture and sound last equally long? Random durations, frame rates and sampling rates, each spoken and decoded again.
+"""Do picture and sound last equally long? Random durations, frame rates and sampling rates, each
+spoken and decoded again.
 
-    python benchmarks/lengths.py [--cases 300] [--seed 0] [--avatar default] [--longest 4] [--long 600] [--long-rate 30000/1001] [-o lengths.json]
+    python benchmarks/lengths.py [--cases 300] [--seed 0] [--avatar default] [--longest 4] [--long
+    600] [--long-rate 30000/1001] [-o lengths.json]
 
-Each case is noise of a random length (0.02 s to the longest) at a random sampling rate (8 to 96 kHz), spoken at a random rate
-(23.976 to 60 frames a second). Compared are the lengths of the sound that was given, of the frames that can be decoded and of the
-sound that can be decoded of the video; in frames. Last, one of `--long` seconds at `--long-rate` frames a second (29.97 unless
-told): what drifts would be late at its end. Ten minutes at 25: `--cases 0 --long 600 --long-rate 25`. More than half a frame of
-difference, of picture or sound, ends it with 1.
+Each case is noise of a random length (0.02 s to the longest) at a random sampling rate (8 to 96
+kHz), spoken at a random rate (23.976 to 60 frames a second). Compared are the lengths of the sound
+that was given, of the frames that can be decoded and of the sound that can be decoded of the video;
+in frames. Last, one of `--long` seconds at `--long-rate` frames a second (29.97 unless told): what
+drifts would be late at its end. Ten minutes at 25: `--cases 0 --long 600 --long-rate 25`. More than
+half a frame of difference, of picture or sound, ends it with 1.
 """
 
 from __future__ import annotations

@@ -1,12 +1,16 @@
-"""Does memory grow with length? The peak of each verb for short and long input, its child processes included.
+"""Does memory grow with length? The peak of each verb for short and long input, its child processes
+included.
 
-    python benchmarks/memory.py [--seconds 30 600] [--footage VIDEO ...] [--verbs speak stream prepare evaluate pairs] [-o memory.json]
+    python benchmarks/memory.py [--seconds 30 600] [--footage VIDEO ...] [--verbs speak stream
+    prepare evaluate pairs] [-o memory.json]
 
-Speech is the bundled sentence, again and again. Footage is the videos named, one after the other, again and again, as one file
-(without any, the verbs that need some are left out); `evaluate` prepares it and scores the bundled avatar on two of its clips, `pairs`
-compares it with itself. Every verb runs in a fresh process. Of it and of each of its children the most that it ever held (VmHWM,
-which no reading misses) is read twice a second; given are MB of all that lived at one time, pages that they share counted in each.
-Exit code 1 when the longest needs more than 50 MB more than the shortest.
+Speech is the bundled sentence, again and again. Footage is the videos named, one after the other,
+again and again, as one file (without any, the verbs that need some are left out); `evaluate`
+prepares it and scores the bundled avatar on two of its clips, `pairs` compares it with itself.
+Every verb runs in a fresh process. Of it and of each of its children the most that it ever held
+(VmHWM, which no reading misses) is read twice a second; given are MB of all that lived at one time,
+pages that they share counted in each. Exit code 1 when the longest needs more than 50 MB more than
+the shortest.
 """
 
 from __future__ import annotations

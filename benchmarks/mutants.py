@@ -2,11 +2,13 @@
 
     python benchmarks/mutants.py [FILE ...] [--count 2000] [--seed 0] [-o mutants.json]
 
-Seeds are small clips in eleven kinds (H.264, 10-bit, HEVC, VP9, MPEG-1, MJPEG, variable rate, rotated, no sound, no picture, one
-frame) and the files named; each mutant is one of them cut short, with bits flipped, with a stretch of another one in it, or with a stretch
-zeroed. Every mutant is probed, and its picture and sound are decoded, as every verb would. It must end in frames and samples or in
-a `TalkersError`, all within 10 s, or this ends with 1; the table counts these, other exceptions, and how often the decoding process
-died or was held up, and names the seeds that could not be encoded here.
+Seeds are small clips in eleven kinds (H.264, 10-bit, HEVC, VP9, MPEG-1, MJPEG, variable rate,
+rotated, no sound, no picture, one frame) and the files named; each mutant is one of them cut short,
+with bits flipped, with a stretch of another one in it, or with a stretch zeroed. Every mutant is
+probed, and its picture and sound are decoded, as every verb would. It must end in frames and
+samples or in a `TalkersError`, all within 10 s, or this ends with 1; the table counts these, other
+exceptions, and how often the decoding process died or was held up, and names the seeds that could
+not be encoded here.
 """
 
 from __future__ import annotations

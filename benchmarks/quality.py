@@ -1,14 +1,17 @@
-"""What the codec keeps of held-out frames: by network passes, by the noise it starts from, and beside a retrieval baseline.
+"""What the codec keeps of held-out frames: by network passes, by the noise it starts from, and
+beside a retrieval baseline.
 
-    python benchmarks/quality.py CORPUS [--avatar default] [--clips 2] [--frames 25] [--steps 1 2 4 10 20 100]
+    python benchmarks/quality.py CORPUS [--avatar default] [--clips 2] [--frames 25] [--steps 1 2 4
+    10 20 100]
         [--reference FOLDER] [--reference-frames 8000] [-o quality.json]
 
-CORPUS is the prepared corpus that the avatar was trained on; only its held-out clips are scored, from where the person begins to
-speak. Noises: `shared`, one
-x_T for all frames (the paper's); `per_frame`, a new one for each; `encoded`, each frame's own by DDIM inversion (DAE,
-section 3.2); `none`, zeros. `appearance` is the appearance model's picture alone, without any pass. `nearest` shows,
-of every third training frame, the one whose latent is nearest: what any generator must beat. With --reference, `reference` is
-the diffusion autoencoder as published, which `benchmarks/reference.py CORPUS -o FOLDER` has trained (or is trained now), at 20 passes and one.
+CORPUS is the prepared corpus that the avatar was trained on; only its held-out clips are scored,
+from where the person begins to speak. Noises: `shared`, one x_T for all frames (the paper's);
+`per_frame`, a new one for each; `encoded`, each frame's own by DDIM inversion (DAE, section 3.2);
+`none`, zeros. `appearance` is the appearance model's picture alone, without any pass. `nearest`
+shows, of every third training frame, the one whose latent is nearest: what any generator must beat.
+With --reference, `reference` is the diffusion autoencoder as published, which
+`benchmarks/reference.py CORPUS -o FOLDER` has trained (or is trained now), at 20 passes and one.
 """
 
 from __future__ import annotations
@@ -90,7 +93,8 @@ def score(
     count: int,
     steps: list[int],
 ) -> dict[str, dict[str, float]]:
-    """Figures of everything that is made of `count` frames of a clip, from the first with speech on."""
+    """Figures of everything that is made of `count` frames of a clip, from the first with speech
+    on."""
     begin = reference.first_spoken(store.corpus, name, count)
     real = store.corpus.frames(name)[begin : begin + count]
     marks = np.nan_to_num(store.corpus.column("landmarks", name))[begin : begin + count]

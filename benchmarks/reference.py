@@ -1,13 +1,18 @@
-"""The fast codec beside the reference: a diffusion autoencoder as published, of the same size, trained on as many frames.
+"""The fast codec beside the reference: a diffusion autoencoder as published, of the same size,
+trained on as many frames.
 
-    python benchmarks/reference.py CORPUS -o FOLDER [--frames 8000] [--clips 4] [--count 16] [--set key=value ...]
+    python benchmarks/reference.py CORPUS -o FOLDER [--frames 8000] [--clips 4] [--count 16] [--set
+    key=value ...]
 
-`reference` is the method of the paper (noise predicted at all levels alike, DDIM sampling, latents entering as channel scales
-only, plain loss) on a network of the compact recipe's size, with cells of 4 pixels in place of 8: noise in the 192 numbers of a larger
-cell does not pass through 64 channels, and a network that cannot tell it stays at 5 dB; `compact` is the default recipe. Both are trained from nothing on the
-same frames of CORPUS (256 px) and reconstruct the first spoken frames of held-out clips with 1, 4, 20 and 100 passes. The paper's own
-network is thirty times as large: `benchmarks/speed.py` times it; days of a GPU would be needed to train it. Interrupted, the
-training goes on where it was; `benchmarks/quality.py --reference FOLDER` sets what it has made beside a finished avatar.
+`reference` is the method of the paper (noise predicted at all levels alike, DDIM sampling, latents
+entering as channel scales only, plain loss) on a network of the compact recipe's size, with cells
+of 4 pixels in place of 8: noise in the 192 numbers of a larger cell does not pass through 64
+channels, and a network that cannot tell it stays at 5 dB; `compact` is the default recipe. Both are
+trained from nothing on the same frames of CORPUS (256 px) and reconstruct the first spoken frames
+of held-out clips with 1, 4, 20 and 100 passes. The paper's own network is thirty times as large:
+`benchmarks/speed.py` times it; days of a GPU would be needed to train it. Interrupted, the training
+goes on where it was; `benchmarks/quality.py --reference FOLDER` sets what it has made beside a
+finished avatar.
 """
 
 from __future__ import annotations
@@ -43,7 +48,8 @@ STEPS = (1, 4, 20, 100)
 
 
 def reference(recipe: Recipe) -> Recipe:
-    """The paper's method on this recipe's networks; DAE's learning rate is for batches of 64 and days, so this one's is kept."""
+    """The paper's method on this recipe's networks; DAE's learning rate is for batches of 64 and
+    days, so this one's is kept."""
     unet = dataclasses.replace(
         recipe.renderer.unet,
         unshuffle=4,
@@ -73,13 +79,15 @@ def reference(recipe: Recipe) -> Recipe:
 
 
 def first_spoken(corpus: Corpus, name: str, count: int) -> int:
-    """The first frame of a clip with speech in it, or an earlier one after which there are `count`."""
+    """The first frame of a clip with speech in it, or an earlier one after which there are
+    `count`."""
     spoken = np.asarray(corpus.column("speech", name), bool)
     return max(0, min(int(spoken.argmax()), len(spoken) - count))
 
 
 def trained(corpus: Corpus, recipe: Recipe, folder: Path) -> DiffusionAutoencoder:
-    """The recipe's codec, trained from nothing, or taken from the folder as far as it has been trained."""
+    """The recipe's codec, trained from nothing, or taken from the folder as far as it has been
+    trained."""
     run = Run(corpus, recipe, folder / recipe.name)
     codec = run_stage(CodecStage(recipe.stage("codec")), run)
     assert isinstance(codec, DiffusionAutoencoder)

@@ -1,10 +1,13 @@
-"""How fast the bundled avatar speaks, end to end, beside the paper's U-Net on the same machine in the same run.
+"""How fast the bundled avatar speaks, end to end, beside the paper's U-Net on the same machine in
+the same run.
 
     python benchmarks/speed.py [--seconds 60] [-o speed.json]
 
-Each length is spoken by a fresh process, as a user's command would be: import, model load, speech features, motion,
-decoding, encoding and muxing all count. The stream is fed as if the speech were being said. The baseline is one frame of the `dae_talker` recipe's codec at 20 DDIM steps
-with random weights (timing does not depend on them); likewise one pass of `compact` and `compact_512`, in batches of 8.
+Each length is spoken by a fresh process, as a user's command would be: import, model load, speech
+features, motion, decoding, encoding and muxing all count. The stream is fed as if the speech were
+being said. The baseline is one frame of the `dae_talker` recipe's codec at 20 DDIM steps with
+random weights (timing does not depend on them); likewise one pass of `compact` and `compact_512`,
+in batches of 8.
 """
 
 from __future__ import annotations

@@ -1,17 +1,24 @@
-"""Do other voices drive an avatar as its own does? Lip reading, sync and articulation of what it says, by whom it hears.
+"""Do other voices drive an avatar as its own does? Lip reading, sync and articulation of what it
+says, by whom it hears.
 
-    python benchmarks/voices.py CORPUS [FOLDER ...] [--avatar default] [--clips 10] [--motion regressor] [--parts recordings synthetic languages]
+    python benchmarks/voices.py CORPUS [FOLDER ...] [--avatar default] [--clips 10] [--motion
+    regressor] [--parts recordings synthetic languages]
         [--voices NAME ...] [--own-pace] [--drawn 0] [--pictures FOLDER] [-o voices.json]
 
-CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is its own voice. Each FOLDER
-holds recordings of another speaker, named as in GRID. Then synthetic voices say the held-out sentences, with silence before and
-after as in GRID (with --own-pace each in the time that the person's own sentences take in the mean: the lip readers know no other
-pace), and as many more of GRID's grammar, drawn at random, as --drawn says (twenty clips tell word errors to 4 points); last four sentences in each of five languages (--pictures keeps frames of them to look at). Everything is spoken as a user gets it
-(predicted pose), and read by the lip reader that sees pixels and the one that sees points. Articulation is the standard deviation of the mouth's opening in frames with speech, relative to what
-the person's own voice gives; sync confidence is how much more alike mouth and sound are at the judges' offset than at others.
-What the judges can read at all of somebody else's rhythm is told by real_lips: the held-out clip itself, its frames moved in time
-to where the other voice says the same (dynamic time warping of the speech features), read as what is made is read;
-opening_correlation is between its mouth's opening and that of the mouth that was made.
+CORPUS is the prepared corpus that the avatar was trained on; the sound of its held-out clips is its
+own voice. Each FOLDER holds recordings of another speaker, named as in GRID. Then synthetic voices
+say the held-out sentences, with silence before and after as in GRID (with --own-pace each in the
+time that the person's own sentences take in the mean: the lip readers know no other pace), and as
+many more of GRID's grammar, drawn at random, as --drawn says (twenty clips tell word errors to 4
+points); last four sentences in each of five languages (--pictures keeps frames of them to look at).
+Everything is spoken as a user gets it (predicted pose), and read by the lip reader that sees pixels
+and the one that sees points. Articulation is the standard deviation of the mouth's opening in
+frames with speech, relative to what the person's own voice gives; sync confidence is how much more
+alike mouth and sound are at the judges' offset than at others. What the judges can read at all of
+somebody else's rhythm is told by real_lips: the held-out clip itself, its frames moved in time to
+where the other voice says the same (dynamic time warping of the speech features), read as what is
+made is read; opening_correlation is between its mouth's opening and that of the mouth that was
+made.
 """
 
 from __future__ import annotations
@@ -98,7 +105,8 @@ cached_voice = cache(load_voice)
 
 
 def synthetic(voice: str, text: str, lasting: float | None = None) -> NDArray[np.float32]:
-    """What a voice says of a text, at 16 kHz; at its own pace, or so that the speech lasts so many seconds."""
+    """What a voice says of a text, at 16 kHz; at its own pace, or so that the speech lasts so many
+    seconds."""
     teller = cached_voice(voice)
 
     def said(speed: float) -> NDArray[np.float32]:
@@ -119,7 +127,8 @@ def lasts(samples: NDArray[np.float32]) -> float:
 
 
 def framed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A sentence in the middle of the three seconds that GRID's clips last: the readers know sentences with silence around them."""
+    """A sentence in the middle of the three seconds that GRID's clips last: the readers know
+    sentences with silence around them."""
     missing = max(0, 3 * AUDIO_RATE - len(samples))
     return np.pad(samples, (missing // 2, missing - missing // 2))
 

@@ -1,10 +1,12 @@
 """How often is the mark found in copies of marked videos, and in videos that bear none?
 
-    python benchmarks/watermark.py FOLDER [FOLDER ...] [--limit 100] [--frames 48] [-o watermark.json]
+    python benchmarks/watermark.py FOLDER [FOLDER ...] [--limit 100] [--frames 48] [-o
+    watermark.json]
 
-Every video file in the folders is real; it is scored as it is, and then cut to a square of 256 pixels, marked, and copied in
-each way that the table names (two ways at once with the first clips only). A clean copy of each (one way after the other, without the
-mark) and the file as it is count for false alarms; how rare these are beyond what so many videos show is read off a Gumbel
+Every video file in the folders is real; it is scored as it is, and then cut to a square of 256
+pixels, marked, and copied in each way that the table names (two ways at once with the first clips
+only). A clean copy of each (one way after the other, without the mark) and the file as it is count
+for false alarms; how rare these are beyond what so many videos show is read off a Gumbel
 distribution, that of maxima, fitted to their scores.
 """
 
