@@ -261,6 +261,42 @@ def test_a_cover_picture_is_no_video(cases: Path) -> None:
     assert len(read_audio(path)) > 40_000
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".avi", "libmp3lame"),
+        (".flv", "aac"),
+        (".flv", "libmp3lame"),
+        (".ts", "aac"),
+        (".opus", "libopus"),
+        (".m4a", "aac"),
+        (".mp3", "libmp3lame"),
+        (".mkv", "libopus"),
+        (".ac3", "ac3"),
+        (".mpg", "mp2"),
+        (".aiff", "pcm_s16be"),
+        (".3gp", "aac"),
+    ],
+)
+def test_no_container_makes_gaps_by_its_own_time_stamps(
+    suffix: str, codec: str, tmp_path: Path
+) -> None:
+    rate, path = 48_000 if codec == "libopus" else 44_100, tmp_path / f"a{suffix}"
+    tone = (0.3 * np.sin(np.arange(6 * rate) * 2 * np.pi * 300 / rate)).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        for k, part in enumerate(np.array_split(tone, 12)):
+            frame = av.AudioFrame.from_ndarray(part[None], format="fltp", layout="mono")
+            frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+            frame.pts = k * len(part)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    heard = read_audio(path)
+    assert len(heard) / 16_000 == pytest.approx(6, abs=0.06)
+    levels = np.sqrt(np.square(heard[: len(heard) // 320 * 320].reshape(-1, 320)).mean(1))
+    assert levels[5:-8].min() > 0.17
+
+
 def test_a_photograph_is_no_footage(cases: Path) -> None:
     path = cases / "22-photo" / "me.jpg"
     with pytest.raises(MediaError, match="a photograph does not do"):
