@@ -1,5 +1,7 @@
-"""Other voices, rooms and devices saying what a clip says, and sounds that say nothing: what training hears besides the
-recordings, so that others than the person can drive the avatar."""
+"""Other voices, rooms and devices saying what a clip says, and sounds that are not speech.
+
+Training on them lets others than the person drive the avatar.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,15 @@ from talkers.media import AUDIO_RATE
 
 Sound = NDArray[np.float32]  # [n] mono at 16 kHz
 N_FFT, HOP = 512, 128
-LIFTER = (
-    32  # samples of the cepstrum that tell the vocal tract, below any voice's pitch period (500 Hz)
-)
+LIFTER = 32  # samples of the cepstrum that are the vocal tract's: below any pitch period (500 Hz)
 ATEMPO_WINDOW = 0.045  # seconds of which atempo's first window is ahead at the start
 TELEPHONE = 300.0, 3_400.0  # Hz
+SCALE = (0, 2, 4, 5, 7, 9, 11, 12, 14, 16, 19)  # semitones above the root
+SLANT_COST = 0.1  # of a step in which only one of two aligned recordings goes on
 
 
 def generator(name: str, number: int) -> np.random.Generator:
-    """Random numbers of a clip's rendition, the same each time."""
+    """Random numbers of a clip's variant, the same each time."""
     return np.random.default_rng((crc32(name.encode()), number))
 
 
@@ -62,20 +64,35 @@ class Augmentation:
 
 
 def coloured(count: int, colour: float, random: np.random.Generator) -> Sound:
-    """Noise of unit loudness whose power falls with frequency to the power of `colour`: [count]."""
+    """Noise of unit loudness whose power falls with frequency to the power of `colour`.
+
+    Args:
+        count: samples.
+        colour: 0 white, 1 pink, 2 brown.
+        random: source of the noise.
+
+    Returns:
+        [count]
+    """
     spectrum = np.fft.rfft(random.standard_normal(count))
     hertz = np.fft.rfftfreq(count, 1 / AUDIO_RATE)
-    made = np.fft.irfft(spectrum * np.maximum(hertz, 30) ** (-colour / 2), count)
-    return np.asarray(made / max(float(made.std()), 1e-9), np.float32)
+    # |N(f)|^2 ~ f^-colour, and above 30 Hz only, or it would drift
+    noise = np.fft.irfft(spectrum * np.maximum(hertz, 30) ** (-colour / 2), count)
+    return np.asarray(noise / max(float(noise.std()), 1e-9), np.float32)
 
 
 def shift_formants(samples: Sound, factor: float) -> Sound:
-    """Sound whose spectral envelope is stretched by a factor, its pitch as it was: the vocal tract of someone else.
+    """Stretch the spectral envelope, as another vocal tract does; the pitch stays.
 
     The envelope is the low part of the cepstrum (Oppenheim 1969).
+
+    Args:
+        samples: float32 [n] at 16 kHz.
+        factor: above 1 a shorter vocal tract.
     """
     window = torch.hann_window(N_FFT)
     bins = torch.stft(torch.from_numpy(samples), N_FFT, HOP, window=window, return_complex=True)
+    # c = F^-1 log |X|; envelope E = F(c lifter); |Y(f)| = |X(f)| exp(E(f / factor) - E(f))
     cepstrum = torch.fft.irfft((bins.abs() + 1e-5).log(), dim=0)
     lifter = torch.zeros(N_FFT)
     lifter[0], lifter[1:LIFTER], lifter[-LIFTER + 1 :] = 1, 1, 1
@@ -89,7 +106,15 @@ def shift_formants(samples: Sound, factor: float) -> Sound:
 
 
 def time_stretch(samples: Sound, factor: float) -> Sound:
-    """Sound that is `factor` times as fast, its pitch as it was, by FFmpeg's WSOLA: [n] -> [n / factor]."""
+    """Play sound faster at its own pitch, by FFmpeg's WSOLA.
+
+    Args:
+        samples: float32 [n] at 16 kHz.
+        factor: how many times as fast, 0.5 or more.
+
+    Returns:
+        [n / factor]
+    """
     graph = Graph()
     source = graph.add_abuffer(
         sample_rate=AUDIO_RATE, format="flt", layout="mono", time_base=Fraction(1, AUDIO_RATE)
@@ -112,14 +137,22 @@ def time_stretch(samples: Sound, factor: float) -> Sound:
                 round(ATEMPO_WINDOW * (1 / factor - 1) * AUDIO_RATE),
                 round(len(samples) / factor),
             )
-            made = np.concatenate([np.zeros(max(0, late), np.float32), *parts])[max(0, -late) :]
-            return np.pad(made, (0, max(0, count - len(made))))[
-                :count
-            ]  # it forgets the last hundredth
+            sound = np.concatenate([np.zeros(max(0, late), np.float32), *parts])[max(0, -late) :]
+            # it forgets the last hundredth of a second
+            return np.pad(sound, (0, max(0, count - len(sound))))[:count]
 
 
 def augment_voice(samples: Sound, how: Augmentation, random: np.random.Generator) -> Sound:
-    """What a clip's sound becomes; it is `how.speed` times as fast: [n] -> [n / how.speed]."""
+    """Let another voice in another room say what a clip says.
+
+    Args:
+        samples: float32 [n] at 16 kHz.
+        how: the voice and the room.
+        random: source of noise and echo.
+
+    Returns:
+        [n / how.speed]
+    """
     sound = (
         np.asarray(soxr.resample(samples, AUDIO_RATE * how.pitch, AUDIO_RATE), np.float32)
         if how.pitch != 1
@@ -131,6 +164,7 @@ def augment_voice(samples: Sound, how: Augmentation, random: np.random.Generator
         sound = shift_formants(sound, how.formants / how.pitch)
     loud = float(np.percentile(np.abs(sound), 95)) / 2 + 1e-9
     if how.echo is not None:
+        # y = x * h, the impulse response h noise that fades by 60 dB: n(t) 10^(-3 t / T60)
         tail = random.standard_normal(int(how.echo * AUDIO_RATE)) * 10 ** (
             -3 * np.arange(int(how.echo * AUDIO_RATE)) / (how.echo * AUDIO_RATE)
         )
@@ -150,24 +184,32 @@ def augment_voice(samples: Sound, how: Augmentation, random: np.random.Generator
     return np.asarray(sound, np.float32)
 
 
-def dtw_align(heard: Tensor, other: Tensor) -> Tensor:
-    """Where in another recording of the same words each row of speech features is said (dynamic time warping, Sakoe and
-    Chiba 1978, cosine distance): [N, F] and [M, F] -> float positions [N], 0..M - 1, never falling."""
-    a, b = (F.normalize(x - x.mean(0), dim=1) for x in (heard, other))
+def dtw_align(reference: Tensor, other: Tensor) -> Tensor:
+    """Find each row of a recording in another one of the same words.
+
+    Dynamic time warping (Sakoe and Chiba 1978) with the cosine distance.
+
+    Args:
+        reference: speech features [N, F].
+        other: those of the other recording [M, F].
+
+    Returns:
+        positions float [N] in the other one, 0..M - 1, never falling.
+    """
+    a, b = (F.normalize(x - x.mean(0), dim=1) for x in (reference, other))
     cost = (1 - a @ b.T).tolist()
     n, m = len(cost), len(cost[0])
     total = [[float("inf")] * m for _ in range(n)]
+    # D(i, j) = c(i, j) + min(D(i-1, j-1), D(i-1, j) + s, D(i, j-1) + s)
     for i in range(n):
         for j in range(m):
             before = 0.0 if i == j == 0 else float("inf")
             if i and j:
                 before = total[i - 1][j - 1]
             if i:
-                before = min(
-                    before, total[i - 1][j] + 0.1
-                )  # in the other one it is said faster here
+                before = min(before, total[i - 1][j] + SLANT_COST)
             if j:
-                before = min(before, total[i][j - 1] + 0.1)
+                before = min(before, total[i][j - 1] + SLANT_COST)
             total[i][j] = before + cost[i][j]
     found: list[list[int]] = [[] for _ in range(n)]
     i, j = n - 1, m - 1
@@ -176,8 +218,8 @@ def dtw_align(heard: Tensor, other: Tensor) -> Tensor:
         if not i and not j:
             break
         steps = [(total[i - 1][j - 1], i - 1, j - 1)] if i and j else []
-        steps += [(total[i - 1][j] + 0.1, i - 1, j)] if i else []
-        steps += [(total[i][j - 1] + 0.1, i, j - 1)] if j else []
+        steps += [(total[i - 1][j] + SLANT_COST, i - 1, j)] if i else []
+        steps += [(total[i][j - 1] + SLANT_COST, i, j - 1)] if j else []
         _, i, j = min(steps)
     path = torch.tensor([sum(js) / len(js) for js in found])
     smooth = F.avg_pool1d(F.pad(path[None, None], (2, 2), mode="replicate"), 5, 1)[0, 0]
@@ -192,50 +234,53 @@ def at_positions(features: Tensor, positions: Tensor) -> Tensor:
 
 
 def time_warp(count: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """How many frames of a clip pass in each of `count` frames when someone else says it: half to one and a quarter times as
-    fast in the mean, some sounds longer, some shorter: [count], 0.3 to 1.6."""
-    pace = np.exp(random.uniform(np.log(0.5), np.log(1.25)))
+    """How many frames of a clip pass in each frame when somebody else says it.
+
+    Half to one and a quarter times as fast in the mean, some sounds longer, some shorter.
+
+    Args:
+        count: frames.
+        random: source of the rhythm.
+
+    Returns:
+        [count], 0.3 to 1.6
+    """
+    speed = np.exp(random.uniform(np.log(0.5), np.log(1.25)))
     uneven = random.normal(0, 0.3, count // 8 + 2)  # log of the factor, every eight frames
-    return np.clip(
-        pace * np.exp(np.interp(np.arange(count) / 8, np.arange(len(uneven)), uneven)), 0.3, 1.6
-    )
+    # speed exp(u(t)), u interpolated linearly
+    factor = np.exp(np.interp(np.arange(count) / 8, np.arange(len(uneven)), uneven))
+    return np.clip(speed * factor, 0.3, 1.6)
 
 
 def music(count: int, random: np.random.Generator) -> Sound:
     """Chords, a melody and a beat: [count]."""
     time = np.arange(count) / AUDIO_RATE
     beat = float(random.uniform(0.25, 0.7))  # seconds
-    made = np.zeros(count)
+    sound = np.zeros(count)
     root, timbre = float(random.uniform(80, 220)), float(random.uniform(0.8, 2.5))
     for k in range(int(time[-1] / beat) + 1 if count else 0):
-        begun = np.maximum(time - k * beat, 0)
-        chord = random.choice(
-            [0, 2, 4, 5, 7, 9, 11, 12, 14, 16, 19], size=int(random.integers(1, 4)), replace=False
-        )
-        fade = (
-            np.exp(-begun * random.uniform(1, 6)) * (time >= k * beat) * np.minimum(begun / 0.01, 1)
-        )
+        since, sounds = np.maximum(time - k * beat, 0), time >= k * beat
+        chord = random.choice(SCALE, size=int(random.integers(1, 4)), replace=False)
+        fade = np.exp(-since * random.uniform(1, 6)) * sounds * np.minimum(since / 0.01, 1)
         for step in chord:
             for harmonic in range(1, 7):
+                # fade(t) sin(2 pi h f t + phase) / h^timbre, f = root 2^(step / 12)
                 hertz = root * 2 ** (step / 12) * harmonic
                 if hertz < AUDIO_RATE / 2:
-                    made += (
-                        fade
-                        * np.sin(2 * np.pi * hertz * begun + random.uniform(0, 6))
-                        / harmonic**timbre
-                    )
+                    phase = random.uniform(0, 6)
+                    tone = np.sin(2 * np.pi * hertz * since + phase)
+                    sound += fade * tone / harmonic**timbre
         if random.random() < 0.7:
-            made += (
-                random.uniform(0.3, 2)
-                * np.exp(-begun * 30)
-                * (time >= k * beat)
-                * random.standard_normal(count)
-            )
-    return np.asarray(made / max(float(np.abs(made).max()), 1e-9), np.float32)
+            loud = random.uniform(0.3, 2)
+            sound += loud * np.exp(-since * 30) * sounds * random.standard_normal(count)
+    return np.asarray(sound / max(float(np.abs(sound).max()), 1e-9), np.float32)
 
 
 def non_speech(count: int, random: np.random.Generator) -> Sound:
-    """Sound in which nobody speaks: music, or noise that is steady, swells, or comes in knocks: [count]."""
+    """Sound in which nobody speaks: [count].
+
+    It is music, or noise that is steady, swells, or comes in knocks.
+    """
     if random.random() < 0.5:
         return music(count, random) * np.float32(10 ** random.uniform(-1.5, 0))
     noise = coloured(count, float(random.uniform(0, 2)), random)

@@ -87,7 +87,8 @@ class SafetensorsCheckpointIO(CheckpointIO):
         try:
             with safe_open(path, framework="pt") as file:
                 tree = json.loads(file.metadata()["tree"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+                names = list(file.keys())
+                tensors = {name: file.get_tensor(name) for name in names}
             loaded = _unpack(tree, tensors)
             if not isinstance(loaded, dict):
                 raise ValueError("it holds no state")

@@ -38,9 +38,9 @@ def start_folder(
         ResourceError: the folder cannot be made.
     """
     state = out / "training"
-    begun, wanted = state / "recipe.json", {**recipes.to_dict(recipe), "data": corpus.digest()}
-    if begun.exists():
-        return state, _resumed(out, begun, wanted, budget, resume)
+    stored, wanted = state / "recipe.json", {**recipes.to_dict(recipe), "data": corpus.digest()}
+    if stored.exists():
+        return state, _resumed(out, stored, wanted, budget, resume)
     # a training that was killed at its very beginning has left nothing
     files = (p for p in out.rglob("*") if p.is_file() and not p.match(UNFINISHED))
     if out.is_file() or next(files, None) is not None:
@@ -56,12 +56,12 @@ def start_folder(
             why=error.strerror,
             todo="Choose a folder that can be written",
         ) from error
-    write_json(begun, {**wanted, "budget": budget})
+    write_json(stored, {**wanted, "budget": budget})
     return state, budget
 
 
 def _resumed(
-    out: Path, begun: Path, wanted: dict[str, Any], budget: float | None, resume: bool
+    out: Path, path: Path, wanted: dict[str, Any], budget: float | None, resume: bool
 ) -> float | None:
     """The budget of the training that goes on; see `start_folder`."""
     if not resume:
@@ -70,7 +70,7 @@ def _resumed(
             where=out,
             todo="Add --resume to go on with it, or choose another folder",
         )
-    stored = read_json(begun)
+    stored = read_json(path)
     before: float | None = stored.pop("budget", None)
     if stored != json.loads(json.dumps(wanted)):
         raise UsageError(
@@ -81,7 +81,7 @@ def _resumed(
     for left in unfinished(out):
         left.unlink(missing_ok=True)
     if budget and budget != before:
-        write_json(begun, {**stored, "budget": budget})
+        write_json(path, {**stored, "budget": budget})
     return budget or before
 
 

@@ -27,7 +27,7 @@ def masked_mse(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
 
 
 def conditions_of(batch: dict[str, Tensor]) -> Conditions:
-    """What a motion model is given in training: speech, the measured head, and which frames exist."""
+    """What a motion model is given in training, the measured head among it."""
     return Conditions(batch["features"], batch["head"], exists=batch["exists"])
 
 
