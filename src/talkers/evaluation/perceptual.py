@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from talkers.errors import MissingComponent, missing, refuse_if_out_of_memory
+from talkers.errors import MissingComponent, refuse_if_out_of_memory
 from talkers.evaluation.contract import FrameFeatures, Metric, Score, Utterance
 from talkers.evaluation.fidelity import regions
 from talkers.evaluation.mobilenet import TAPS, MobileNetV2, load_mobilenet
@@ -115,8 +115,9 @@ def _published(name: str, packages: str, make: Callable[[], nn.Module]) -> nn.Mo
         )
     try:
         return make().eval().requires_grad_(False)
-    except ImportError as error:
-        raise missing(name, "evaluate", error, todo[:1].lower() + todo[1:]) from error
+    except ImportError as error:  # torchmetrics' own, which does not name the package
+        what = f"{name} needs packages that are not installed"
+        raise MissingComponent(what, todo=todo) from error
     except (OSError, RuntimeError) as error:  # no weights, or packages that do not fit each other
         refuse_if_out_of_memory(error)
         why = str(error).splitlines()[0].rstrip(".")
