@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from talkers.artefacts.documents import read_json
-from talkers.corpus import Corpus, store
+from talkers.corpus import Corpus, store, table
 from talkers.corpus.clips import in_pieces
 from talkers.corpus.prepare import prepare
 from talkers.corpus.store import fill_gaps
@@ -236,12 +236,12 @@ def test_little_of_a_long_corpus_is_held(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(corpus.folder, tmp_path / "c", ignore=shutil.ignore_patterns(".cache"))
-    monkeypatch.setattr(store, "ROWS", 50)  # clips of 75 frames lie across such pieces
-    store.write_table(
+    monkeypatch.setattr(table, "MAX_ROWS", 50)  # clips of 75 frames lie across such pieces
+    table.write_table(
         tmp_path / "c" / "frames.parquet",
         (
-            table.slice(k, 50)
-            for table in store.read_tables(corpus.folder / "frames.parquet")
+            rows.slice(k, 50)
+            for rows in table.read_tables(corpus.folder / "frames.parquet")
             for k in range(0, 600, 50)
         ),
     )
@@ -251,5 +251,5 @@ def test_little_of_a_long_corpus_is_held(
             assert np.array_equal(
                 long.column(column, name), corpus.column(column, name), equal_nan=True
             ), (column, name)
-        assert len(long._held) <= store.HELD
-    assert len(long._ends) > store.HELD
+        assert len(long._held) <= store.MAX_HELD
+    assert len(long._ends) > store.MAX_HELD

@@ -15,9 +15,10 @@ from talkers import Avatar, Controls
 from talkers.errors import FaceError, MediaError, MissingComponent
 from talkers.face import Crop, FaceTracker, choose_crop, landmarks, mouth_opening, paste_back
 from talkers.face.analysis import Analysis, analyse, landmarks_in, poses_in
-from talkers.face.check import check_footage, findings_of, lip_delay
+from talkers.face.check import check_footage, findings_of
 from talkers.face.crop import box_of, face_height
 from talkers.face.landmarks import angles_of
+from talkers.face.usable import usable_frames
 from talkers.media import VideoWriter, decode_frames
 from talkers.runtime.resolved import resolve_controls
 
@@ -39,7 +40,7 @@ def analysis(frames: int = 100, **changes: object) -> Analysis:
         "sha256": "0" * 64,
         "width": 640,
         "height": 480,
-        "rate": 25.0,
+        "rate": Fraction(25),
         "source_rate": 25.0,
         "audio_seconds": frames / 25,
         "clipped": 0.0,
@@ -49,7 +50,11 @@ def analysis(frames: int = 100, **changes: object) -> Analysis:
         "angles": np.zeros((frames, 3), np.float32),
         "faces": np.ones(frames, np.int8),
         "levels": (-50 + 40 * np.convolve(speed, np.ones(3) / 3, "same")).astype(np.float32),
+        "bands": np.zeros((2 * frames, 20), np.float32),
         "cuts": np.zeros(0, np.int32),
+        "still": np.zeros(frames, bool),
+        "identities": np.zeros((0, 128), np.float32),
+        "identified": np.zeros(0, np.int32),
     }
     return Analysis(**(values | changes))  # type: ignore[arg-type]
 
@@ -81,15 +86,38 @@ def test_each_fault_is_found_where_it_is() -> None:
     assert "too-short" in kinds(analysis(10))
 
 
-@pytest.mark.parametrize("late", [-8, -3, 0, 4, 10])
-def test_sound_out_of_step_is_measured(late: int) -> None:
-    good = analysis(400)
-    shifted = analysis(400, levels=np.roll(good.levels, late))
-    delay, sure = lip_delay([shifted])
-    assert delay == pytest.approx(late / 25, abs=0.041)
-    assert sure > 0.1
-    told = check_footage({"a.mp4": shifted})
-    assert any(f["kind"] == "sync" for f in told["findings"]) == (abs(late) >= 3)
+def test_what_is_of_no_use_is_found_and_left_out() -> None:
+    still = np.zeros(100, bool)
+    still[20:60] = True
+    frozen = next(f for f in findings_of(analysis(still=still)) if f.kind == "frozen")
+    assert (frozen.at, frozen.what) == (0.8, "the picture stands still for 1.60 s")
+    assert usable_frames(analysis(still=still)).sum() == 60
+    whole = findings_of(analysis(still=np.ones(100, bool)))
+    assert {f.kind for f in whole if f.severity == "error"} == {"no-use"}
+    boxes = analysis().boxes.copy()
+    boxes[70:80, [0, 2]] += 300  # the crop is 400 wide and the face 160
+    a = analysis(boxes=boxes)
+    assert next(f.at for f in findings_of(a) if f.kind == "outside") == 2.8
+    people = np.zeros((3, 128), np.float32)
+    people[:, 0], people[1] = 1, np.eye(128)[1]
+    cut = analysis(
+        cuts=np.array([40, 70], np.int32),
+        identities=people,
+        identified=np.array([2, 42, 72], np.int32),
+    )
+    assert [f.at for f in findings_of(cut) if f.kind == "another-person"] == [1.6]
+    assert usable_frames(cut).sum() == 70
+
+
+def test_files_of_different_people_are_told() -> None:
+    ada, bob = np.eye(128, dtype=np.float32)[:2, None]
+    told = check_footage(
+        {
+            name: analysis(source=name, identities=who, identified=np.zeros(1, np.int32))
+            for name, who in {"a.mp4": ada, "b.mp4": bob, "c.mp4": ada}.items()
+        }
+    )
+    assert [f["file"] for f in told["findings"] if f["kind"] == "another-person"] == ["b.mp4"]
 
 
 def test_broken_files_are_listed_and_the_rest_is_used() -> None:

@@ -21,7 +21,8 @@ import torch
 from talkers.artefacts.weights import write_weights
 from talkers.controls.request import Controls
 from talkers.corpus.store import FORMAT_VERSION as CORPUS_VERSION
-from talkers.corpus.store import Corpus, frames_table
+from talkers.corpus.store import Corpus
+from talkers.corpus.table import Measurements, frames_table
 from talkers.errors import TalkersError
 from talkers.experts.words import frame_labels, read_alignment
 from talkers.face.landmarks import BLENDSHAPES
@@ -142,7 +143,10 @@ def corpus_parser(folder: Path) -> Parser:
         seen = np.ones(frames, np.int8)
         tables.append(
             frames_table(
-                name, np.zeros((frames, 3), np.float32), marks, shapes, seen, seen > 0, 64, 25
+                name,
+                Measurements(np.zeros((frames, 3), np.float32), marks, shapes, seen, seen > 0),
+                64,
+                25,
             )
         )
         clips.append(

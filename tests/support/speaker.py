@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
 from talkers.artefacts.documents import write_json
-from talkers.corpus.store import FORMAT_VERSION, Corpus, frames_table
+from talkers.corpus.store import FORMAT_VERSION, Corpus
+from talkers.corpus.table import Measurements, frames_table
 from talkers.face.landmarks import (
     BLENDSHAPES,
     BLINKS,
@@ -150,11 +151,7 @@ def make_corpus(
         tables.append(
             frames_table(
                 name,
-                angles,
-                marks,
-                shapes,
-                np.ones(frames, np.int8),
-                acts.opening > 0.05,
+                Measurements(angles, marks, shapes, np.ones(frames, np.int8), acts.opening > 0.05),
                 size,
                 rate,
             )

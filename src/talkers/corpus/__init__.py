@@ -1,5 +1,6 @@
 """Corpora: prepared footage of one speaker, on disk and in memory."""
 
-from talkers.corpus.store import Corpus, PoseSeries
+from talkers.corpus.store import Corpus
+from talkers.corpus.table import PoseSeries
 
 __all__ = ["Corpus", "PoseSeries"]

@@ -94,7 +94,7 @@ def _is_video(path: Path, unknown: Callable[[Path], None]) -> bool:
     except MediaError:
         unknown(path)
         return False
-    return info.video is not None and not is_picture(info.container)
+    return info.video is not None and not info.video.still
 
 
 def _is_text(path: Path) -> bool:
@@ -108,8 +108,3 @@ def _is_text(path: Path) -> bool:
     except (OSError, UnicodeDecodeError):
         return False
     return b"\0" not in head
-
-
-def is_picture(container: str) -> bool:
-    """Whether a container, by FFmpeg's name, is that of pictures (`jpeg_pipe`, `image2`)."""
-    return container.endswith("_pipe") or container.startswith("image2")

@@ -1,4 +1,4 @@
-"""Footage -> corpus: resumable, idempotent, parallel over files; what fails is reported and the rest is done."""
+"""Footage -> corpus: resumable, idempotent, parallel; what fails is reported and the rest is done."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ import numpy as np
 
 from talkers.artefacts.documents import write_json
 from talkers.artefacts.files import file_digest, unfinished
-from talkers.corpus.clips import analyse_to, render
+from talkers.corpus.clips import Rendering, analyse_to, render
 from talkers.corpus.footage import footage_files
-from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus, read_tables, write_table
+from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus
+from talkers.corpus.table import read_tables, write_table
 from talkers.errors import (
     ArtefactError,
     FaceError,
@@ -29,22 +30,33 @@ from talkers.errors import (
     UsageError,
 )
 from talkers.face.analysis import Analysis
+from talkers.face.check import check_footage
 from talkers.face.crop import Crop, choose_crop, face_height
+from talkers.face.usable import MIN_USABLE, usable_frames
 from talkers.parallel import parallel
 from talkers.version import __version__
+
+Progress = Callable[[str, int, int], None]
+ANALYSIS_VERSION = 2  # of what an interrupted preparation left in .work
+MAX_REMARKS = 20  # findings that are also told; all of them are in corpus.json
+MAX_TRANSCRIPT = 5_000  # characters
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Outcome of `prepare`: the corpus, sources that failed with their reasons, and remarks."""
+    """Outcome of `prepare`.
+
+    Attributes:
+        corpus: the corpus.
+        added: how many clips were added.
+        failures: sources that could not be used, with their reasons.
+        remarks: sentences about the rest.
+    """
 
     corpus: Corpus
     added: int
     failures: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-
-
-LONGEST_TRANSCRIPT = 5_000  # characters
 
 
 def _unique_names(files: Sequence[Path], taken: set[str]) -> dict[Path, str]:
@@ -67,12 +79,14 @@ def prepare(
     jobs: int | None = None,
     consent: str | None = None,
     licence: str | None = None,
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> Prepared:
     """Turn footage into a corpus, or add footage to one.
 
-    Sources already in the corpus are recognised by their digest and skipped; an interrupted preparation goes on
-    where it was. The scale of the crop is chosen once for each picture size in the footage, its place for each file.
+    Sources already in the corpus are recognised by their digest and skipped; an interrupted
+    preparation goes on where it was. The scale of the crop is chosen once for each picture size in
+    the footage, its place for each file. Frames of no use are gaps, and what is wrong with the
+    footage is kept in corpus.json.
 
     Args:
         paths: video files, or folders of them.
@@ -89,224 +103,314 @@ def prepare(
     Raises:
         TalkersError: nothing at all could be prepared, or `out` holds something else.
     """
-    folder = Path(out)
-    if size % 32 or not 32 <= size <= 2048:
-        raise UsageError(
-            f"the frame size {size} is not a multiple of 32 up to 2048",
-            todo="Use for example 128, 256 or 512",
-        )
-    if folder.exists() and not folder.is_dir():
-        raise ArtefactError(
-            "this is a file, not a folder for a corpus", where=folder, todo="Name a folder"
-        )
-    existing = Corpus(folder) if (folder / "corpus.json").exists() else None
-    if existing and (existing.size, existing.rate) != (size, rate):
-        raise ArtefactError(
-            f"this corpus has {existing.size} px at {existing.rate} fps, not {size} px at {rate} fps",
-            where=folder,
-            todo="Choose another folder",
-        )
-    left = [*unfinished(folder), *unfinished(folder / "clips")]
-    known_names = {".work", "clips", "frames.parquet", *(p.name for p in left)}
-    if (
-        existing is None
-        and folder.is_dir()
-        and any(p.name not in known_names for p in folder.iterdir())
-    ):
-        raise ArtefactError(
-            "this folder is not empty and is no corpus", where=folder, todo="Choose a new folder"
-        )
-    failures: dict[str, str] = {}
-    remarks: list[str] = []
-    files = footage_files(paths, folder, remarks.append)
-    known = {clip.sha256: clip for clip in existing.clips} if existing else {}
-    fresh: dict[str, Path] = {}
-    for path in files:
-        try:
-            if path.exists() and not path.is_file():  # a pipe or a device would be read without end
-                failures[str(path)] = str(
-                    MediaError(
-                        "this is no regular file",
-                        where=path,
-                        todo="Copy what it gives into a file, and name that",
-                    )
-                )
-                continue
-            digest = file_digest(path)
-        except OSError as error:
-            failures[str(path)] = str(
-                MediaError(
-                    "the file cannot be read", where=path, why=error.strerror, todo="Check the path"
-                )
-            )
-            continue
-        if digest not in known and fresh.setdefault(digest, path) != path:
-            remarks.append(f"{path}: the same content as {fresh[digest]}; taken once.")
-    work, clips = folder / ".work", folder / "clips"
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        clips.mkdir(exist_ok=True)
-        for path in left:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise ResourceError(
-            "the corpus folder cannot be made",
-            where=folder,
-            why=error.strerror,
-            todo="Choose a folder that can be written",
-        ) from error
     workers = jobs if jobs is not None else os.cpu_count() or 1
-
-    analysed: dict[str, str] = {}
-
-    def note(results: dict[str, Any], stage: str, total: int) -> Callable[[str, Any], None]:
-        def done(digest: str, result: Any) -> None:
-            if isinstance(result, ResourceError):
-                raise result
-            if isinstance(result, TalkersError):
-                failures[str(fresh[digest])] = str(result)
-                nonlocal_failed[0] += 1
-            else:
-                results[digest] = result
-            progress(stage, len(results) + nonlocal_failed[0], total)
-
-        nonlocal_failed = [0]
-        return done
-
-    tasks: dict[str, tuple[Any, ...]]
-    tasks = {
-        d: (str(p), str(rate), str(work / f"{d}-{rate.numerator}-{rate.denominator}.analysis"))
-        for d, p in fresh.items()
-    }
-    parallel(analyse_to, tasks, workers, note(analysed, "finding faces", len(tasks)))
-
-    by_size: dict[str, list[str]] = defaultdict(list)
-    loaded = {d: Analysis.load(Path(analysed[d])) for d in fresh if d in analysed}
-    for digest, analysis in loaded.items():
-        by_size[f"{analysis.width}x{analysis.height}"].append(digest)
-        many = int((analysis.faces > 1).sum())
-        if many:
-            remarks.append(
-                f"{analysis.source}: {many} frames show several faces; the tracked one was kept."
-            )
-        remarks += analysis.notes
-    faces: dict[str, float] = dict(existing.about["face_heights"]) if existing else {}
-    for key, digests in by_size.items():
-        faces.setdefault(key, float(np.median([face_height(loaded[d].boxes) for d in digests])))
-    crops: dict[str, Crop] = {}
-    for digest, a in loaded.items():
-        try:
-            crops[digest] = choose_crop(
-                a.boxes[a.found], a.width, a.height, size, faces[f"{a.width}x{a.height}"]
-            )
-        except FaceError as error:
-            failures[str(fresh[digest])] = str(
-                FaceError(error.what, where=fresh[digest], todo=error.todo)
-            )
-    names = _unique_names([fresh[d] for d in crops], {c.name for c in known.values()})
-    rendered: dict[str, list[ClipRecord]] = {}
-    tasks = {}
-    for digest, crop in crops.items():
-        name = names[fresh[digest]]
-        made = sha256(f"{digest} {crop} {rate} {name}".encode()).hexdigest()[
-            :32
-        ]  # a clip made otherwise is made again
-        tasks[digest] = (
-            str(fresh[digest]),
-            analysed[digest],
-            crop,
-            str(rate),
-            name,
-            str(clips),
-            str(work / f"{made}.parquet"),
-        )
-    rows = {digest: Path(arguments[-1]) for digest, arguments in tasks.items()}
-    parallel(render, tasks, workers, note(rendered, "writing clips", len(tasks)))
-
-    if not rendered and not existing:
-        shutil.rmtree(work, ignore_errors=True)
-        for leftover in (clips, folder):
-            if leftover.is_dir() and not any(leftover.iterdir()):
-                leftover.rmdir()
-        reason = next(iter(failures.values()), "no files were given.")
+    work = _Preparation(Path(out), size, rate, workers, progress)
+    files = footage_files(paths, out, work.remarks.append)
+    fresh = work.fresh(files)
+    work.make_folders()
+    analyses = work.analyses(fresh)
+    crops = work.crops(analyses)
+    tasks = work.tasks(fresh, crops)
+    rendered = work.rendered(tasks, fresh)
+    if not rendered and not work.existing:
+        work.remove_folders()
+        reason = next(iter(work.failures.values()), "no files were given.")
         raise FaceError(
             "none of the footage could be prepared",
-            why=f"of {len(files)} files, {len(failures)} failed, the first: {reason.rstrip('.')}",
+            why=f"of {len(files)} files, {len(work.failures)} failed, the first: "
+            f"{reason.rstrip('.')}",
             todo="See `talkers check`",
         )
     added = [
         clip
-        for d in fresh
-        if d in rendered
-        for clip in with_transcript(rendered[d], fresh[d], remarks)
+        for digest in rendered
+        for clip in with_transcript(rendered[digest], fresh[digest], work.remarks)
     ]
-    if added or (
-        existing
-        and ((consent or existing.about.get("consent")), (licence or existing.about.get("licence")))
-        != (existing.about.get("consent"), existing.about.get("licence"))
-    ):
-        _finish(
-            folder,
-            existing,
-            added,
-            [rows[d] for d in fresh if d in rendered],
-            faces,
-            size,
-            rate,
-            consent,
-            licence,
+    statement = _Statement.of(work.existing, consent, licence)
+    if added or (work.existing and statement != _Statement.of(work.existing, None, None)):
+        findings = work.findings({d: analyses[d] for d in rendered}, crops)
+        rows = [tasks[digest].rows for digest in rendered]
+        _finish(work, _Addition(added, rows, findings), statement)
+    shutil.rmtree(work.work, ignore_errors=True)
+    return Prepared(Corpus(work.folder), len(added), work.failures, work.remarks)
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """Who agreed to the footage, and under which licence it stands."""
+
+    consent: str | None
+    licence: str | None
+
+    @staticmethod
+    def of(existing: Corpus | None, consent: str | None, licence: str | None) -> _Statement:
+        """What is stated now, or else was when the corpus was made."""
+        about = existing.about if existing else {}
+        return _Statement(consent or about.get("consent"), licence or about.get("licence"))
+
+
+@dataclass(frozen=True)
+class _Addition:
+    """What is added to a corpus: clips, files with their rows, and findings."""
+
+    clips: list[ClipRecord]
+    rows: list[Path]
+    findings: list[dict[str, Any]]
+
+
+class _Preparation:
+    """The steps of one `prepare`. Sources go by their digests.
+
+    Raises:
+        UsageError: no such size. ArtefactError: the folder holds something else.
+    """
+
+    def __init__(self, folder: Path, size: int, rate: Fraction, jobs: int, progress: Progress):
+        if size % 32 or not 32 <= size <= 2048:
+            raise UsageError(
+                f"the frame size {size} is not a multiple of 32 up to 2048",
+                todo="Use for example 128, 256 or 512",
+            )
+        self.folder, self.size, self.rate = folder, size, rate
+        self.jobs, self.progress = jobs, progress
+        self.work, self.clips = folder / ".work", folder / "clips"
+        self.failures: dict[str, str] = {}
+        self.remarks: list[str] = []
+        if folder.exists() and not folder.is_dir():
+            raise ArtefactError(
+                "this is a file, not a folder for a corpus", where=folder, todo="Name a folder"
+            )
+        self.existing = Corpus(folder) if (folder / "corpus.json").exists() else None
+        if self.existing and (self.existing.size, self.existing.rate) != (size, rate):
+            raise ArtefactError(
+                f"this corpus has {self.existing.size} px at {self.existing.rate} fps, "
+                f"not {size} px at {rate} fps",
+                where=folder,
+                todo="Choose another folder",
+            )
+        self._left = [*unfinished(folder), *unfinished(self.clips)]
+        own = {".work", "clips", "frames.parquet", *(p.name for p in self._left)}
+        if (
+            self.existing is None
+            and folder.is_dir()
+            and any(p.name not in own for p in folder.iterdir())
+        ):
+            raise ArtefactError(
+                "this folder is not empty and is no corpus",
+                where=folder,
+                todo="Choose a new folder",
+            )
+        about = self.existing.about if self.existing else {}
+        self.heights: dict[str, float] = dict(about.get("face_heights", {}))
+
+    def fresh(self, files: Sequence[Path]) -> dict[str, Path]:
+        """The sources that are not in the corpus yet, each content once."""
+        known = {clip.sha256 for clip in self.existing.clips} if self.existing else set()
+        found: dict[str, Path] = {}
+        for path in files:
+            try:
+                if path.exists() and not path.is_file():  # would be read without end
+                    todo = "Copy what it gives into a file, and name that"
+                    raise MediaError("this is no regular file", where=path, todo=todo)
+                digest = file_digest(path)
+            except MediaError as error:
+                self.failures[str(path)] = str(error)
+                continue
+            except OSError as error:
+                told = MediaError(
+                    "the file cannot be read", where=path, why=error.strerror, todo="Check the path"
+                )
+                self.failures[str(path)] = str(told)
+                continue
+            if digest not in known and found.setdefault(digest, path) != path:
+                self.remarks.append(f"{path}: the same content as {found[digest]}; taken once.")
+        return found
+
+    def make_folders(self) -> None:
+        """Make the corpus's folders, and remove what a killed preparation was writing.
+
+        Raises:
+            ResourceError: they cannot be made.
+        """
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            self.clips.mkdir(exist_ok=True)
+            for path in self._left:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ResourceError(
+                "the corpus folder cannot be made",
+                where=self.folder,
+                why=error.strerror,
+                todo="Choose a folder that can be written",
+            ) from error
+
+    def remove_folders(self) -> None:
+        """Remove the folders, as far as nothing is in them."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        for leftover in (self.clips, self.folder):
+            if leftover.is_dir() and not any(leftover.iterdir()):
+                leftover.rmdir()
+
+    def _parallel(
+        self,
+        stage: str,
+        work: Callable[..., Any],
+        tasks: dict[str, tuple[Any, ...]],
+        fresh: dict[str, Path],
+    ) -> dict[str, Any]:
+        """Results of the tasks that do not fail, in the order of the tasks.
+
+        Raises:
+            ResourceError: disk or memory are used up: the other tasks would meet the same.
+        """
+        results: dict[str, Any] = {}
+
+        def done(digest: str, result: Any) -> None:
+            if isinstance(result, ResourceError):
+                raise result
+            if isinstance(result, TalkersError):
+                self.failures[str(fresh[digest])] = str(result)
+            results[digest] = result
+            self.progress(stage, len(results), len(tasks))
+
+        parallel(work, tasks, self.jobs, done)
+        return {d: results[d] for d in tasks if not isinstance(results[d], TalkersError)}
+
+    def _analysis(self, digest: str) -> Path:
+        rate = f"{self.rate.numerator}-{self.rate.denominator}"
+        return self.work / f"{digest}-{rate}.{ANALYSIS_VERSION}.analysis"
+
+    def analyses(self, fresh: dict[str, Path]) -> dict[str, Analysis]:
+        """Measure all fresh sources."""
+        tasks: dict[str, tuple[Any, ...]] = {
+            d: (str(path), str(self.rate), str(self._analysis(d))) for d, path in fresh.items()
+        }
+        made = self._parallel("finding faces", analyse_to, tasks, fresh)
+        loaded = {digest: Analysis.load(Path(file)) for digest, file in made.items()}
+        for a in loaded.values():
+            self.remarks += [note for note in a.notes if note not in self.remarks]
+        return loaded
+
+    def crops(self, analyses: dict[str, Analysis]) -> dict[str, Crop]:
+        """Choose the crops; sources with too few usable frames, or too small a face, fail."""
+        usable = {digest: usable_frames(a) for digest, a in analyses.items()}
+        by_size: dict[str, list[float]] = defaultdict(list)
+        for digest, a in analyses.items():
+            if usable[digest].any():
+                height = face_height(a.boxes[usable[digest]])
+                by_size[f"{a.width}x{a.height}"].append(height)
+        for key, heights in by_size.items():
+            self.heights.setdefault(key, float(np.median(heights)))
+        crops: dict[str, Crop] = {}
+        for digest, a in analyses.items():
+            scale = self.heights.get(f"{a.width}x{a.height}")
+            try:
+                boxes = a.boxes[usable[digest]]
+                crop = choose_crop(boxes, a.width, a.height, self.size, scale)
+                if usable_frames(a, crop).sum() < min(MIN_USABLE, len(a.faces)):
+                    todo = "See `talkers check` for what is wrong with it"
+                    raise FaceError("none of its frames can be used", todo=todo)
+                crops[digest] = crop
+            except FaceError as error:
+                told = FaceError(error.what, where=a.source, todo=error.todo)
+                self.failures[a.source] = str(told)
+        return crops
+
+    def tasks(self, fresh: dict[str, Path], crops: dict[str, Crop]) -> dict[str, Rendering]:
+        """What is to be rendered, under names that are not taken."""
+        taken = {clip.name for clip in self.existing.clips} if self.existing else set()
+        names = _unique_names([fresh[digest] for digest in crops], taken)
+        tasks = {}
+        for digest, crop in crops.items():
+            name = names[fresh[digest]]
+            # a clip that was made otherwise is made again
+            made = sha256(f"{digest} {crop} {self.rate} {name}".encode()).hexdigest()[:32]
+            tasks[digest] = Rendering(
+                path=str(fresh[digest]),
+                analysis=str(self._analysis(digest)),
+                crop=crop,
+                rate=self.rate,
+                name=name,
+                clips=self.clips,
+                rows=self.work / f"{made}.parquet",
+            )
+        return tasks
+
+    def rendered(
+        self, tasks: dict[str, Rendering], fresh: dict[str, Path]
+    ) -> dict[str, list[ClipRecord]]:
+        """Write all clips; their records by source."""
+        arguments = {digest: (task,) for digest, task in tasks.items()}
+        return self._parallel("writing clips", render, arguments, fresh)
+
+    def findings(
+        self, analyses: dict[str, Analysis], crops: dict[str, Crop]
+    ) -> list[dict[str, Any]]:
+        """What is wrong with the footage, by the names of its files; the first are told as well."""
+        told = check_footage(
+            {a.source: a for a in analyses.values()},
+            {a.source: crops[digest] for digest, a in analyses.items()},
         )
-    shutil.rmtree(work, ignore_errors=True)
-    return Prepared(Corpus(folder), len(added), failures, remarks)
+        findings = [f for f in told["findings"] if f["kind"] != "too-short"]
+        for finding in findings[:MAX_REMARKS]:
+            at = "" if finding["at"] is None else f" at {finding['at']:.2f} s"
+            self.remarks.append(f"{finding['file']}{at}: {finding['what']}.")
+        if len(findings) > MAX_REMARKS:
+            more = len(findings) - MAX_REMARKS
+            self.remarks.append(f"{more} more findings are in {self.folder / 'corpus.json'}.")
+        return [f | {"file": Path(f["file"]).name} for f in findings]
 
 
 def with_transcript(clips: list[ClipRecord], source: Path, remarks: list[str]) -> list[ClipRecord]:
-    """Clips of a video with what is said in it, if a text file of its name lies beside it and it was not cut up."""
+    """Add what is said in a video to its clip.
+
+    Args:
+        clips: of the video; only one that was not cut up has a transcript.
+        source: the video; a text file of its name may lie beside it.
+        remarks: takes a sentence about a transcript that cannot be used.
+
+    Returns:
+        the clips.
+    """
     path = source.with_suffix(".txt")
     if not path.is_file():
         return clips
     try:
-        text = " ".join(path.read_bytes()[: LONGEST_TRANSCRIPT + 1].decode("utf-8-sig").split())
+        text = " ".join(path.read_bytes()[: MAX_TRANSCRIPT + 1].decode("utf-8-sig").split())
     except (OSError, UnicodeDecodeError) as error:
         remarks.append(f"{path}: the transcript cannot be read ({error}); left out.")
         return clips
-    if len(clips) != 1 or not 0 < len(text) <= LONGEST_TRANSCRIPT:
+    if len(clips) != 1 or not 0 < len(text) <= MAX_TRANSCRIPT:
         remarks.append(
-            f"{path}: the transcript is left out: it has {len(text)} characters, and the video became {len(clips)} clips."
+            f"{path}: the transcript is left out: it has {len(text)} characters, "
+            f"and the video became {len(clips)} clips."
         )
         return clips
     return [replace(clips[0], transcript=text)]
 
 
-def _finish(
-    folder: Path,
-    existing: Corpus | None,
-    added: list[ClipRecord],
-    rows: list[Path],
-    faces: dict[str, float],
-    size: int,
-    rate: Fraction,
-    consent: str | None,
-    licence: str | None,
-) -> None:
-    """Join the clips' rows into one table and write corpus.json last, which makes the corpus complete."""
-    old = existing.clips if existing else []
-    table = folder / "frames.parquet"
-    held = (
-        read_tables(table, sum(clip.frames for clip in old)) if existing else ()
-    )  # rows beyond those of corpus.json are of an interrupted preparation
-    write_table(table, chain(held, *map(read_tables, rows)))
-    clips = [*old, *added]
+def _finish(work: _Preparation, addition: _Addition, statement: _Statement) -> None:
+    """Join the clips' rows into one table, and write corpus.json last: it completes the corpus."""
+    old = work.existing.clips if work.existing else []
+    table = work.folder / "frames.parquet"
+    # rows beyond those of corpus.json are of an interrupted preparation
+    held = read_tables(table, sum(clip.frames for clip in old)) if work.existing else ()
+    write_table(table, chain(held, *map(read_tables, addition.rows)))
+    clips = [*old, *addition.clips]
+    frames = sum(clip.frames for clip in clips)
+    earlier = work.existing.about.get("findings", []) if work.existing else []
     about = {
         "format_version": FORMAT_VERSION,
         "talkers": __version__,
-        "size": size,
-        "rate": str(rate),
-        "frames": sum(clip.frames for clip in clips),
-        "seconds": round(float(sum(clip.frames for clip in clips) / rate), 3),
-        "consent": consent or (existing.about.get("consent") if existing else None),
-        "licence": licence or (existing.about.get("licence") if existing else None),
-        "face_heights": faces,
+        "size": work.size,
+        "rate": str(work.rate),
+        "frames": frames,
+        "seconds": round(float(frames / work.rate), 3),
+        "consent": statement.consent,
+        "licence": statement.licence,
+        "face_heights": work.heights,
+        "findings": [*earlier, *addition.findings],
         "clips": [
             {
                 "name": c.name,
@@ -320,4 +424,4 @@ def _finish(
             for c in clips
         ],
     }
-    write_json(folder / "corpus.json", about)
+    write_json(work.folder / "corpus.json", about)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -21,119 +21,13 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from talkers.artefacts.documents import _text_of
-from talkers.artefacts.files import atomic
+from talkers.corpus.table import LANDMARK_STEP, POSE, WIDE, PoseSeries, schema
 from talkers.errors import ArtefactError, reason
 from talkers.face.crop import Crop
-from talkers.face.landmarks import BLENDSHAPES, BLINKS, EYE_CORNERS
 from talkers.media import decode_frames, read_audio
 
 FORMAT_VERSION = 1
-LANDMARK_STEP = 1 / 64  # pixels: landmarks are stored as int16 multiples of this
-POSE = ("yaw", "pitch", "roll", "x", "y", "scale")
-"""Head pose: three angles in degrees, position of the eyes' midpoint and inter-ocular distance as shares of the side."""
-
-PoseSeries = NDArray[np.float32]  # [T, 6] in the order of POSE
-
-
-def pose_of(angles: NDArray[np.float32], landmarks: NDArray[np.float32], size: int) -> PoseSeries:
-    """Angles [T, 3] in degrees and crop landmarks [T, 478, 2] -> pose [T, 6]."""
-    right, left = landmarks[:, EYE_CORNERS[0]], landmarks[:, EYE_CORNERS[1]]
-    centre = (right + left) / 2 / size
-    scale = np.linalg.norm(right - left, axis=-1, keepdims=True) / size
-    return np.concatenate([angles, centre, scale], axis=-1).astype(np.float32)
-
-
-def frames_table(
-    clip: str,
-    angles: NDArray[np.float32],
-    landmarks: NDArray[np.float32],
-    blendshapes: NDArray[np.float32],
-    faces: NDArray[np.int8],
-    speech: NDArray[np.bool_],
-    size: int,
-    rate: Fraction,
-) -> pa.Table:
-    """The rows of one clip; landmarks [T, 478, 2] in crop pixels, NaN where there is no face."""
-    count = len(faces)
-    pose = pose_of(angles, landmarks, size)
-    stored = (
-        np.clip(np.nan_to_num(landmarks) / LANDMARK_STEP, -32768, 32767)
-        .round()
-        .astype(np.int16)
-        .reshape(count, -1)
-    )
-    columns: dict[str, Any] = {
-        "clip": pa.array([clip] * count).dictionary_encode(),
-        "frame": pa.array(np.arange(count, dtype=np.int32)),
-        "time": pa.array((np.arange(count) / float(rate)).astype(np.float32)),
-        "face": pa.array(faces > 0),
-        "faces": pa.array(faces),
-        "speech": pa.array(speech),
-        "blink": pa.array(blendshapes[:, list(BLINKS)].mean(1)),
-        **{name: pa.array(pose[:, i]) for i, name in enumerate(POSE)},
-        "landmarks": pa.FixedSizeListArray.from_arrays(pa.array(stored.ravel()), stored.shape[1]),
-        "blendshapes": pa.FixedSizeListArray.from_arrays(
-            pa.array(blendshapes.astype(np.float16).ravel()), len(BLENDSHAPES)
-        ),
-    }
-    return pa.table(columns)
-
-
-def _schema() -> pa.Schema:
-    """The columns of frames.parquet and what they hold."""
-    none = (
-        np.zeros((1, 3), np.float32),
-        np.zeros((1, 478, 2), np.float32),
-        np.zeros((1, len(BLENDSHAPES)), np.float32),
-    )
-    return frames_table(
-        "", *none, np.zeros(1, np.int8), np.zeros(1, np.bool_), 1, Fraction(1)
-    ).schema
-
-
-WIDE = {"landmarks": 478 * 2, "blendshapes": len(BLENDSHAPES)}  # columns of many numbers a frame
-HELD = 4  # pieces of them, of ROWS frames, that an open corpus keeps
-ROWS = 2048  # of a table that are held in memory and written together
-
-
-def write_table(path: Path, tables: Iterable[pa.Table]) -> None:
-    """Write the rows of many clips as one parquet file; it appears when it is complete."""
-    with (
-        atomic(path) as temporary,
-        pq.ParquetWriter(temporary, _schema(), compression="zstd", compression_level=9) as writer,
-    ):
-        held: list[pa.Table] = []
-        for table in tables:
-            held.append(table)
-            if sum(map(len, held)) >= ROWS:
-                writer.write_table(pa.concat_tables(held).unify_dictionaries())
-                held = []
-        if held:
-            writer.write_table(pa.concat_tables(held).unify_dictionaries())
-
-
-def read_tables(path: Path, most: int | None = None) -> Iterator[pa.Table]:
-    """The rows of such a file, or the first `most` of them, a part at a time.
-
-    Raises:
-        ArtefactError: it is damaged.
-    """
-    wanted = _schema()
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS):
-                table = pa.table(batch).slice(0, most).select(wanted.names).cast(wanted)
-                most = None if most is None else most - len(table)
-                yield table
-                if most == 0:
-                    return
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise ArtefactError(
-            f"{path.name} cannot be read",
-            where=path,
-            why=reason(error),
-            todo="Prepare the footage again",
-        ) from error
+MAX_HELD = 4  # pieces of its wide columns that an open corpus keeps
 
 
 @dataclass(frozen=True)
@@ -150,14 +44,14 @@ class ClipRecord:
 
 
 _CLIPS = TypeAdapter(list[ClipRecord])
-MOST_FRAMES = 10**8  # of a clip
+MAX_FRAMES = 10**8  # of a clip
 
 
 def _check_clip(clip: ClipRecord) -> None:
     """Raises ValueError: its name is no file's name, or its numbers cannot be."""
     if clip.name in ("", ".", "..") or not clip.name.isprintable() or set(clip.name) & set("/\\"):
         raise ValueError(f"a clip is named {clip.name!r:.60}")
-    if not 1 <= clip.frames <= MOST_FRAMES or any(
+    if not 1 <= clip.frames <= MAX_FRAMES or any(
         not 0 <= a <= b <= clip.frames for a, b in clip.gaps
     ):
         raise ValueError(
@@ -278,7 +172,7 @@ class Corpus:
         """Columns of frames.parquet: all rows, or those of one of the groups that were written together."""
         path, wanted = (
             self.folder / "frames.parquet",
-            pa.schema([_schema().field(name) for name in columns]),
+            pa.schema([schema().field(name) for name in columns]),
         )
         try:
             with pq.ParquetFile(path) as file:
@@ -312,7 +206,7 @@ class Corpus:
     @cached_property
     def _narrow(self) -> pa.Table:
         """All columns of one number a frame."""
-        return self._read([name for name in _schema().names if name not in WIDE])
+        return self._read([name for name in schema().names if name not in WIDE])
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -344,7 +238,7 @@ class Corpus:
                 .to_numpy()
                 .reshape(-1, WIDE[column])
             )
-            self._held = dict([*self._held.items(), ((column, group), values)][-HELD:])
+            self._held = dict([*self._held.items(), ((column, group), values)][-MAX_HELD:])
         return self._held[column, group]
 
     @cached_property

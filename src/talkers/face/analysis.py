@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,28 +17,32 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from talkers.artefacts.files import atomic, file_digest
-from talkers.errors import FaceError, MediaError
+from talkers.errors import FaceError, MediaError, MissingComponent
 from talkers.face.crop import box_of
+from talkers.face.identity import FaceDescriptor
 from talkers.face.landmarks import BLENDSHAPES, FaceTracker, mouth_opening
+from talkers.face.picture import PictureSigns
+from talkers.face.sync import BandEnergies
 from talkers.media import AUDIO_RATE, MediaInfo, audio_blocks, decode_frames, probe, require_footage
 from talkers.speech.activity import loudness_of, of_length
 
-CUT_DIFFERENCE = (
-    30.0  # mean absolute change of a 32x32 grey thumbnail (0..255) that no moving head makes
-)
+FULL_SCALE = 0.999  # of samples: beyond it sound is clipped
+FIRST_IDENTITY, IDENTITY_EVERY = 2, 100  # frames after a cut, and between descriptions of the face
 
 
 @dataclass
 class Analysis:
-    """What one file shows, at the corpus rate. Arrays have one row a frame; rows without a face hold NaN.
+    """What one file shows. Arrays have one row a frame; rows without a face hold NaN.
 
-    All landmarks of a long file would not fit in memory: they are in a file of their own, see `analyse` and `landmarks_in`."""
+    All landmarks of a long file would not fit in memory: they are in a file of their own, see
+    `analyse` and `landmarks_in`.
+    """
 
     source: str
     sha256: str
     width: int
     height: int
-    rate: float  # frames a second of the analysis
+    rate: Fraction  # frames a second of the analysis
     source_rate: float
     audio_seconds: float  # 0: no sound
     clipped: float  # share of samples at full scale
@@ -47,7 +52,11 @@ class Analysis:
     angles: NDArray[np.float32]  # [T, 3] degrees
     faces: NDArray[np.int8]  # [T] how many faces were seen
     levels: NDArray[np.float32]  # [T] dB
+    bands: NDArray[np.float32]  # [n, 20] the sound's log energies, 50 a second
     cuts: NDArray[np.int32]  # frames at which the picture jumps
+    still: NDArray[np.bool_]  # [T] the picture is held
+    identities: NDArray[np.float32]  # [K, 128] who is seen, in some frames
+    identified: NDArray[np.int32]  # [K] those frames
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -63,19 +72,23 @@ class Analysis:
             if isinstance(v, np.ndarray)
         }
         plain = {k: v for k, v in self.__dict__.items() if k not in arrays}
+        plain["rate"] = str(self.rate)
         with atomic(path) as temporary:
             save_file(arrays, temporary, {"plain": json.dumps(plain)})
 
     @staticmethod
     def load(path: Path) -> Analysis:
+        """Read what `save` wrote."""
         with safe_open(path, framework="numpy") as file:
-            return Analysis(
-                **json.loads(file.metadata()["plain"]),
-                **{k: file.get_tensor(k) for k in file.keys()},  # noqa: SIM118 - not a dict
-            )
+            plain = json.loads(file.metadata()["plain"])
+            arrays = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
+        return Analysis(**(plain | {"rate": Fraction(plain["rate"])}), **arrays)
 
 
 POINTS = 478, 2  # of a face
+NOWHERE = np.full(POINTS, np.nan, np.float32)
+NO_SHAPES = np.full(len(BLENDSHAPES), np.nan, np.float32)
+NO_ANGLES = np.full(3, np.nan, np.float32)
 
 
 def landmarks_in(path: Path, part: slice) -> NDArray[np.float32]:
@@ -84,6 +97,44 @@ def landmarks_in(path: Path, part: slice) -> NDArray[np.float32]:
     return np.fromfile(
         path, np.float32, row * (part.stop - part.start), offset=4 * row * part.start
     ).reshape(-1, *POINTS)
+
+
+class _Watcher:
+    """Gathers what each frame of a file shows."""
+
+    def __init__(
+        self, tracker: FaceTracker, describer: FaceDescriptor | None, marks: IO[bytes] | None
+    ):
+        self._tracker, self._describer, self._marks = tracker, describer, marks
+        self.signs = PictureSigns()
+        self.boxes: list[NDArray[np.float32]] = []
+        self.opening: list[NDArray[np.float32]] = []
+        self.blendshapes: list[NDArray[np.float32]] = []
+        self.angles: list[NDArray[np.float32]] = []
+        self.faces: list[int] = []
+        self.identities: list[NDArray[np.float32]] = []
+        self.identified: list[int] = []
+        self.width = self.height = 0
+        self._describe_at = FIRST_IDENTITY  # the next frame whose face is described
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """Take the next frame."""
+        index, (self.height, self.width) = len(self.faces), frame.shape[:2]
+        reading = self._tracker.track(frame)
+        points = NOWHERE if reading is None else reading.landmarks
+        if self._marks is not None:
+            self._marks.write(np.ascontiguousarray(points, np.float32).tobytes())
+        self.boxes.append(box_of(points))
+        self.opening.append(mouth_opening(points))
+        self.blendshapes.append(NO_SHAPES if reading is None else reading.blendshapes)
+        self.angles.append(NO_ANGLES if reading is None else reading.angles)
+        self.faces.append(0 if reading is None else reading.faces)
+        if self.signs.add(frame, self.boxes[-1]):  # perhaps to another person
+            self._describe_at = index + FIRST_IDENTITY
+        if self._describer is not None and reading is not None and index >= self._describe_at:
+            self.identities.append(self._describer.describe(frame, points))
+            self.identified.append(index)
+            self._describe_at = index + IDENTITY_EVERY
 
 
 def analyse(
@@ -98,7 +149,8 @@ def analyse(
         path: a video file.
         rate: frames a second at which it is read.
         max_faces: faces looked for in a frame (2 suffice to notice that there is not one).
-        marks: file for every frame's landmarks, float32 [478, 2] source pixels (NaN: no face) one after the other.
+        marks: file for every frame's landmarks, float32 [478, 2] source pixels (NaN: no face) one
+            after the other.
 
     Raises:
         MediaError: the file cannot be used at all (no such file, no picture, nothing decodes).
@@ -106,71 +158,85 @@ def analyse(
     info: MediaInfo = probe(path)
     video = require_footage(info)
     notes: list[str] = []
-    boxes, opening, shapes, angles, counts, cuts = [], [], [], [], [], []
-    last: NDArray[np.float32] | None = None
-    width = height = 0
-    nowhere = np.full(POINTS, np.nan, np.float32)
     with ExitStack() as stack:
         tracker = stack.enter_context(FaceTracker(max_faces))
-        kept = (
-            stack.enter_context(stack.enter_context(atomic(marks)).open("wb"))
-            if marks is not None
-            else None
-        )
-        for index, frame in enumerate(decode_frames(path, rate, notes.append)):
-            height, width = frame.shape[:2]
-            thumbnail = frame[:: max(1, height // 32), :: max(1, width // 32)].mean(
-                2, dtype=np.float32
-            )
-            if last is not None and np.abs(thumbnail - last).mean() > CUT_DIFFERENCE:
-                cuts.append(index)
-            last = thumbnail
-            reading = tracker.track(frame)
-            points = reading.landmarks if reading else nowhere
-            if kept is not None:
-                kept.write(np.ascontiguousarray(points, np.float32).tobytes())
-            boxes.append(box_of(points))
-            opening.append(mouth_opening(points))
-            shapes.append(
-                reading.blendshapes if reading else np.full(len(BLENDSHAPES), np.nan, np.float32)
-            )
-            angles.append(reading.angles if reading else np.full(3, np.nan, np.float32))
-            counts.append(reading.faces if reading else 0)
-    clipped, levels, samples = 0, np.zeros(0, np.float32), 0
-
-    def heard() -> Iterator[NDArray[np.float32]]:
-        nonlocal clipped
-        for block in audio_blocks(path, note=lambda text: notes.append(f"{path}: {text}")):
-            clipped += int((np.abs(block) >= 0.999).sum())
-            yield block
-
-    if info.audio is not None:
-        try:
-            levels, samples = loudness_of(heard(), AUDIO_RATE, float(rate))
-        except MediaError as error:
-            notes.append(str(error))
+        kept = None
+        if marks is not None:
+            kept = stack.enter_context(stack.enter_context(atomic(marks)).open("wb"))
+        seen = _Watcher(tracker, _describer(notes), kept)
+        for frame in decode_frames(path, rate, notes.append):
+            seen.add(frame)
+    sound = _Sound(path, rate, info.audio is not None, notes)
+    count = len(seen.faces)
     return Analysis(
         source=str(path),
         sha256=file_digest(path),
-        width=width,
-        height=height,
-        rate=float(rate),
+        width=seen.width,
+        height=seen.height,
+        rate=rate,
         source_rate=float(video.frame_rate),
-        audio_seconds=samples / AUDIO_RATE,
-        clipped=clipped / samples if samples else 0.0,
-        boxes=np.stack(boxes),
-        opening=np.array(opening, np.float32),
-        blendshapes=np.stack(shapes),
-        angles=np.stack(angles),
-        faces=np.array(counts, np.int8),
-        levels=of_length(levels, len(counts)),
-        cuts=np.array(cuts, np.int32),
+        audio_seconds=sound.samples / AUDIO_RATE,
+        clipped=sound.clipped / max(1, sound.samples),
+        boxes=np.stack(seen.boxes),
+        opening=np.array(seen.opening, np.float32),
+        blendshapes=np.stack(seen.blendshapes),
+        angles=np.stack(seen.angles),
+        faces=np.array(seen.faces, np.int8),
+        levels=of_length(sound.levels, count),
+        bands=sound.energies.all(),
+        cuts=seen.signs.cuts,
+        still=seen.signs.still(float(rate)),
+        identities=np.array(seen.identities, np.float32).reshape(-1, 128),
+        identified=np.array(seen.identified, np.int32),
         notes=notes,
     )
 
 
-def poses_in(video: str | os.PathLike[str], rate: int = 25) -> dict[str, NDArray[np.float64]]:
-    """Measure the head of a video: time in seconds and yaw, pitch, roll in degrees of the frames with a face, [n] each.
+def _describer(notes: list[str]) -> FaceDescriptor | None:
+    """What tells people apart, if it is on this machine; else a note says that nothing does."""
+    try:
+        return FaceDescriptor()
+    except MissingComponent as error:
+        notes.append(f"Whether all footage shows one person was not checked: {error}")
+        return None
+
+
+class _Sound:
+    """What is measured of a file's sound, read once.
+
+    Attributes:
+        levels: [T] dB of each frame's sound.
+        samples, clipped: how many samples there are, and how many of them at full scale.
+        energies: of the bands.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], rate: Fraction, there: bool, notes: list[str]
+    ) -> None:
+        self.levels, self.samples, self.clipped = np.zeros(0, np.float32), 0, 0
+        self.energies = BandEnergies()
+        if there:
+            try:
+                said = audio_blocks(path, note=lambda text: notes.append(f"{path}: {text}"))
+                blocks = self._measured(said)
+                self.levels, self.samples = loudness_of(blocks, AUDIO_RATE, float(rate))
+            except MediaError as error:
+                notes.append(str(error))
+
+    def _measured(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        for block in blocks:
+            self.clipped += int((np.abs(block) >= FULL_SCALE).sum())
+            self.energies.add(block)
+            yield block
+
+
+def poses_in(
+    video: str | os.PathLike[str], rate: Fraction = Fraction(25)
+) -> dict[str, NDArray[np.float64]]:
+    """Measure the head of a video.
+
+    Returns:
+        "time" in seconds and "yaw", "pitch", "roll" in degrees of the frames with a face, [n] each.
 
     Raises:
         MediaError: it cannot be read. FaceError: a face is seen in fewer than half of its frames.
@@ -178,9 +244,9 @@ def poses_in(video: str | os.PathLike[str], rate: int = 25) -> dict[str, NDArray
     with FaceTracker(1) as tracker:
         angles = [
             reading.angles if (reading := tracker.track(frame)) is not None else None
-            for frame in decode_frames(video, Fraction(rate))
+            for frame in decode_frames(video, rate)
         ]
-    rows = [(k / rate, *row) for k, row in enumerate(angles) if row is not None]
+    rows = [(k / float(rate), *row) for k, row in enumerate(angles) if row is not None]
     if 2 * len(rows) < len(angles) or not rows:
         raise FaceError(
             f"a face is seen in only {len(rows)} of {len(angles)} frames",
