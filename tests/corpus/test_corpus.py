@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from talkers.corpus.prepare import prepare
 from talkers.corpus.store import fill_gaps
 from talkers.errors import ArtefactError, FaceError, TalkersError
 from talkers.face.landmarks import mouth_opening
-from talkers.media import VideoWriter
+from talkers.media import VideoWriter, decode_frames
 from talkers.runtime.avatar import Avatar
 from talkers.training.frames import FrameStore
 
@@ -128,6 +129,27 @@ def test_an_interrupted_preparation_goes_on(footage: Path, tmp_path: Path) -> No
     )
     assert done.added == 3
     assert sum(len(done.corpus.column("landmarks", name)) for name in done.corpus.names) == 90
+
+
+def test_what_is_of_no_use_is_a_gap_and_is_told(footage: Path, tmp_path: Path) -> None:
+    """A take in which the picture is held for two seconds, at 30 frames a second."""
+    frames = list(decode_frames(footage / "good0.mp4"))
+    frames = [*frames, *[frames[-1]] * 50]
+    sound = np.random.default_rng(0).normal(0, 0.1, len(frames) * 640).astype(np.float32)
+    with VideoWriter(tmp_path / "held.mp4", Fraction(25), [sound], 16_000, crf=16) as writer:
+        for frame in frames:
+            writer.write(frame)
+    done = prepare([tmp_path / "held.mp4"], tmp_path / "c", rate=Fraction(30), jobs=1)
+    (clip,) = done.corpus.clips
+    ((first, last),) = clip.gaps
+    assert (first, last) == (pytest.approx(35, abs=3), clip.frames)
+    assert done.corpus.rate == 30
+    seen = done.corpus.column("face", clip.name)
+    assert seen[:first].all()
+    assert not seen[first:].any()
+    (finding,) = [f for f in done.corpus.about["findings"] if f["kind"] == "frozen"]
+    assert finding["file"] == "held.mp4"
+    assert any("stands still" in remark for remark in done.remarks)
 
 
 def test_nothing_is_left_when_nothing_can_be_prepared(footage: Path, tmp_path: Path) -> None:

@@ -20,10 +20,13 @@ RATE = Fraction(25)
 
 
 def write(path: Path, picture: np.ndarray, count: int = 30) -> Path:
-    sound = 0.1 * np.random.default_rng(0).normal(size=count * AUDIO_RATE // 25)
+    """A film of one picture, with a camera's noise and sound."""
+    rng = np.random.default_rng(0)
+    sound = 0.1 * rng.normal(size=count * AUDIO_RATE // 25)
     with VideoWriter(path, RATE, [sound.astype(np.float32)], AUDIO_RATE, crf=10) as writer:
         for _ in range(count):
-            writer.write(picture)
+            noise = rng.normal(0, 2, picture.shape)
+            writer.write(np.clip(picture + noise, 0, 255).astype(np.uint8))
     return path
 
 
@@ -61,7 +64,7 @@ def test_a_clip_of_the_corpus_is_cut_to_the_pixel_as_the_corpus_was(
         count, frames = cropped_clip(clip, RATE, 128, scale=scale)
         assert count == 30
         difference = np.abs(next(frames).astype(float) - corpus.frames(name)[0]).mean()
-        assert difference < 3, name  # of two encodings of one picture
+        assert difference < 4, name  # of two encodings of one picture
 
 
 def test_another_camera_is_cut_to_the_same_share() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from talkers.artefacts.documents import write_json
 from talkers.artefacts.files import file_digest, unfinished
@@ -306,16 +307,25 @@ class _Preparation:
         for digest, a in analyses.items():
             scale = self.heights.get(f"{a.width}x{a.height}")
             try:
-                boxes = a.boxes[usable[digest]]
-                crop = choose_crop(boxes, a.width, a.height, self.size, scale)
-                if usable_frames(a, crop).sum() < min(MIN_USABLE, len(a.faces)):
-                    todo = "See `talkers check` for what is wrong with it"
-                    raise FaceError("none of its frames can be used", todo=todo)
-                crops[digest] = crop
+                crops[digest] = self._crop(a, usable[digest], scale)
             except FaceError as error:
                 told = FaceError(error.what, where=a.source, todo=error.todo)
                 self.failures[a.source] = str(told)
         return crops
+
+    def _crop(self, a: Analysis, usable: NDArray[np.bool_], scale: float | None) -> Crop:
+        """The crop of a source with these usable frames.
+
+        Raises:
+            FaceError: the face is too small, or too few frames can be used.
+        """
+        least = min(MIN_USABLE, len(a.faces))
+        if usable.sum() >= least:
+            crop = choose_crop(a.boxes[usable], a.width, a.height, self.size, scale)
+            if usable_frames(a, crop).sum() >= least:
+                return crop
+        todo = "See `talkers check` for what is wrong with it"
+        raise FaceError("none of its frames can be used", todo=todo)
 
     def tasks(self, fresh: dict[str, Path], crops: dict[str, Crop]) -> dict[str, Rendering]:
         """What is to be rendered, under names that are not taken."""

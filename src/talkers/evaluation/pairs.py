@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from talkers.artefacts.files import file_digest
-from talkers.corpus.clips import LONGEST_SECONDS, in_pieces
+from talkers.corpus.clips import MAX_SECONDS, in_pieces
 from talkers.corpus.footage import footage_files
 from talkers.errors import FaceError, MediaError
 from talkers.evaluation.contract import FrameFeatures, Utterance
@@ -36,7 +36,7 @@ from talkers.progress import Report, quiet
 from talkers.speech import loudness_of, speech_activity
 
 Frames = NDArray[np.uint8]  # [T, H, W, 3]
-PIECE_FRAMES = LONGEST_SECONDS * RATE  # of a pair that are held in memory
+PIECE_FRAMES = MAX_SECONDS * RATE  # of a pair that are held in memory
 
 
 def joined(pieces: Sequence[tuple[int, ClipScores]]) -> ClipScores:
