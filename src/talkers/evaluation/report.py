@@ -152,9 +152,9 @@ def write_report(
             }
         )
     columns = columns_of(metrics)
-    known = dict.fromkeys(figure for figures in columns.values() for figure in figures)
-    rows = [figure for figure in MAIN_FIGURES if figure in known]
-    rows += [figure for figure in known if figure not in MAIN_FIGURES]
+    figures_found = dict.fromkeys(figure for figures in columns.values() for figure in figures)
+    rows = [figure for figure in MAIN_FIGURES if figure in figures_found]
+    rows += [figure for figure in figures_found if figure not in MAIN_FIGURES]
     page = Environment(autoescape=True).from_string(_template())
     text = page.render(
         about=metrics["about"],

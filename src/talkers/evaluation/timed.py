@@ -36,16 +36,16 @@ def time_generation(model: Any) -> list[float]:
     Returns:
         a list of one number that grows.
     """
-    spent, generate = [0.0], model.generate
+    elapsed, generate = [0.0], model.generate
 
     def timed(*arguments: Any, **options: Any) -> Any:
         begin = time.perf_counter()
         motion = generate(*arguments, **options)
-        spent[0] += time.perf_counter() - begin
+        elapsed[0] += time.perf_counter() - begin
         return motion
 
     model.generate = timed
-    return spent
+    return elapsed
 
 
 def speak(avatar_name: str, speech: str, video: str, motion: Any, begun: float) -> dict[str, float]:
@@ -59,14 +59,14 @@ def speak(avatar_name: str, speech: str, video: str, motion: Any, begun: float) 
         begun: `time.time()` at the start of the process.
     """
     avatar, controls = Avatar.load(avatar_name), Controls(motion=motion)
-    spent, first = time_generation(avatar.engine.motion_model(motion)), [0.0]
+    elapsed, first = time_generation(avatar.engine.motion_model(motion)), [0.0]
 
     def progress(*_: int) -> None:
         first[0] = first[0] or time.time() - begun
 
     talk = avatar.speak(speech, controls=controls)
     talk.save(video, progress)
-    seconds, moving = time.time() - begun, spent[0]
+    seconds, moving = time.time() - begun, elapsed[0]
     begin = time.perf_counter()
     next(iter(avatar.speak(speech, controls=controls)))
     return {
@@ -100,8 +100,8 @@ def stream(avatar_name: str, speech: str, motion: Any, block: int) -> dict[str, 
         while True:
             begin = time.perf_counter()
             frame = next(frames, None)
-            spent = time.perf_counter() - begin
-            now, busy = now + spent, busy + spent
+            elapsed = time.perf_counter() - begin
+            now, busy = now + elapsed, busy + elapsed
             if frame is None:
                 break
             late.append(now - (len(late) + 0.5) / float(avatar.frame_rate))
