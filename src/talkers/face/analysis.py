@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -163,7 +164,10 @@ def analyse(
         kept = None
         if marks is not None:
             kept = stack.enter_context(stack.enter_context(atomic(marks)).open("wb"))
-        seen = _Watcher(tracker, _describer(notes), kept)
+        describer = _describer()
+        if isinstance(describer, str):
+            notes.append(describer)
+        seen = _Watcher(tracker, None if isinstance(describer, str) else describer, kept)
         for frame in decode_frames(path, rate, notes.append):
             seen.add(frame)
     sound = _Sound(path, rate, info.audio is not None, notes)
@@ -192,13 +196,13 @@ def analyse(
     )
 
 
-def _describer(notes: list[str]) -> FaceDescriptor | None:
-    """What tells people apart, if it is on this machine; else a note says that nothing does."""
+@cache
+def _describer() -> FaceDescriptor | str:
+    """What tells people apart, or why nothing does; asked once a process: it may be fetched."""
     try:
         return FaceDescriptor()
     except MissingComponent as error:
-        notes.append(f"Whether all footage shows one person was not checked: {error}")
-        return None
+        return f"Whether all footage shows one person was not checked: {error}"
 
 
 class _Sound:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from talkers.artefacts.pretrained import fetch
-from talkers.errors import MissingComponent
+from talkers.errors import missing
 
 FIVE_POINTS = (263, 362, 33, 133, 2)
 """Outer and inner corner of both eyes and the base of the nose, in dlib's order."""
+CHIP_SIDE, CHIP_MARGIN = 150, 0.25  # pixels, share of the side
 SAME_PERSON = 0.55
 """Euclidean distance of descriptors beyond which two faces are two people's.
 
@@ -29,9 +30,7 @@ class FaceDescriptor:
         try:
             import dlib
         except ImportError as error:
-            raise MissingComponent(
-                "telling people apart needs dlib", todo="Install it: `pip install dlib-bin`"
-            ) from error
+            raise missing("telling people apart", "evaluate", error) from error
         self._dlib: Any = dlib
         self._network = dlib.face_recognition_model_v1(str(fetch("dlib-face-descriptor")))
 
@@ -54,7 +53,7 @@ class FaceDescriptor:
             dlib.rectangle(int(left), int(top), int(right), int(bottom)),
             [dlib.point(x, y) for x, y in corners],
         )
-        chip = dlib.get_face_chip(np.ascontiguousarray(frame), face, 150, 0.25)
+        chip = dlib.get_face_chip(np.ascontiguousarray(frame), face, CHIP_SIDE, CHIP_MARGIN)
         return np.array(self._network.compute_face_descriptor(chip), np.float32)
 
 
