@@ -247,3 +247,20 @@ def test_inspect_takes_any_part_of_any_type(
 def test_remarks_are_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     remark("note: " + "x" * 500)
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_pairs_name_what_has_no_partner(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from types import SimpleNamespace
+
+    pytest.importorskip("talkers.evaluation.pairs")
+    notes = ["2 videos have no partner and are left out: a, b."]
+    metrics = {"about": {"notes": notes, "skipped": {}}}
+    outcome = SimpleNamespace(metrics=metrics, failures={})
+    monkeypatch.setattr("talkers.evaluation.pairs.evaluate_pairs", lambda *_: outcome)
+    command = ["evaluate", "--pairs", "made", "real", "-o", str(tmp_path / "r"), "--json"]
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert "note: 2 videos have no partner and are left out: a, b." in told.err
+    assert json.loads(told.out) == metrics

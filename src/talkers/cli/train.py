@@ -110,7 +110,7 @@ def train(
     if avatar is None:
         return
     tell(f"{output}: an avatar of {avatar.size} px at {avatar.frame_rate} fps")
-    for kind, figures in avatar.about.get("metrics", {}).items():
+    for kind, figures in (avatar.about.get("metrics") or {}).items():
         if isinstance(figures, dict):
             out.print(f"  {kind:>18}: " + ", ".join(f"{k} {v:.2f}" for k, v in figures.items()))
     tell(f"Hear it: talkers speak speech.wav --avatar {shlex.quote(str(output))} -o out.mp4")

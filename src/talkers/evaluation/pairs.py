@@ -37,6 +37,7 @@ from talkers.speech import loudness_of, speech_activity
 
 Frames = NDArray[np.uint8]  # [T, H, W, 3]
 PIECE_FRAMES = MAX_SECONDS * RATE  # of a pair that are held in memory
+MAX_NAMED = 20  # videos without a partner that are named
 
 
 def joined(pieces: Sequence[tuple[int, ClipScores]]) -> ClipScores:
@@ -293,7 +294,8 @@ def evaluate_pairs(
     run = Evaluation.begin(out, options.experts, options.command)
     if alone := sorted(set(theirs) ^ set(ours)):
         run.about["notes"].append(
-            f"{len(alone)} videos have no partner and are left out, the first: {alone[0]}."
+            f"{len(alone)} videos have no partner and are left out: {', '.join(alone[:MAX_NAMED])}"
+            + (" and others." if len(alone) > MAX_NAMED else ".")
         )
     key, paths, tasks = run.key, {}, {}
     for k, name in enumerate(names[: options.limit] if options.limit else names):
