@@ -98,6 +98,7 @@ def test_what_is_of_no_use_is_found_and_left_out() -> None:
     boxes[70:80, [0, 2]] += 300  # the crop is 400 wide and the face 160
     a = analysis(boxes=boxes)
     assert next(f.at for f in findings_of(a) if f.kind == "outside") == 2.8
+    assert check_footage({"a.mp4": a})["seconds"] == 3.6
     people = np.zeros((3, 128), np.float32)
     people[:, 0], people[1] = 1, np.eye(128)[1]
     cut = analysis(

@@ -1,4 +1,4 @@
-"""What a corpus says of a clip, as training and evaluation want it: face descriptors and head values."""
+"""Views of a corpus's measurements for training and evaluation: face descriptors, head values."""
 
 from __future__ import annotations
 
@@ -16,14 +16,11 @@ from talkers.face.source import FaceScale
 MOUTH_NUMBERS = tuple(range(1 + 2 * len(LIPS))) + tuple(
     1 + 2 * len(LIPS) + i for i, n in enumerate(BLENDSHAPES) if n.startswith(("mouth", "jaw"))
 )
-"""Which of a face shape's numbers are about the mouth."""
-
-
+"""Which numbers of a face descriptor are about the mouth."""
 BROW_NUMBERS = tuple(
     1 + 2 * len(LIPS) + i for i, n in enumerate(BLENDSHAPES) if n.startswith("brow")
 )
-
-
+"""Which are about the brows."""
 GAZE = {
     "LookOutLeft": (1, 0),
     "LookInRight": (1, 0),
@@ -34,13 +31,17 @@ GAZE = {
     "LookDownLeft": (0, -1),
     "LookDownRight": (0, -1),
 }
-
-
+"""Blendshapes of the eyes, and where they look: to the person's left, up."""
 SHAPE_NUMBERS = 1 + 2 * len(LIPS) + len(BLENDSHAPES)
+"""How many numbers a face descriptor has."""
 
 
 def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:
-    """What a face is doing apart from where it is: mouth opening, lips in the frame of the eyes, blendshapes: [T, 133]."""
+    """Describe what a face does, apart from where it is.
+
+    Returns:
+        mouth opening, lips in the frame of the eyes, blendshapes: [T, 133].
+    """
     shapes = np.nan_to_num(corpus.column("blendshapes", name))
     return np.concatenate([lip_shape(corpus.column("landmarks", name)), shapes], -1).astype(
         np.float32

@@ -240,7 +240,10 @@ def check_footage(
                 "faces": round(float(result.found.mean()), 4),
             }
         )
-    seconds = sum(float(usable_frames(a).sum() / a.rate) for a in good)
+    seconds = 0.0
+    for a in good:
+        crop = (crops or {}).get(a.source) or _own_crop(a)
+        seconds += float(usable_frames(a, crop).sum() / a.rate)
     if good:
         findings += [*_set_findings(good, seconds), *_identity_findings(good)]
     return {
