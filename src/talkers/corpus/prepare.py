@@ -6,7 +6,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import sha256
 from itertools import chain
@@ -20,6 +20,7 @@ from talkers.artefacts.documents import write_json
 from talkers.artefacts.files import file_digest, unfinished
 from talkers.corpus.clips import Rendering, analyse_to, render
 from talkers.corpus.footage import footage_files
+from talkers.corpus.naming import unique_names, with_transcript
 from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus
 from talkers.corpus.table import read_tables, write_table
 from talkers.errors import (
@@ -40,7 +41,6 @@ from talkers.version import __version__
 Progress = Callable[[str, int, int], None]
 ANALYSIS_VERSION = 2  # of what an interrupted preparation left in .work
 MAX_REMARKS = 20  # findings that are also told; all of them are in corpus.json
-MAX_TRANSCRIPT = 5_000  # characters
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,6 @@ class Prepared:
     added: int
     failures: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-
-
-def _unique_names(files: Sequence[Path], taken: set[str]) -> dict[Path, str]:
-    names: dict[Path, str] = {}
-    for path in files:
-        stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in path.stem)[:80] or "clip"
-        name, k = stem, 2
-        while name in taken:
-            name, k = f"{stem}-{k}", k + 1
-        taken.add(name)
-        names[path] = name
-    return names
 
 
 def prepare(
@@ -218,10 +206,10 @@ class _Preparation:
                 self.failures[str(path)] = str(error)
                 continue
             except OSError as error:
-                told = MediaError(
+                failure = MediaError(
                     "the file cannot be read", where=path, why=error.strerror, todo="Check the path"
                 )
-                self.failures[str(path)] = str(told)
+                self.failures[str(path)] = str(failure)
                 continue
             if digest not in known and found.setdefault(digest, path) != path:
                 self.remarks.append(f"{path}: the same content as {found[digest]}; taken once.")
@@ -309,8 +297,8 @@ class _Preparation:
             try:
                 crops[digest] = self._crop(a, usable[digest], scale)
             except FaceError as error:
-                told = FaceError(error.what, where=a.source, todo=error.todo)
-                self.failures[a.source] = str(told)
+                failure = FaceError(error.what, where=a.source, todo=error.todo)
+                self.failures[a.source] = str(failure)
         return crops
 
     def _crop(self, a: Analysis, usable: NDArray[np.bool_], scale: float | None) -> Crop:
@@ -330,7 +318,7 @@ class _Preparation:
     def tasks(self, fresh: dict[str, Path], crops: dict[str, Crop]) -> dict[str, Rendering]:
         """What is to be rendered, under names that are not taken."""
         taken = {clip.name for clip in self.existing.clips} if self.existing else set()
-        names = _unique_names([fresh[digest] for digest in crops], taken)
+        names = unique_names([fresh[digest] for digest in crops], taken)
         tasks = {}
         for digest, crop in crops.items():
             name = names[fresh[digest]]
@@ -358,11 +346,11 @@ class _Preparation:
         self, analyses: dict[str, Analysis], crops: dict[str, Crop]
     ) -> list[dict[str, Any]]:
         """What is wrong with the footage, by the names of its files; the first are told as well."""
-        told = check_footage(
+        report = check_footage(
             {a.source: a for a in analyses.values()},
             {a.source: crops[digest] for digest, a in analyses.items()},
         )
-        findings = [f for f in told["findings"] if f["kind"] != "too-short"]
+        findings = [f for f in report["findings"] if f["kind"] != "too-short"]
         for finding in findings[:MAX_REMARKS]:
             at = "" if finding["at"] is None else f" at {finding['at']:.2f} s"
             self.remarks.append(f"{finding['file']}{at}: {finding['what']}.")
@@ -370,34 +358,6 @@ class _Preparation:
             more = len(findings) - MAX_REMARKS
             self.remarks.append(f"{more} more findings are in {self.folder / 'corpus.json'}.")
         return [f | {"file": Path(f["file"]).name} for f in findings]
-
-
-def with_transcript(clips: list[ClipRecord], source: Path, remarks: list[str]) -> list[ClipRecord]:
-    """Add what is said in a video to its clip.
-
-    Args:
-        clips: of the video; only one that was not cut up has a transcript.
-        source: the video; a text file of its name may lie beside it.
-        remarks: takes a sentence about a transcript that cannot be used.
-
-    Returns:
-        the clips.
-    """
-    path = source.with_suffix(".txt")
-    if not path.is_file():
-        return clips
-    try:
-        text = " ".join(path.read_bytes()[: MAX_TRANSCRIPT + 1].decode("utf-8-sig").split())
-    except (OSError, UnicodeDecodeError) as error:
-        remarks.append(f"{path}: the transcript cannot be read ({error}); left out.")
-        return clips
-    if len(clips) != 1 or not 0 < len(text) <= MAX_TRANSCRIPT:
-        remarks.append(
-            f"{path}: the transcript is left out: it has {len(text)} characters, "
-            f"and the video became {len(clips)} clips."
-        )
-        return clips
-    return [replace(clips[0], transcript=text)]
 
 
 def _finish(work: _Preparation, addition: _Addition, statement: _Statement) -> None:

@@ -26,29 +26,32 @@ def psnr(mse: float) -> float:
     return float(10 * np.log10(255**2 / max(mse, 1e-3)))
 
 
-def ratio(made: float, real: float, least: float) -> float:
-    """made / real, or NaN where the real one is too small to compare with."""
-    return float(made / real) if real > least else float("nan")
+def ratio(generated: float, reference: float, least: float) -> float:
+    """generated / reference, or NaN where the reference is too small to compare with."""
+    return float(generated / reference) if reference > least else float("nan")
 
 
 def region_figures(
-    made: NDArray[np.uint8], real: NDArray[np.uint8], boxes: NDArray[np.int16]
+    generated: NDArray[np.uint8], reference: NDArray[np.uint8], boxes: NDArray[np.int16]
 ) -> dict[str, float]:
     """Fidelity of a clip, whole and where it matters.
 
     Args:
-        made, real: uint8 [T, S, S, 3].
+        generated, reference: uint8 [T, S, S, 3].
         boxes: [T, 3, 4] mouth and eyes of each frame.
 
     Returns:
         psnr and psnr_mouth in dB; mouth_r2 and eye_r2: the share of the region's variation about the clip's mean
         frame that is explained (0: a still picture does as well; 1: perfect; NaN: nothing moves there).
     """
-    mean = real.mean(0, dtype=np.float32)
+    mean = reference.mean(0, dtype=np.float32)
     error = np.stack(
-        [np.square(m.astype(np.float32) - r).mean(-1) for m, r in zip(made, real, strict=True)]
+        [
+            np.square(m.astype(np.float32) - r).mean(-1)
+            for m, r in zip(generated, reference, strict=True)
+        ]
     )  # [T, S, S]
-    spread = np.stack([np.square(r - mean).mean(-1) for r in real])
+    spread = np.stack([np.square(r - mean).mean(-1) for r in reference])
     sums = {"mouth": np.zeros(3), "eye": np.zeros(3)}
     for k, region in enumerate(("mouth", "eye", "eye")):
         for t, (left, top, right, bottom) in enumerate(boxes[:, k]):
