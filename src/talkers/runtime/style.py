@@ -9,6 +9,7 @@ import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ MAX_SECONDS = 30.0  # of a reference clip that are looked at
 MIN_SPEECH_FRAMES = 25
 REFERENCE_FRAMES = 32  # that a model that samples goes on from
 MAX_LOSS_DB = 10.0  # by which the codec may do worse on a clip than on its person's held-out ones
-CACHE_SIZE = 8  # styles that are kept
+CACHE_SIZE = 8  # styles that are kept of each avatar
 
 
 class Style(NamedTuple):
@@ -52,7 +53,7 @@ class Style(NamedTuple):
     reference: Reference | None
 
 
-_styles: OrderedDict[tuple[Any, ...], Style] = OrderedDict()
+_styles: WeakKeyDictionary[Engine, OrderedDict[tuple[Any, ...], Style]] = WeakKeyDictionary()
 
 
 def pose_curves(video: str | os.PathLike[str]) -> Curves:
@@ -82,16 +83,17 @@ def style_of(engine: Engine, path: str | os.PathLike[str], key: str, live: bool 
         style. MissingComponent: mediapipe, which finds the face, is not installed.
     """
     known: tuple[Any, ...] = ()
+    kept = _styles.setdefault(engine, OrderedDict())
     if Path(path).is_file():
-        known = (id(engine), file_digest(Path(path)), key, live)
-        if known in _styles:
-            _styles.move_to_end(known)
-            return _styles[known]
+        known = (file_digest(Path(path)), key, live)
+        if known in kept:
+            kept.move_to_end(known)
+            return kept[known]
     style = _measured(engine, path, key, live)
     if known:
-        _styles[known] = style
-        while len(_styles) > CACHE_SIZE:
-            _styles.popitem(last=False)
+        kept[known] = style
+        while len(kept) > CACHE_SIZE:
+            kept.popitem(last=False)
     return style
 
 
