@@ -1,8 +1,9 @@
 """What can go wrong, told to the user: what, where, why, and what to do next.
 
 Exit codes of the command line (also in docs/reference/formats.md):
-0 done · 1 an internal fault · 2 wrong usage · 3 unusable media · 4 unusable avatar, corpus or recipe
-5 a component is missing · 6 out of disk or memory · 7 partly done (some files failed) · 130 interrupted
+0 done · 1 an internal fault · 2 wrong usage · 3 unusable media
+4 unusable avatar, corpus or recipe · 5 a component is missing · 6 out of disk or memory
+7 partly done (some files failed) · 130 interrupted
 """
 
 from __future__ import annotations
@@ -163,7 +164,8 @@ def not_installed(error: ImportError) -> str | None:
     """The package whose absence an ImportError tells of; None when it is another fault.
 
     Only a package that the import system does not find is missing. A name that one of talkers' own
-    modules lacks, or a package that is there and fails, is a fault of the program or of the package.
+    modules lacks, or a package that is there and fails, is a fault of the program or of the
+    package.
     """
     package = (error.name or "").partition(".")[0]
     if not package or package == "talkers":

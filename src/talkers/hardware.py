@@ -45,10 +45,9 @@ def machine() -> str:
     """What this runs on, for the record."""
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     unit = "AMX" if torch.cpu._is_amx_tile_supported() else torch.backends.cpu.get_cpu_capability()
-    return (
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores of {cpu_name()} ({unit}), "
-        f"torch {torch.__version__}{gpu}"
-    )
+    system = f"{platform.system()} {platform.machine()}"
+    cores = f"{os.cpu_count()} cores of {cpu_name()} ({unit})"
+    return f"{system}, {cores}, torch {torch.__version__}{gpu}"
 
 
 def give_back_memory() -> None:

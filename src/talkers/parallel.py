@@ -1,4 +1,5 @@
-"""Work on many files in child processes, so that a file that kills its decoder costs only itself."""
+"""Work on many files in child processes, so that a file that kills its decoder costs only
+itself."""
 
 from __future__ import annotations
 

@@ -127,8 +127,8 @@ def refuse_same_file(
 ) -> None:
     """Refuse to write a file that is read, or that another output is.
 
-    Files are compared, not names: links, other spellings and other cases are one file where the disk
-    says so. "-" is no file.
+    Files are compared, not names: links, other spellings and other cases are one file where the
+    disk says so. "-" is no file.
 
     Args:
         outputs: files to be written; None: there is none.

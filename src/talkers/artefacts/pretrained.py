@@ -30,8 +30,8 @@ from talkers.errors import ArtefactError, MissingComponent, ResourceError, Talke
 class Pretrained:
     """One file of pretrained weights.
 
-    `parts` name the carrier packages and the member files whose concatenation is the file. A carrier
-    is a Python package, or one of npm's (npm:name@version).
+    `parts` name the carrier packages and the member files whose concatenation is the file. A
+    carrier is a Python package, or one of npm's (npm:name@version).
     """
 
     name: str

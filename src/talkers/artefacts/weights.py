@@ -24,8 +24,8 @@ SCALE = ".scale"  # suffix of an int8 tensor's scales, one for each slice of its
 def write_weights(
     path: Path, weights: Mapping[str, Tensor], form: Literal["int8", "float16"]
 ) -> None:
-    """Save tensors compactly: large matrices as int8 with one scale an output, the rest as float16; buffers of
-    statistics (1-D) stay float32."""
+    """Save tensors compactly: large matrices as int8 with one scale an output, the rest as float16;
+    buffers of statistics (1-D) stay float32."""
     stored: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         value = tensor.detach().float().cpu()

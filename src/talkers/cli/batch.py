@@ -23,7 +23,8 @@ RECORD = ".talkers-done.json"  # in a folder of videos: of what each was made
 
 
 def targets(sources: list[Path], folder: Path) -> dict[Path, Path]:
-    """A video in the folder for each file: of its name, and of its old suffix where two share a stem.
+    """A video in the folder for each file: of its name, and of its old suffix where two share a
+    stem.
 
     Raises:
         UsageError: two files have one name, a pipe is among them, or the folder has a video's name.

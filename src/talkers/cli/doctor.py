@@ -44,6 +44,7 @@ def doctor(licences: bool = False, as_json: Json = False) -> None:
 
 
 def tell_licences(as_json: bool) -> None:
+    """Print under which licence every dependency is."""
     from talkers.cli.licences import KINDS, dependencies
 
     found = dependencies()

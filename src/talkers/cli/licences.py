@@ -56,6 +56,7 @@ class Dependency:
 
     @property
     def note(self) -> str:
+        """What its wheel holds under other licences, or nothing."""
         return BUNDLED.get(self.name, "")
 
 

@@ -63,8 +63,8 @@ def say(
     Args:
         text: What to say; a text file, whose text is said; or - to read standard input. SSML is
             understood as far as <speak>, <p>, <s>, <break> and <prosody rate> go.
-        output: Video to write (.mp4, .mov, .mkv, .webm, .gif, or frames/%05d.png), or - for standard
-            output.
+        output: Video to write (.mp4, .mov, .mkv, .webm, .gif, or frames/%05d.png), or - for
+            standard output.
         voice: Who says it.
         options: As in speak.
     """

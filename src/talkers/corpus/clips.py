@@ -1,4 +1,5 @@
-"""Writing the clips of one source: its frames, sound and measurements, in pieces of at most ten seconds."""
+"""Writing the clips of one source: its frames, sound and measurements, in pieces of at most ten
+seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Footage -> corpus: resumable, idempotent, parallel; what fails is reported and the rest is done."""
+"""Footage -> corpus: resumable, idempotent, parallel; what fails is reported and the rest is
+done."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from talkers.corpus import Corpus
 
 
 def held_out(names: Sequence[str], share: float = 0.06) -> list[str]:
-    """The clips that training never sees, chosen by the SHA-256 of their names so that the choice never changes.
+    """The clips that training never sees, chosen by the SHA-256 of their names so that the choice
+    never changes.
 
     At least one of two or more clips, none of a single one.
     """
@@ -20,8 +21,8 @@ def held_out(names: Sequence[str], share: float = 0.06) -> list[str]:
 
 
 def training_clips(corpus: Corpus, minutes: float = 0.0) -> list[str]:
-    """The clips that are trained on: all but the held-out ones, or so many minutes of them; fewer minutes are a part of
-    more minutes."""
+    """The clips that are trained on: all but the held-out ones, or so many minutes of them; fewer
+    minutes are a part of more minutes."""
     test = set(held_out(corpus.names))
     names = [n for n in corpus.names if n not in test]
     if not minutes:

@@ -1,4 +1,5 @@
-"""The corpus on disk: corpus.json, frames.parquet, clips/NAME.mp4 (frames) and clips/NAME.flac (sound)."""
+"""The corpus on disk: corpus.json, frames.parquet, clips/NAME.mp4 (frames) and clips/NAME.flac
+(sound)."""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ def _check_clip(clip: ClipRecord) -> None:
 
 
 def rate_of(text: object) -> Fraction:
-    """Frames a second, written as 25, 29.97 or 30000/1001. Exponents are refused: Fraction would write them out.
+    """Frames a second, written as 25, 29.97 or 30000/1001. Exponents are refused: Fraction would
+    write them out.
 
     Raises:
         ValueError: it is written otherwise, or not from 1 to 240. ZeroDivisionError.
@@ -94,7 +96,8 @@ class Corpus:
                 raise ValueError("its version is no number")
             if version != FORMAT_VERSION:
                 raise ArtefactError(
-                    f"this corpus has format version {version}, this talkers reads version {FORMAT_VERSION}",
+                    f"this corpus has format version {version}, this talkers reads version "
+                    f"{FORMAT_VERSION}",
                     where=self.folder,
                     todo="Prepare the footage again, or install the talkers that wrote it",
                 )
@@ -134,10 +137,12 @@ class Corpus:
 
     @property
     def names(self) -> list[str]:
+        """Names of its clips, in their order."""
         return [clip.name for clip in self.clips]
 
     def digest(self, names: Sequence[str] | None = None) -> str:
-        """SHA-256 over the sources' digests and the preparation, for the clips named (default all)."""
+        """SHA-256 over the sources' digests and the preparation, for the clips named (default
+        all)."""
         chosen = set(names if names is not None else self.names)
         lines = [
             f"{c.name} {c.sha256} {sorted(c.crop.as_dict().items())}"
@@ -169,7 +174,8 @@ class Corpus:
         return read_audio(self.folder / "clips" / f"{name}.flac")
 
     def _read(self, columns: Sequence[str], group: int | None = None) -> pa.Table:
-        """Columns of frames.parquet: all rows, or those of one of the groups that were written together."""
+        """Columns of frames.parquet: all rows, or those of one of the groups that were written
+        together."""
         path, wanted = (
             self.folder / "frames.parquet",
             pa.schema([schema().field(name) for name in columns]),
@@ -228,7 +234,8 @@ class Corpus:
             ) from error
 
     def _wide(self, column: str, group: int) -> NDArray[Any]:
-        """A column of many numbers a frame in one group, as stored: [n, k]. Few are held, so that memory does not grow with the footage."""
+        """A column of many numbers a frame in one group, as stored: [n, k]. Few are held, so that
+        memory does not grow with the footage."""
         if (column, group) not in self._held:
             values = (
                 self._read([column], group)
@@ -261,7 +268,8 @@ class Corpus:
         return rows
 
     def column(self, column: str, clip: str) -> NDArray[Any]:
-        """One column of the table (see docs/reference/formats.md) for one clip: [T], or [T, k] for landmarks (478 x 2 pixels) and blendshapes."""
+        """One column of the table (see docs/reference/formats.md) for one clip: [T], or [T, k] for
+        landmarks (478 x 2 pixels) and blendshapes."""
         rows = self._rows[clip]
         if column not in WIDE:
             return np.asarray(

@@ -19,7 +19,8 @@ from talkers.face.landmarks import BLENDSHAPES, BLINKS, EYE_CORNERS
 
 LANDMARK_STEP = 1 / 64  # pixels: landmarks are stored as int16 multiples of this
 POSE = ("yaw", "pitch", "roll", "x", "y", "scale")
-"""Head pose: three angles in degrees, position of the eyes' midpoint and inter-ocular distance as shares of the side."""
+"""Head pose: three angles in degrees, position of the eyes' midpoint and inter-ocular distance as
+shares of the side."""
 
 PoseSeries = NDArray[np.float32]  # [T, 6] in the order of POSE
 

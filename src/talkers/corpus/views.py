@@ -49,8 +49,8 @@ def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:
 
 
 def face_parts(shapes: Tensor) -> dict[str, Tensor]:
-    """What face shapes [N, 133] say of the parts that a user steers: mouth [N, 107], brows [N, 5], and gaze [N, 2] to the
-    person's left and up."""
+    """What face shapes [N, 133] say of the parts that a user steers: mouth [N, 107], brows [N, 5],
+    and gaze [N, 2] to the person's left and up."""
     first = 1 + 2 * len(LIPS)
     eyes = {first + BLENDSHAPES.index(f"eye{name}"): way for name, way in GAZE.items()}
     gaze = shapes[:, list(eyes)] @ torch.tensor(list(eyes.values()), dtype=shapes.dtype)

@@ -112,7 +112,8 @@ def background(landmarks: NDArray[np.float32], height: int, width: int) -> NDArr
 
 
 def flicker(frames: NDArray[np.uint8], still: NDArray[np.bool_]) -> float:
-    """Mean squared change from frame to frame where nothing should move; NaN where there is no such place."""
+    """Mean squared change from frame to frame where nothing should move; NaN where there is no such
+    place."""
     if not still.any() or len(frames) < 2:
         return float("nan")
     return float(

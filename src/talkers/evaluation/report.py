@@ -65,7 +65,8 @@ def columns_of(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def tables(metrics: dict[str, Any]) -> list[Table]:
-    """The main figures for the terminal: what was made beside the real clip, then the other controls."""
+    """The main figures for the terminal: what was made beside the real clip, then the other
+    controls."""
     columns = columns_of(metrics)
     first = [c for c in columns if c not in metrics.get("controls", {}) or c == "real"]
     found = []

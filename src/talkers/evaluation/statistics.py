@@ -46,7 +46,8 @@ def interval(values: list[list[float]]) -> dict[str, float | int | None]:
 def summary(
     values: dict[str, dict[str, list[list[float]]]], distances: dict[str, float]
 ) -> dict[str, Any]:
-    """Sections codec, speech, pairs and controls.* of metrics.json, as far as there are such variants.
+    """Sections codec, speech, pairs and controls.* of metrics.json, as far as there are such
+    variants.
 
     The figures of speech with measured pose stand in `speech` (and `sampled`) under their names
     with `_given_pose`; the distance of the lips' landmarks, which means nothing when the head moves

@@ -81,6 +81,7 @@ class Backbone(nn.Module):
             )
 
     def forward(self, mouths: Tensor) -> Tensor:
+        """Mouths as the expert sees them [B, T, ...] -> [B, T, width]."""
         x = mouths.float()
         if self.sees == "pixels":  # brightness and contrast of the clip do not count
             mean, std = x.flatten(1).mean(1), x.flatten(1).std(1)

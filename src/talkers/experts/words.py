@@ -103,7 +103,8 @@ def frame_labels(
 
 
 def read_sentence(log_probabilities: NDArray[np.floating]) -> tuple[str, ...]:
-    """The likeliest sentence of the grammar, by Viterbi: silence, six words in their order, silence.
+    """The likeliest sentence of the grammar, by Viterbi: silence, six words in their order,
+    silence.
 
     Args:
         log_probabilities: [T, len(WORDS)], of each class in each frame.

@@ -1,4 +1,5 @@
-"""Faces in frames: landmarks, blendshapes, head pose, a stable crop, and what is wrong with footage."""
+"""Faces in frames: landmarks, blendshapes, head pose, a stable crop, and what is wrong with
+footage."""
 
 from talkers.face.crop import Crop, choose_crop, paste_back
 from talkers.face.landmarks import EYES, LIPS, FaceReading, FaceTracker, mouth_opening

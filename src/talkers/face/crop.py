@@ -1,8 +1,8 @@
 """One fixed square for each file of footage, and its inverse for pasting back.
 
-Within a file the crop never moves: all motion in the picture is the person's own, which the codec of DAE-Talker relies
-on. Files of one camera share the scale; each is centred on its own face, so that takes in which the person sat
-elsewhere look alike.
+Within a file the crop never moves: all motion in the picture is the person's own, which the codec
+of DAE-Talker relies on. Files of one camera share the scale; each is centred on its own face, so
+that takes in which the person sat elsewhere look alike.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ FACE_FROM_TOP = 0.59  # where the middle of the face lies in the crop
 
 @dataclass(frozen=True)
 class Crop:
-    """A square of the source picture: left and top corner and side, in source pixels; scaled to `size` pixels."""
+    """A square of the source picture: left and top corner and side, in source pixels; scaled to
+    `size` pixels."""
 
     left: int
     top: int
@@ -55,6 +56,7 @@ class Crop:
         )
 
     def as_dict(self) -> dict[str, int]:
+        """As plain JSON values."""
         return asdict(self)
 
 
@@ -75,7 +77,8 @@ def choose_crop(
     """The crop that holds head and shoulders in all frames of a file.
 
     Args:
-        boxes: [N, 4] left, top, right, bottom of the face in the file's frames with one, source pixels.
+        boxes: [N, 4] left, top, right, bottom of the face in the file's frames with one, source
+            pixels.
         width, height: of the source picture.
         size: side of the result in pixels.
         face: height of the face in pixels by which the crop is scaled (default: this file's own).

@@ -129,9 +129,12 @@ BLINKS = (BLENDSHAPES.index("eyeBlinkLeft"), BLENDSHAPES.index("eyeBlinkRight"))
 class FaceReading:
     """The tracked face in one frame.
 
-    landmarks: float32 [478, 2], pixels (x right, y down). blendshapes: float32 [52], 0..1.
-    angles: float32 [3], yaw, pitch, roll in degrees (yaw > 0: the nose points to the picture's right;
-    pitch > 0: up; roll > 0: the head leans to the picture's right). faces: how many faces were seen.
+    Attributes:
+        landmarks: float32 [478, 2], pixels (x right, y down).
+        blendshapes: float32 [52], 0..1.
+        angles: float32 [3], yaw, pitch, roll in degrees (yaw > 0: the nose points to the
+            picture's right; pitch > 0: up; roll > 0: the head leans to the picture's right).
+        faces: how many faces were seen.
     """
 
     landmarks: NDArray[np.float32]
@@ -141,7 +144,8 @@ class FaceReading:
 
 
 def angles_of(matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Yaw, pitch, roll in degrees of a 4x4 facial transformation (camera axes: x right, y up, z to the viewer)."""
+    """Yaw, pitch, roll in degrees of a 4x4 facial transformation (camera axes: x right, y up, z to
+    the viewer)."""
     r = np.asarray(matrix, np.float64)[:3, :3]
     r = r / np.linalg.norm(r, axis=0, keepdims=True)
     yaw = np.arctan2(r[0, 2], r[2, 2])
@@ -162,8 +166,8 @@ def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def lip_shape(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The lips apart from where the head is: the mouth's opening, then the lips' points in the frame of the eyes, in
-    inter-ocular distances: [T, 478, 2] -> [T, 1 + 2 * 40]."""
+    """The lips apart from where the head is: the mouth's opening, then the lips' points in the
+    frame of the eyes, in inter-ocular distances: [T, 478, 2] -> [T, 1 + 2 * 40]."""
     right, left = landmarks[:, EYE_CORNERS[0]], landmarks[:, EYE_CORNERS[1]]
     axis = left - right
     scale = np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-3)

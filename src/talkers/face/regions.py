@@ -9,7 +9,8 @@ from talkers.face.landmarks import LEFT_EYE, LIPS, RIGHT_EYE
 
 
 def region_boxes(landmarks: NDArray[np.float32], size: int) -> NDArray[np.int16]:
-    """Boxes of mouth and eyes around their landmarks: [T, 478, 2] pixels -> [T, 3, 4] (left, top, right, bottom)."""
+    """Boxes of mouth and eyes around their landmarks: [T, 478, 2] pixels -> [T, 3, 4] (left, top,
+    right, bottom)."""
     boxes = []
     for points, wide, high in ((LIPS, 0.25, 0.55), (RIGHT_EYE, 0.3, 1.0), (LEFT_EYE, 0.3, 1.0)):
         region = landmarks[:, list(points)]
@@ -41,8 +42,9 @@ def region_figures(
         boxes: [T, 3, 4] mouth and eyes of each frame.
 
     Returns:
-        psnr and psnr_mouth in dB; mouth_r2 and eye_r2: the share of the region's variation about the clip's mean
-        frame that is explained (0: a still picture does as well; 1: perfect; NaN: nothing moves there).
+        psnr and psnr_mouth in dB; mouth_r2 and eye_r2: the share of the region's variation about
+        the clip's mean frame that is explained (0: a still picture does as well; 1: perfect; NaN:
+        nothing moves there).
     """
     mean = reference.mean(0, dtype=np.float32)
     error = np.stack(

@@ -1,4 +1,5 @@
-"""Foreign sound -> float samples at the rate the models hear (16 kHz, mono), as a stream or whole."""
+"""Foreign sound -> float samples at the rate the models hear (16 kHz, mono), as a stream or
+whole."""
 
 from __future__ import annotations
 

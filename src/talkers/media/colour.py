@@ -54,7 +54,8 @@ ROWS = 128  # worked on at once: a large picture in floats needs much memory
 
 @cache
 def _linear_light(transfer: Transfer) -> FloatImage:
-    """Light for each of 65536 code values: PQ in units of reference white, HLG as scene light 0..1."""
+    """Light for each of 65536 code values: PQ in units of reference white, HLG as scene light
+    0..1."""
     code = np.linspace(0, 1, 1 << 16)
     if transfer is Transfer.PQ:
         # EOTF of ST 2084: Y = 10000 (max(E^(1/m2) - c1, 0) / (c2 - c3 E^(1/m2)))^(1/m1)

@@ -121,7 +121,8 @@ class VideoWriter:
         return self
 
     def _look_at_audio(self) -> None:
-        """Learn from the first block of sound how many channels it has, and whether there is any."""
+        """Learn from the first block of sound how many channels it has, and whether there is
+        any."""
         if self._audio_blocks is None:
             return
         first = next(self._audio_blocks, None)

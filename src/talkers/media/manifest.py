@@ -50,7 +50,8 @@ SETTINGS = {
 
 
 def identity_folder() -> Path:
-    """Where the certificate is: $TALKERS_IDENTITY, or talkers/identity in the user's data folder."""
+    """Where the certificate is: $TALKERS_IDENTITY, or talkers/identity in the user's data
+    folder."""
     if chosen := os.environ.get("TALKERS_IDENTITY"):
         return Path(chosen)
     return user_folder("TALKERS_IDENTITY", "XDG_DATA_HOME", ".local/share") / "identity"

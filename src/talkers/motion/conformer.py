@@ -1,4 +1,5 @@
-"""Conformer blocks (Gulati et al. 2020): half feed-forward, attention, convolution, half feed-forward.
+"""Conformer blocks (Gulati et al. 2020): half feed-forward, attention, convolution, half
+feed-forward.
 
 Positions enter as rotary embeddings (Su et al. 2021), so that only distances matter.
 """
@@ -74,6 +75,7 @@ class ConformerBlock(nn.Module):
         return out
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [B, T, width], mask bool [B, T] -> [B, T, width]."""
         x = x + 0.5 * self.feed1(x)
         x = x + self.dropout(self._attend(x, mask))
         x = x + self.dropout(self._convolve(x, mask))

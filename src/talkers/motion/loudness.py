@@ -18,7 +18,8 @@ REST = (0.0, 0.0, 0.0, 0.5, 0.4, 0.22, 0.0)  # head values of a face that looks 
 TRANSLATION_FROM_ROTATION = ((0.0025, 0.0, 0.0), (0.0, 0.0025, 0.0), (0.0, 0.0, 0.0))
 """By how much x, y and scale change with a degree of yaw, pitch and roll."""
 SWAY = ((1.0, 117), (0.5, 83), (0.4, 149))
-"""Of yaw, pitch and roll: how far, relative to the setting, and frames from side to side and back."""
+"""Of yaw, pitch and roll: how far, relative to the setting, and frames from side to side and
+back."""
 
 
 @dataclass(frozen=True)

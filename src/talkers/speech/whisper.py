@@ -64,6 +64,7 @@ class WhisperEncoder(nn.Module):
         self.load_state_dict(state, assign=True)
 
     def forward(self, mel: Tensor) -> list[Tensor]:
+        """Log-mel [B, 80, 2 T] -> hidden states, [B, T, width] each."""
         x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
         hidden = [x]

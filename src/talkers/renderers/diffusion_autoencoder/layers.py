@@ -49,6 +49,7 @@ class TimeEmbedding(nn.Module):
         )
 
     def forward(self, t: Tensor) -> Tensor:
+        """Schedule positions [B] -> [B, width]."""
         angles = t.float()[:, None] * self.frequencies.float()
         out: Tensor = self.mlp(
             torch.cat([angles.cos(), angles.sin()], -1).to(next(self.mlp.parameters()).dtype)
@@ -133,6 +134,7 @@ class Attention(nn.Module):
         self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
         b, c, h, w = x.shape
         q, k, v = self.qkv(self.norm(x)).reshape(b, 3, c, h * w).transpose(2, 3).unbind(1)
         y = F.scaled_dot_product_attention(q, k, v)  # [B, HW, C]
