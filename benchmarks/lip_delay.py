@@ -130,7 +130,7 @@ def main() -> None:
         if delay is not None and shift is not None:
             frames = delay.seconds * sync.RATE
             right = abs(frames - shift) <= 1 or (
-                delay.beyond and shift * frames >= sync.MAX_TOLD**2
+                delay.beyond and shift * frames >= sync.MAX_DELAY**2
             )
         found[shift, number].append((told, told and not right))
     print("| true shift, frames | clips of 3 s | trials | told | told wrongly |")

@@ -76,6 +76,8 @@ def check(
             if verdict["findings"]
             else f"{len(paths)} files, {verdict['seconds']:.1f} s usable, nothing wrong."
         )
+    for note in () if as_json else verdict["notes"]:
+        remark(f"note: {note}")
     if not verdict["usable"]:
         for result in results.values():
             if isinstance(result, MissingComponent | ResourceError):

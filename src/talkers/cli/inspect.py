@@ -37,7 +37,7 @@ def inspect(avatar: Positional[str] = "default", as_json: Json = False) -> None:
     For example: talkers inspect ada/
 
     Args:
-        avatar: Folder of an avatar, or default for the bundled one.
+        avatar: Folder of an avatar, default for the bundled one, or mock for a drawn face.
         as_json: Print one JSON object.
     """
     about = load_avatar(avatar).inspect()

@@ -27,7 +27,7 @@ class VideoOptions:
     """Which avatar speaks, and what its video is like."""
 
     avatar: str = "default"
-    """Folder of an avatar, or default for the bundled one."""
+    """Folder of an avatar, default for the bundled one, or mock for a drawn face."""
     seed: int = 0
     """Of the noise and the blinks; the same seed gives the same frames."""
     steps: int | None = None

@@ -26,7 +26,7 @@ BANDS, LOWEST, HIGHEST = 20, 60.0, 7600.0  # of the sound, in Hz
 SAMPLE_RATE, WINDOW, HOP = 16_000, 512, 160  # samples: spectra every 10 ms, two an energy
 CONTEXT = 5  # frames of sound before and after the lips' frame
 MAX_SHIFT = 30  # frames by which the sound is shifted against the lips
-MAX_TOLD = 20  # frames: a larger shift is only told to be larger
+MAX_DELAY = 20  # frames: of a larger one only that it is larger is known
 BLOCK = 12  # frames that vary together
 CERTAINTY = 2.8  # standard errors by which a shift must score less to be ruled out
 MIN_BLOCKS = 10  # the error of fewer is not known
@@ -201,6 +201,6 @@ def delay_from(blocks: Iterable[NDArray[np.float64]]) -> LipDelay | None:
     possible = np.flatnonzero(z < CERTAINTY) - MAX_SHIFT
     if possible.max() - possible.min() > MAX_UNCERTAINTY:
         return None
-    shift = int(np.clip(best - MAX_SHIFT, -MAX_TOLD, MAX_TOLD))
+    shift = int(np.clip(best - MAX_SHIFT, -MAX_DELAY, MAX_DELAY))
     earliest, latest = float(possible.min()) / RATE, float(possible.max()) / RATE
-    return LipDelay(shift / RATE, earliest, latest, abs(best - MAX_SHIFT) >= MAX_TOLD)
+    return LipDelay(shift / RATE, earliest, latest, abs(best - MAX_SHIFT) >= MAX_DELAY)

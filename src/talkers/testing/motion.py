@@ -133,8 +133,8 @@ class MotionModelContract:
         nothing = torch.full((1, FEATURES // 2, len(HEAD)), float("nan"))
         for model in models:
             plain = model.generate(Conditions(features[None])).values
-            asked = model.generate(Conditions(features[None], nothing)).values
-            assert torch.allclose(asked, plain, atol=1e-4)
+            free = model.generate(Conditions(features[None], nothing)).values
+            assert torch.allclose(free, plain, atol=1e-4)
 
     def test_models_refuse_unknown_conditions_in_one_sentence(
         self, models: list[MotionModel], features: Tensor
