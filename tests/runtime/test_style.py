@@ -11,7 +11,7 @@ import pytest
 import speaker
 from speaker import opening_of
 from talkers import Avatar, Controls
-from talkers.errors import FaceError, MediaError, UsageError
+from talkers.errors import FaceError, MediaError, MissingComponent, UsageError
 
 
 def test_a_style_clip_is_taken_after(avatar: Avatar, tmp_path: Path) -> None:
@@ -50,3 +50,24 @@ def test_a_style_clip_is_taken_after(avatar: Avatar, tmp_path: Path) -> None:
         made(style=str(tmp_path / "short.mp4"))
     with pytest.raises(MediaError):
         made(style=str(tmp_path / "none.mp4"))
+
+
+def test_a_live_style_needs_no_pretrained_encoder_and_is_measured_once(
+    avatar: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from talkers.runtime import engine, style
+
+    def missing(config: object) -> None:
+        raise MissingComponent("the pretrained speech encoder is not here")
+
+    monkeypatch.setattr(engine, "load_speech_encoder", missing)
+    monkeypatch.setattr(avatar.engine, "_speech", None)
+    measured: list[object] = []
+    real = style._measured
+    monkeypatch.setattr(style, "_measured", lambda *given: measured.append(given) or real(*given))
+    speaker.make_clip(tmp_path / "clip.mp4", 75, 5)
+    controls = Controls(style=str(tmp_path / "clip.mp4"))
+    sound = speaker.voice(speaker.perform(50, 6).opening, 50)
+    for _ in range(2):
+        assert len(list(avatar.speak(sound, controls=controls, live=True))) == 50
+    assert len(measured) == 1
