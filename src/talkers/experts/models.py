@@ -245,7 +245,7 @@ class SyncExpert(MouthExpert):
         if clip.visible and long_enough and clip.speech.sum() >= MIN_SPEECH_FRAMES:
             offset, confidence = self.sync(clip.mouths, clip.samples, clip.speech)
         in_sync = float(abs(offset) <= 1) if offset == offset else NAN
-        values = (offset, abs(offset), confidence, in_sync)
+        values = (float(offset), float(abs(offset)), float(confidence), in_sync)
         return dict(zip(self.figures, values, strict=True))
 
     def loss(

@@ -7,6 +7,7 @@ A package that brings components inherits them in its own tests; it needs pytest
 """
 
 from talkers.testing.avatars import as_avatar, bfloat16, random_avatar
+from talkers.testing.experts import ExpertContract
 from talkers.testing.motion import MotionModelContract, SpaceContract
 from talkers.testing.recipes import RecipeContract, SettingsContract
 from talkers.testing.renderers import RendererContract
@@ -14,6 +15,7 @@ from talkers.testing.speech import SpeechEncoderContract
 from talkers.testing.systems import SystemContract
 
 __all__ = [
+    "ExpertContract",
     "MotionModelContract",
     "RecipeContract",
     "RendererContract",
