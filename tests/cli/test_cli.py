@@ -235,7 +235,7 @@ def test_wrong_recipes_and_settings(
     for extra, message in [
         (["--recipe", "huge"], "Choose one of compact"),
         (["--recipe", "tiny", "--set", "codec_training.bach=3"], "Did you mean 'batch'"),
-        (["--recipe", "tiny", "--set", "codek.size=3"], "Did you mean 'codec'"),
+        (["--recipe", "tiny", "--set", "rendrer.size=3"], "Did you mean 'renderer'"),
         (["--recipe", "tiny", "--set", "codec_training.batch=many"], "many"),
         (["--recipe", "tiny", "--set", "nonsense"], "key=value"),
         (
@@ -249,9 +249,9 @@ def test_wrong_recipes_and_settings(
             ],
             "Did you mean 'batch'",
         ),
-        (["--recipe", "tiny", "--set", "codec_training.batch=0"], "codec_training.batch"),
-        (["--recipe", "tiny", "--set", "codec.unet.channels=100000"], "codec.unet.channels"),
-        (["--recipe", "tiny", "--set", "motion.heads=3"], "motion.heads"),
+        (["--recipe", "tiny", "--set", "codec_training.batch=0"], "stages.codec.batch"),
+        (["--recipe", "tiny", "--set", "codec.unet.channels=100000"], "renderer.unet.channels"),
+        (["--recipe", "tiny", "--set", "motion.heads=3"], "motion.regressor"),
         (["--recipe", "tiny", "--budget", "soon"], "soon"),
         (["--recipe", "tiny", "--budget", "0m"], "no time"),
         (["--recipe", "tiny", "--devices", "some"], "some"),

@@ -93,7 +93,8 @@ def from_dict(values: object, where: object = "recipe") -> Recipe:
         key: _slot("motion_model", value, where, f"motion.{key}.") for key, value in motion.items()
     }
     slots["stages"] = tuple(
-        _slot("stage", value, where, f"stages.{k}.") for k, value in enumerate(stages)
+        _slot("stage", value, where, f"stages.{_type_of(value, k)}.")
+        for k, value in enumerate(stages)
     )
     read = {*SLOTS, "motion", "stages"}
     rest: dict[str, Any] = {key: value for key, value in values.items() if key not in read}
@@ -116,6 +117,11 @@ def _checked(value: Any, kind: type, key: str, where: object) -> Any:
             todo="Correct it",
         )
     return value
+
+
+def _type_of(values: object, place: int) -> str:
+    """What a stage is called in errors: its type, or its place."""
+    return str(values.get("type", place)) if isinstance(values, dict) else str(place)
 
 
 def _slot(kind: Kind, values: object, where: object, path: str) -> Any:
