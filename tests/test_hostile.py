@@ -264,8 +264,8 @@ def test_hostile_avatars_run_nothing(
     contents = {"a pickle": evil, "torch's zip": (tmp_path / "torch.zip").read_bytes()}
     count = 0
     for name, more in {
-        "codec.safetensors": lies(),
-        "motion.safetensors": lies(),
+        "renderer.safetensors": lies(),
+        "motion-regressor.safetensors": lies(),
         "avatar.json": documents(),
     }.items():
         for content in {**contents, **more}.values():
