@@ -596,7 +596,7 @@ def test_evil_file_names_are_only_names(
     shutil.copy(tmp_path / "a.flac", tmp_path / "package" / "avatars" / "hello.flac")
     monkeypatch.setattr("talkers.cli.demo.files", lambda _: tmp_path / "package")
     monkeypatch.setattr(
-        "talkers.runtime.avatar.avatar_folder",
+        "talkers.runtime.bundle.avatar_folder",
         lambda name: tiny_avatar.engine.folder if name == "default" else Path(name),
     )
     for name in evil:

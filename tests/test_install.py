@@ -218,7 +218,7 @@ def test_what_is_installed_knows_itself(installed: Path, tmp_path: Path) -> None
     about = json.loads(run([installed / "talkers", "inspect", "--json"], tmp_path / "empty"))
     assert about["folder"].startswith(str(installed.parent))
     assert "reconstruct" in run([installed / "talkers", "--help"], tmp_path / "empty")
-    experts = "from talkers.experts.load import BUNDLED, load_expert; print(*[name for name in BUNDLED if load_expert(name).model])"
+    experts = "from talkers.experts.load import BUNDLED, load_expert; print(*[name for name in BUNDLED if load_expert(name).name == name])"
     assert len(run([installed / "python", "-c", experts], tmp_path / "empty").split()) == 4
     assert not list((tmp_path / "empty").iterdir())
 
