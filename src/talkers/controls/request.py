@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from dataclasses import InitVar, dataclass
-from typing import Annotated, Literal
-
-from tyro.conf import Suppress
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Literal
 
 from talkers.controls.pose_files import (
     LATEST,
@@ -23,6 +22,24 @@ from talkers.errors import UsageError
 OPENINGS = (0.5, 1.0, 1.5)
 POSES = ("predicted", "still")
 ANGLES_TEXT = re.compile(r"\s*[a-z]+\s*=[^=]*(,\s*[a-z]+\s*=[^=]*)*")
+
+
+def _former_names(kind: Any) -> None:
+    """Let a dataclass take `expression`, the former name of its `brow_amplitude`, until 0.4."""
+    made = kind.__init__
+
+    @wraps(made)
+    def init(self: Any, *given: Any, **named: Any) -> None:
+        if "expression" in named:
+            warnings.warn(
+                "Controls(expression=...) is called brow_amplitude now; the old name goes with 0.4",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            named["brow_amplitude"] = named.pop("expression")
+        made(self, *given, **named)
+
+    kind.__init__ = init
 
 
 @dataclass(frozen=True)
@@ -56,18 +73,8 @@ class Controls:
     """What moves the face: the regressor's average of what speech determines, or one of many takes,
     drawn by the seed."""
 
-    expression: InitVar[Annotated[float | None, Suppress]] = None  # not on the command line
-    """Deprecated since 0.2, gone with 0.4: the former name of brow_amplitude."""
-
-    def __post_init__(self, expression: float | None) -> None:
+    def __post_init__(self) -> None:
         """Raises UsageError: a value out of range."""
-        if expression is not None:
-            warnings.warn(
-                "Controls(expression=...) is called brow_amplitude now; the old name goes with 0.4",
-                DeprecationWarning,
-                stacklevel=3,
-            )
-            object.__setattr__(self, "brow_amplitude", expression)
         for name in ("pose", "style"):  # paths are welcome too
             given = getattr(self, name)
             path = os.fspath(given) if isinstance(given, os.PathLike) else given
@@ -120,3 +127,6 @@ class Controls:
         if ANGLES_TEXT.fullmatch(self.pose) and not is_pose_file(self.pose):
             return constant_pose(self.pose)
         return read_pose_file(self.pose)
+
+
+_former_names(Controls)
