@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -88,7 +89,7 @@ class Context(NamedTuple):
     look_ahead: float = 0.16
 
 
-class MotionModel(nn.Module):
+class MotionModel(nn.Module, ABC):
     """A motion model. Subclasses implement `generate`.
 
     Args:
@@ -112,6 +113,7 @@ class MotionModel(nn.Module):
         """Of the motion that it generates."""
         return self._space[0]
 
+    @abstractmethod
     def generate(
         self,
         conditions: Conditions,
@@ -130,7 +132,6 @@ class MotionModel(nn.Module):
         Raises:
             UsageError: a condition that the model does not accept.
         """
-        raise NotImplementedError
 
     def check(self, conditions: Conditions) -> None:
         """Refuse conditions that the model does not accept.
