@@ -278,3 +278,17 @@ def test_a_file_that_is_there_survives_a_failed_write(tmp_path: Path) -> None:
         writer.write(np.zeros((32, 32, 3), np.uint8))
         raise ValueError("oops")
     assert path.read_bytes() == before
+
+
+def test_an_unfinished_recording_is_told_as_such(tmp_path: Path) -> None:
+    """A camera writes the index last: where power fails, it is missing."""
+    speaker.make_clip(tmp_path / "whole.mp4", 25, 1)
+    content = (tmp_path / "whole.mp4").read_bytes()
+    index = content.index(b"moov") - 4
+    length = int.from_bytes(content[index : index + 4], "big")
+    (tmp_path / "unfinished.mp4").write_bytes(content[:index] + content[index + length :])
+    with pytest.raises(MediaError, match=r"not finished.*index"):
+        probe(tmp_path / "unfinished.mp4")
+    (tmp_path / "text.mp4").write_text("no recording at all, but some words")
+    with pytest.raises(MediaError, match="not a media file"):
+        probe(tmp_path / "text.mp4")

@@ -14,6 +14,7 @@ import av
 from av.container import InputContainer
 
 from talkers.errors import MediaError
+from talkers.media.boxes import lacks_index
 from talkers.media.guard import ask
 
 av.logging.set_level(av.logging.PANIC)  # FFmpeg's own chatter means nothing to a user
@@ -150,6 +151,13 @@ def open_media(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
         try:
             container = av.open(stream, mode="r", metadata_errors="ignore", options=options)
         except (av.error.FFmpegError, ValueError) as error:
+            if lacks_index(path):
+                raise MediaError(
+                    "this recording was not finished, or is cut short",
+                    where=path,
+                    why="its index, which cameras write last, is missing",
+                    todo="Record or copy it again, or repair it with the camera's own tool",
+                ) from error
             many = isinstance(
                 error, av.error.MemoryError
             )  # how FFmpeg says that no stream may follow
