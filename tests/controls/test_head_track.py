@@ -186,7 +186,7 @@ def test_wrong_controls_are_refused() -> None:
         {"pose_scale": 9},
         {"pose_offset": (200.0, 0, 0)},
         {"amplitude": 0.1},
-        {"motion": "dice"},
+        {"motion": ""},
         {"style": None},
         {"pose": 5},
     ):

@@ -14,7 +14,7 @@ import torch
 
 import speaker
 from talkers import Avatar, Controls
-from talkers.errors import MediaError, ResourceError, UsageError
+from talkers.errors import ArtefactError, MediaError, ResourceError, UsageError
 from talkers.runtime.bundle import Calibration
 
 
@@ -204,3 +204,9 @@ def test_a_folder_of_the_avatar_is_told(avatar: Avatar, tmp_path: Path) -> None:
     assert avatar.folder == avatar.engine.folder
     with pytest.raises(UsageError, match="no device 'quantum'"):
         Avatar.load(avatar.folder, device="quantum")
+
+
+def test_a_motion_model_that_the_avatar_does_not_have_is_refused(avatar: Avatar) -> None:
+    with pytest.raises(ArtefactError, match=r"no motion model .dice.*regressor, flow"):
+        avatar.resolve_controls(0, Controls(motion="dice"))
+    assert avatar.resolve_controls(0, Controls(motion="flow")).model is avatar.engine.motion["flow"]

@@ -7,7 +7,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Literal
+from typing import Any
 
 from talkers.controls.pose_files import (
     LATEST,
@@ -69,9 +69,9 @@ class Controls:
     style: str = ""
     """A video of the avatar's person: how far mouth, brows and head move is taken from it, and what
     else the sampler makes of it."""
-    motion: Literal["regressor", "sampler"] = "regressor"
-    """What moves the face: the regressor's average of what speech determines, or one of many takes,
-    drawn by the seed."""
+    motion: str = "regressor"
+    """What moves the face: regressor (the average of what speech determines), sampler (one of many
+    takes, drawn by the seed), or the key of another motion model that the avatar has."""
 
     def __post_init__(self) -> None:
         """Raises UsageError: a value out of range."""
@@ -111,9 +111,10 @@ class Controls:
                 f"a gaze of {self.gaze} was asked for",
                 todo="Give how far to the person's left and up, -1 to 1 each",
             )
-        if self.motion not in ("regressor", "sampler"):
+        if not isinstance(self.motion, str) or not self.motion:
             raise UsageError(
-                f"the motion model '{self.motion}' was asked for", todo="Use regressor or sampler"
+                f"the motion model {self.motion!r} was asked for",
+                todo="Name one that the avatar has: regressor or sampler",
             )
 
     def curves(self) -> Curves | None:
