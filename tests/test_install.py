@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT
 from talkers.media import probe, read_audio, write_flac
 
+ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "talkers"
 KINDS = {
     ".html",

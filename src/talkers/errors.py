@@ -8,6 +8,7 @@ Exit codes of the command line (also in docs/reference/formats.md):
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import signal
 import threading
@@ -140,6 +141,36 @@ def out_of_memory(error: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
+
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+NO_WAY = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EIO}
+
+
+def unreachable(error: OSError) -> TalkersError | None:
+    """The error to tell where the system refuses a file that the user named.
+
+    Args:
+        error: what the system raised; it names the file.
+
+    Returns:
+        the error with the system's reason; None when it is a fault of the program's own.
+    """
+    if error.filename is None or error.errno not in NO_ROOM | NO_WAY:
+        return None
+    if error.errno in NO_ROOM:
+        return ResourceError(
+            "this file cannot be written",
+            where=error.filename,
+            why=error.strerror,
+            todo="Free some space, or name another folder",
+        )
+    return MediaError(
+        "this file cannot be reached",
+        where=error.filename,
+        why=error.strerror,
+        todo="Check the path and its permissions",
+    )
 
 
 def refuse_if_out_of_memory(error: BaseException, where: object = None) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
 from talkers.artefacts import pretrained
 from talkers.cli import main
 from talkers.registry import names
 from talkers.speech.voices import VOICES
 
+ROOT = Path(__file__).parents[2]
 SOURCE = "\n".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
 PAGES = [ROOT / n for n in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))

@@ -26,7 +26,6 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from conftest import ROOT
 from talkers import registry
 from talkers.artefacts import pretrained
 from talkers.cli import main
@@ -34,6 +33,7 @@ from talkers.media import AUDIO_RATE, read_audio
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.bundle import avatar_folder
 
+ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs" / "guide").glob("*.md")),

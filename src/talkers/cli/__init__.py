@@ -28,6 +28,7 @@ from talkers.errors import (
     not_installed,
     out_of_memory,
     shown,
+    unreachable,
 )
 from talkers.version import __version__
 
@@ -87,6 +88,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         if isinstance(error, ImportError) and (package := not_installed(error)):
             return _print_error(missing("this", extra_of(package), error))
+        if isinstance(error, OSError) and (refused := unreachable(error)):
+            return _print_error(refused)
         if out_of_memory(error):
             _complain("error", NO_MEMORY)
             return 6

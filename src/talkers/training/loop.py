@@ -208,7 +208,7 @@ def fit(module: StageModule, stage: str, data: StageData, options: LoopOptions) 
             progress,
             EMAWeightAveraging(decay=config.ema**EMA_STEPS, update_every_n_steps=EMA_STEPS),
             _Saver(folder, stage, save_steps),
-            MetricsLog(folder / "metrics.jsonl", progress),
+            MetricsLog(folder / "metrics.jsonl", stage, progress),
             _Report(stage, progress, options.report),
         ],
         logger=False,

@@ -92,18 +92,20 @@ class MetricsLog(pl.Callback):
 
     Args:
         path: of the file.
+        stage: that is trained, named in every line.
         progress: of the training.
         every: steps between lines.
     """
 
-    def __init__(self, path: Path, progress: TrainingProgress, every: int = 50):
-        self.path, self.progress, self.every = path, progress, every
+    def __init__(self, path: Path, stage: str, progress: TrainingProgress, every: int = 50):
+        self.path, self.stage, self.progress, self.every = path, stage, progress, every
 
     def _write(self, trainer: pl.Trainer, kind: str) -> None:
         if not trainer.is_global_zero:
             return
         values = {k: round(float(v), 6) for k, v in trainer.callback_metrics.items()}
         line = {
+            "stage": self.stage,
             "kind": kind,
             "step": trainer.global_step,
             "frames": self.progress.seen,
