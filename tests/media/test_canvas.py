@@ -33,10 +33,12 @@ def test_the_canvas_has_its_shape_and_the_square_lies_in_its_middle(
 
 
 def test_the_square_is_put_where_it_is_asked_for() -> None:
-    (shown,) = on_canvas([square()], Layout("16:9", "white", 0.5, 1.0, 1.0))
-    assert shown.shape == (128, 228, 3)
-    assert np.array_equal(shown[-64:, -64:], square())
-    assert (shown[:64] == 255).all()
+    (shown,) = on_canvas([square()], Layout("16:9", "white", across=1.0))
+    assert shown.shape == (64, 114, 3)
+    assert np.array_equal(shown[:, -64:], square())
+    assert (shown[:, :-64] == 255).all()
+    (shown,) = on_canvas([square()], Layout("9:16", "white", down=1.0))
+    assert np.array_equal(shown[-64:], square())
 
 
 def test_a_picture_covers_the_canvas(tmp_path: Path) -> None:
@@ -80,9 +82,8 @@ def test_the_mark_is_found_on_a_canvas(shape: str) -> None:
         {"shape": "1:99"},
         {"shape": ""},
         {"background": "no such colour"},
-        {"share": 0},
-        {"share": float("nan")},
         {"across": 2},
+        {"across": float("nan")},
         {"down": -1},
     ],
 )

@@ -34,14 +34,12 @@ class Layout:
         shape: width to height, such as "9:16".
         background: a colour as CSS writes it ("#203040", "white"), or a file with a picture; None:
             the colour of the first frame's border.
-        share: side of the square, as a share of the canvas's shorter side.
         across: place of the square, 0 at the left, 1 at the right.
         down: place of the square, 0 at the top, 1 at the bottom.
     """
 
     shape: str = "1:1"
     background: str | os.PathLike[str] | None = None
-    share: float = 1.0
     across: float = 0.5
     down: float = 0.5
 
@@ -49,21 +47,16 @@ class Layout:
         """Width and height of the canvas for a square of `side` pixels, even numbers.
 
         Raises:
-            UsageError: no such shape, share or place.
+            UsageError: no such shape or place.
         """
         found = re.fullmatch(r"(\d{1,4}):(\d{1,4})", self.shape)
         ratio = Fraction(int(found[1]), int(found[2])) if found and int(found[2]) else Fraction(0)
         if not Fraction(1, MAX_RATIO) <= ratio <= MAX_RATIO:
             raise UsageError(f"'{self.shape}' is no shape of a picture", todo=f"Use {SHAPES}")
-        for name, value, least in (
-            ("share", self.share, 0.1),
-            ("across", self.across, 0.0),
-            ("down", self.down, 0.0),
-        ):
-            if not least <= value <= 1:
-                raise UsageError(f"{name} is {value}", todo=f"Use {least:g} to 1")
-        short = max(side, round(side / self.share))
-        width, height = short * max(ratio, Fraction(1)), short / min(ratio, Fraction(1))
+        for name, value in (("across", self.across), ("down", self.down)):
+            if not 0 <= value <= 1:
+                raise UsageError(f"{name} is {value}", todo="Use 0 to 1")
+        width, height = side * max(ratio, Fraction(1)), side / min(ratio, Fraction(1))
         return _even(width), _even(height)
 
 
