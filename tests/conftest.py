@@ -26,6 +26,7 @@ from talkers.runtime.avatar import Avatar
 signal.signal(
     signal.SIGPROF, signal.SIG_IGN
 )  # see talkers.face.landmarks: the timer may be armed by an import alone
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
 ROOT = Path(__file__).parent.parent
 
 

@@ -59,14 +59,14 @@ class SpaceContract:
         assert torch.allclose(whole, torch.cat(parts), atol=1e-4)
         assert torch.equal(rows, before)
 
-    def test_space_leaves_head_values_that_are_not_asked_for(
+    def test_space_leaves_the_other_head_values(
         self, avatar: Avatar, rows: Tensor
     ) -> None:
         space = avatar.engine.space
         nothing = torch.full((len(rows), len(HEAD)), float("nan"))
         assert torch.allclose(space.edit(rows, head=nothing), space.edit(rows), atol=1e-4)
 
-    def test_space_shows_the_head_that_is_asked_for(self, avatar: Avatar, rows: Tensor) -> None:
+    def test_space_shows_the_head_given(self, avatar: Avatar, rows: Tensor) -> None:
         space, statistics = avatar.engine.space, avatar.engine.bundle.head
         pose = space.read(rows).pose
         if pose.isnan().all() or pose.std() == 0:
