@@ -38,14 +38,14 @@ def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixtur
         acts = speaker.perform(60, k)
         frames = np.stack(
             [
-                speaker.draw(128, float(o), float(s), float(b))
+                speaker.draw(96, float(o), float(s), float(b))
                 for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True)
             ]
         )
         write(tmp_path / "real" / f"{k}.mp4", frames, acts)
         frozen = np.stack(
             [
-                speaker.draw(128, 0, float(s), float(b))
+                speaker.draw(96, 0, float(s), float(b))
                 for s, b in zip(acts.shift, acts.blink, strict=True)
             ]
         )
@@ -80,7 +80,7 @@ def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert records["0"]["mouth_r2"] < 0.3
     told = " ".join(metrics["about"]["notes"])
     assert "alone" in told
-    assert "64x64" in told
+    assert "48x48" in told
     assert "50" in told
     assert "30 frames a second" in told
     with pytest.raises(MediaError, match="same name"):
@@ -91,13 +91,13 @@ def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
     acts = speaker.perform(60, 3)
     frames = np.stack(
         [
-            speaker.draw(128, float(o), float(s), float(b))
+            speaker.draw(96, float(o), float(s), float(b))
             for o, s, b in zip(acts.opening, acts.shift, acts.blink, strict=True)
         ]
     )
     frozen = np.stack(
         [
-            speaker.draw(128, 0, float(s), float(b))
+            speaker.draw(96, 0, float(s), float(b))
             for s, b in zip(acts.shift, acts.blink, strict=True)
         ]
     )

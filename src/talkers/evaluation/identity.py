@@ -24,6 +24,7 @@ class FaceSimilarity(Metric):
 
     def __init__(self) -> None:
         self._faces = FaceDescriptor()
+        self._reference: tuple[TrackedClip, NDArray[np.float64]] | None = None
 
     def descriptor(self, clip: TrackedClip) -> NDArray[np.float64]:
         """Mean descriptor of some frames with a face: [128]."""
@@ -32,12 +33,18 @@ class FaceSimilarity(Metric):
         rows = [self._faces.describe(clip.frames[t], clip.landmarks[t]) for t in chosen]
         return np.mean(rows, 0, dtype=np.float64)
 
+    def _of_reference(self, clip: TrackedClip) -> NDArray[np.float64]:
+        """The descriptor of a clip that many generated ones in turn are compared with."""
+        if self._reference is None or self._reference[0] is not clip:
+            self._reference = clip, self.descriptor(clip)
+        return self._reference[1]
+
     def scores(
         self, generated: TrackedClip, reference: TrackedClip, utterance: Utterance
     ) -> dict[str, Score]:
         """csim: the cosine of the two clips' mean descriptors; NaN where there is no face."""
         if min(generated.found.mean(), reference.found.mean()) < MIN_FACE_SHARE:
             return {"csim": float("nan")}
-        a, b = self.descriptor(generated), self.descriptor(reference)
+        a, b = self.descriptor(generated), self._of_reference(reference)
         # cos = <a, b> / (|a| |b|)
         return {"csim": float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9))}

@@ -59,9 +59,7 @@ class SpaceContract:
         assert torch.allclose(whole, torch.cat(parts), atol=1e-4)
         assert torch.equal(rows, before)
 
-    def test_space_leaves_the_other_head_values(
-        self, avatar: Avatar, rows: Tensor
-    ) -> None:
+    def test_space_leaves_the_other_head_values(self, avatar: Avatar, rows: Tensor) -> None:
         space = avatar.engine.space
         nothing = torch.full((len(rows), len(HEAD)), float("nan"))
         assert torch.allclose(space.edit(rows, head=nothing), space.edit(rows), atol=1e-4)

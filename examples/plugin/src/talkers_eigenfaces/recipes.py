@@ -18,9 +18,9 @@ def tiny() -> Recipe:
         speech=SpeechConfig(encoder="log-mel", layers=()),
         motion={"recurrent": RecurrentConfig()},
         stages=(
-            RendererTraining(frames=16_000, batch=16, learning_rate=3e-3, ema=0.9),
+            RendererTraining(frames=8_000, batch=16, learning_rate=3e-3, ema=0.9),
             MotionModelTraining(
-                key="recurrent", frames=100_000, batch=8, window=50, learning_rate=3e-3, ema=0.95
+                key="recurrent", frames=60_000, batch=8, window=50, learning_rate=3e-3, ema=0.95
             ),
         ),
     )
