@@ -206,7 +206,7 @@ def frechet_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     # d = |m_a - m_b|^2 + tr C_a + tr C_b - 2 tr sqrt(C_a C_b); the last trace is the nuclear norm
     # of X_a X_b^T: no d x d matrix is needed. Where there are more rows than features, R of X = Q R
     # stands for X: Q changes no singular value
-    x, y = (np.linalg.qr(m, mode="r") if len(m) > m.shape[1] else m for m in (x, y))
+    x, y = (m if len(m) <= m.shape[1] else np.linalg.qr(m).R for m in (x, y))
     cross = np.linalg.svd(x @ y.T, compute_uv=False).sum()
     return float(
         np.square(mean_a - mean_b).sum() + np.square(x).sum() + np.square(y).sum() - 2 * cross
