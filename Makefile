@@ -10,7 +10,7 @@ demo: $(VENV)/.speaks
 	$(RUN)/talkers demo -o demo
 
 test: $(VENV)/.tests
-	$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.tests
 	$(RUN)/ruff check . && $(RUN)/ruff format --check . && $(RUN)/mypy && $(RUN)/lint-imports

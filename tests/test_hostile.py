@@ -25,6 +25,7 @@ from talkers.cli import main
 from talkers.errors import TalkersError
 from talkers.experts import load_expert
 from talkers.media import write_flac
+from talkers.runtime.bundle import avatar_folder
 
 SOURCE = Path(talkers.__file__).parent
 FORBIDDEN_MODULES = {
@@ -305,7 +306,8 @@ def test_hostile_files_of_every_kind_run_nothing(
         path.write_bytes(evil)
         told(capsys, "speak", str(path), "-o", out, *avatar)
         told(capsys, "verify", str(path))
-        told(capsys, "prepare", str(path), "-o", str(tmp_path / "corpus"))
+    footage = [str(path) for path in sorted(tmp_path.glob("evil*"))]
+    told(capsys, "prepare", *footage, "-o", str(tmp_path / "corpus"))
     for suffix in (".csv", ".json", ".pkl"):
         path = tmp_path / f"pose{suffix}"
         for content in (evil, *documents().values()):
@@ -597,7 +599,7 @@ def test_evil_file_names_are_only_names(
     monkeypatch.setattr("talkers.cli.demo.files", lambda _: tmp_path / "package")
     monkeypatch.setattr(
         "talkers.runtime.bundle.avatar_folder",
-        lambda name: tiny_avatar.engine.folder if name == "default" else Path(name),
+        lambda name: tiny_avatar.engine.folder if name == "default" else avatar_folder(name),
     )
     tiny = ["--avatar", str(tiny_avatar.engine.folder)]
     for number, name in enumerate(evil):

@@ -45,8 +45,8 @@ FENCE = re.compile(
 )
 RUN = {"console", "bash", "sh", "python"}
 MARKS = re.compile(r"tiny|needs [\w.-]+|skip: .{15,}")
-TINY = "--recipe tiny --set stages.codec.frames=640 " + " ".join(
-    f"stages.{stage}.frames=4000" for stage in ("regressor", "flow", "streaming_encoder")
+TINY = "--recipe tiny --set stages.codec.frames=320 " + " ".join(
+    f"stages.{stage}.frames=1600" for stage in ("regressor", "flow", "streaming_encoder")
 )
 FOOTAGE_SECONDS, CLIP_SECONDS = 2.4, 1.2
 SMALL_AVATAR = ROOT / "tests" / "data" / "format-3"

@@ -242,7 +242,10 @@ def test_footage_of_any_rate_can_be_trained_on(corpus: Corpus, tmp_path: Path, r
         assert all(bool(p.isfinite().all()) for p in trained.parameters())
         run.components[stage.trains] = trained
     lines = (tmp_path / "training" / "metrics.jsonl").read_text().splitlines()
-    assert all(np.isfinite(list(json.loads(line).values())[1:]).all() for line in lines)
+    assert lines
+    for line in lines:
+        figures = [v for v in json.loads(line).values() if not isinstance(v, str)]
+        assert np.isfinite(figures).all()
     mel = expert_mel(other, "clip1")
     assert mel.shape == (4 * 75, 80)
     # row 4 t shows the sound of frame t: as in the same footage at the experts' own rate

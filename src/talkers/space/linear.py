@@ -172,7 +172,10 @@ class LinearSpace(nn.Module):
             shape = descriptors[part]
             y = (shape - shape.mean(0)) / shape.std(0).clamp(min=1e-3)
             if y.shape[1] > count:
-                y = y @ torch.pca_lowrank(y, count, center=False)[2]
+                # its random start is always the same one, also in a training that was resumed
+                with torch.random.fork_rng(devices=[]):
+                    torch.manual_seed(0)
+                    y = y @ torch.pca_lowrank(y, count, center=False)[2]
             getattr(self, f"{part}_read").copy_(probe(y))
             readings[part] = x @ getattr(self, f"{part}_read")
             rests = still if part == "mouth" and still.any() else torch.ones_like(still)
