@@ -1,7 +1,7 @@
 """Shared by all tests: the procedural speaker's corpus, an avatar trained on it for real, and where real footage is.
 
-`make test` runs files side by side, one process a core (pytest-xdist); each has its share of the cores, and what takes long to make
-is made once for all of them.
+`make test` runs tests side by side, one process a core (pytest-xdist); each has its share of the
+cores, and what takes long to make is made once for all of them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ signal.signal(
 )  # see talkers.face.landmarks: the timer may be armed by an import alone
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what needs the trained avatar: one process trains it, and no other waits for it."""
+    items.sort(key=lambda item: "tiny_avatar" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
