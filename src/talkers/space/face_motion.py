@@ -1,0 +1,267 @@
+"""Face motion that belongs to nobody: how a head lies, where the eyes look, how far they are
+closed, and how brows and mouth differ from the person's own rest.
+
+A motion says how key points move, in units of the face (its inter-ocular distance). So a motion of
+one person can be shown by any other: differences are transferred, not shapes (AVCT, section 3.4;
+LivePortrait, equation 3). The principal movements of mouth and brows are learnt from many people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from talkers.configuration import limited
+from talkers.space.contract import HEAD, NO_EDIT, Appearance, FaceEdit, FaceState
+from talkers.space.geometry import Placement, fit_placement, project, unproject
+
+POINTS = 478  # key points of a face
+BLINK = HEAD.index("blink")
+GAZE = slice(len(HEAD), len(HEAD) + 2)
+MOUTH_TOP, BROWS_BOTTOM, EYES_HALF = 0.3, -0.12, 0.28  # heights below the eyes, of a mean face
+EDGE = 0.05  # over which one region goes over into another
+ROUNDS = 4  # of finding out which points expressions leave alone
+RIDGE = 1e-3  # of reading a movement from key points, relative to the mean size of one
+
+
+@dataclass(frozen=True)
+class FaceMotionConfig:
+    """How many principal movements brows and mouth have."""
+
+    type: str = "face_motion"
+    brows: int = limited(4, 1, 32)
+    mouth: int = limited(20, 1, 128)
+
+    @property
+    def width(self) -> int:
+        """Numbers in a motion vector."""
+        return len(HEAD) + 2 + self.brows + self.mouth
+
+
+class FaceClip(NamedTuple):
+    """What is known of a clip from which the space is learnt.
+
+    Attributes:
+        points: [T, 478, 2] key points, shares of the frame's side.
+        blink: [T] 0 open .. 1 closed.
+        gaze: [T, 2] to the person's left and up, as the tracker says it.
+        still: bool [T], frames in which nothing is said.
+    """
+
+    points: Tensor
+    blink: Tensor
+    gaze: Tensor
+    still: Tensor
+
+
+class FaceMotionSpace(nn.Module):
+    """Motion as movements of a face, of whomever; see `MotionSpace`.
+
+    A motion vector holds the head values in the order of `HEAD`, gaze (to the person's left, up),
+    then the principal movements of the brows and of the mouth. All but the first six are 0 at rest.
+
+    Args:
+        config: its settings.
+        width: numbers in a motion vector; that of the settings.
+
+    Raises:
+        ValueError: another width.
+    """
+
+    name = "face_motion"
+    depth: Tensor
+    weights: Tensor
+    mean: Tensor
+    basis: Tensor
+    motion_mean: Tensor
+    motion_std: Tensor
+
+    def __init__(self, config: FaceMotionConfig, width: int | None = None):
+        super().__init__()
+        if width not in (None, config.width):
+            raise ValueError(f"this face motion has {config.width} numbers, not {width}")
+        self.config, self.width = config, config.width
+        self.mouth = slice(config.width - config.mouth, config.width)
+        self.brows = slice(GAZE.stop, self.mouth.start)
+        self.register_buffer("depth", torch.zeros(POINTS))
+        self.register_buffer("weights", torch.ones(POINTS))
+        self.register_buffer("mean", torch.zeros(POINTS, 2))
+        self.register_buffer("basis", torch.zeros(config.width - BLINK, POINTS, 2))
+        self.register_buffer("motion_mean", torch.zeros(config.width))
+        self.register_buffer("motion_std", torch.ones(config.width))
+
+    def placement(self, points: Tensor) -> Placement:
+        """Where the head is, from key points [..., 478, 2] of anybody."""
+        return fit_placement(points, self._mean_face(), self.weights)
+
+    def _mean_face(self) -> Tensor:
+        return torch.cat([self.mean, self.depth[:, None]], 1)
+
+    def canonical(self, points: Tensor) -> Tensor:
+        """Key points [..., 478, 2] of a face that would look straight ahead, in its own units."""
+        return unproject(points, self.depth, self.placement(points))[..., :2]
+
+    def rest(self, points: Tensor, still: Tensor) -> Tensor:
+        """The canonical key points of a person at rest: [478, 2].
+
+        Args:
+            points: [T, 478, 2] of a clip.
+            still: bool [T], frames in which nothing is said; all of them count if there is none.
+        """
+        chosen = points[still] if still.any() else points
+        return self.canonical(chosen).median(0).values
+
+    def motion_of(self, points: Tensor, rest: Tensor) -> Tensor:
+        """Key points -> motion.
+
+        Args:
+            points: [..., 478, 2], shares of the frame's side.
+            rest: [478, 2], see `rest`.
+
+        Returns:
+            [..., width]
+        """
+        head = self.placement(points)
+        moved = unproject(points, self.depth, head)[..., :2] - rest
+        rows = self.basis.flatten(1)
+        # e = (B B^T + l I)^-1 B d
+        gram = rows @ rows.T
+        gram = gram + RIDGE * gram.diagonal().mean() * torch.eye(len(rows), device=rows.device)
+        expression = torch.linalg.solve(gram, rows @ moved.flatten(-2)[..., None])[..., 0]
+        return torch.cat([head.angles, head.shift, head.scale, expression], -1)
+
+    def points_of(self, motion: Tensor, rest: Tensor, depth: Tensor | None = None) -> Tensor:
+        """Motion -> key points, the inverse of `motion_of`.
+
+        Args:
+            motion: [..., width].
+            rest: [478, 2] canonical key points of the person at rest.
+            depth: [478] of the person (default: that of the mean face).
+
+        Returns:
+            [..., 478, 2], shares of the frame's side.
+        """
+        moved = (motion[..., BLINK:] @ self.basis.flatten(1)).unflatten(-1, (POINTS, 2))
+        flat = rest + moved
+        deep = (self.depth if depth is None else depth).expand(flat.shape[:-1])
+        head = Placement(motion[..., :3], motion[..., 3:5], motion[..., 5:6])
+        return project(torch.cat([flat, deep[..., None]], -1), head)
+
+    def normalise(self, motion: Tensor) -> Tensor:
+        """Motion [..., width] -> zero mean and unit variance over the footage."""
+        return (motion - self.motion_mean) / self.motion_std
+
+    def denormalise(self, motion: Tensor) -> Tensor:
+        """The inverse of `normalise`."""
+        return motion * self.motion_std + self.motion_mean
+
+    def read(self, motion: Tensor) -> FaceState:
+        """See `MotionSpace.read`."""
+        pose, blink = motion[..., :BLINK], motion[..., BLINK : BLINK + 1]
+        return FaceState(
+            pose, motion[..., self.mouth], blink, motion[..., GAZE], motion[..., self.brows]
+        )
+
+    def edit(
+        self,
+        motion: Tensor,
+        edit: FaceEdit = NO_EDIT,
+        head: Tensor | None = None,
+        moving: Tensor | float = 1.0,
+        appearance: Appearance | None = None,
+    ) -> Tensor:
+        """See `MotionSpace.edit`; appearance is the renderer's here, and changes nothing."""
+        edited = motion.clone()
+        if head is not None:
+            edited[..., : len(HEAD)] = torch.where(head.isnan(), motion[..., : len(HEAD)], head)
+        edited[..., self.mouth] *= edit.amplitude * moving
+        edited[..., self.brows] *= edit.brow_amplitude
+        edited[..., GAZE] += 2 * self.motion_std[GAZE] * motion.new_tensor(edit.gaze)
+        return edited
+
+    def retarget(self, motion: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """See `MotionSpace.retarget`: by differences; distances grow with the target's face.
+
+        Where a head moves is counted in inter-ocular distances: a face twice as large in the
+        picture moves twice as far.
+        """
+        ratio = target[..., 5:6] / source[..., 5:6]
+        moved = motion - source
+        shift, scale = moved[..., 3:5] * ratio, moved[..., 5:6] * ratio
+        moved = torch.cat([moved[..., :3], shift, scale, moved[..., BLINK:]], -1)
+        return target + moved
+
+    def fit(self, clips: Sequence[FaceClip], depth: Tensor) -> None:
+        """Learn a mean face and the movements of faces from clips of many people.
+
+        Args:
+            clips: of as many people as there are.
+            depth: [478] of a mean face, in inter-ocular distances.
+        """
+        self.depth.copy_(depth)
+        self._fit_placement(clips)
+        rests = [self.rest(clip.points, clip.still) for clip in clips]
+        pairs = zip(clips, rests, strict=True)
+        moved = torch.cat([self.canonical(clip.points) - rest for clip, rest in pairs])
+        self._fit_basis(
+            moved, torch.cat([c.blink for c in clips]), torch.cat([c.gaze for c in clips])
+        )
+        motion = torch.cat([self.motion_of(c.points, r) for c, r in zip(clips, rests, strict=True)])
+        self.motion_mean.copy_(motion.mean(0))
+        self.motion_std.copy_(motion.std(0).clamp(min=1e-4))
+
+    def _fit_placement(self, clips: Sequence[FaceClip]) -> None:
+        """Learn the mean face, and which key points expressions leave alone."""
+        every = torch.cat([clip.points for clip in clips])
+        right, left = every[:, 33], every[:, 263]
+        unit = (left - right).norm(dim=-1)[:, None, None]
+        self.mean.copy_(((every - ((right + left) / 2)[:, None]) / unit).mean(0))
+        self.weights.fill_(1.0)
+        for _ in range(ROUNDS):
+            rests = [self.rest(clip.points, clip.still) for clip in clips]
+            pairs = zip(clips, rests, strict=True)
+            moved = torch.cat([self.canonical(clip.points) - rest for clip, rest in pairs])
+            spread = moved.square().sum(-1).mean(0)
+            # w = 1 / (variance + its median): what moves with every word counts for little
+            self.weights.copy_(1 / (spread + spread.median()))
+            self.weights.div_(self.weights.mean())
+            mean = torch.stack(rests).mean(0)
+            # the unit and the origin are those of the outer corners of the eyes
+            centre, apart = (mean[33] + mean[263]) / 2, (mean[263] - mean[33]).norm()
+            self.mean.copy_((mean - centre) / apart)
+
+    def _fit_basis(self, moved: Tensor, blink: Tensor, gaze: Tensor) -> None:
+        """Learn how lids, eyes, brows and mouth move.
+
+        Args:
+            moved: [N, 478, 2] canonical key points less the person's rest.
+            blink: [N].
+            gaze: [N, 2].
+        """
+        height = self.mean[:, 1]
+        lower = torch.sigmoid((height - MOUTH_TOP) / EDGE)[:, None]
+        brows = torch.sigmoid((BROWS_BOTTOM - height) / EDGE)[:, None]
+        eyes = torch.sigmoid((EYES_HALF - height.abs()) / EDGE)[:, None]
+        known = torch.cat([blink[:, None], gaze], 1)
+        known = known - known.mean(0)
+        # Regression of the eyes' points on blink and gaze: B = (K^T K)^-1 K^T D
+        gram = known.T @ known + 1e-6 * len(known) * torch.eye(3)
+        steps = torch.linalg.solve(gram, known.T @ (moved * eyes).flatten(1))
+        rest = moved - (known @ steps).unflatten(-1, (POINTS, 2))
+        self.basis.zero_()
+        self.basis[:3] = steps.unflatten(-1, (POINTS, 2))
+        first = self.brows.start - BLINK
+        self.basis[first : first + self.config.brows] = _principal(rest * brows, self.config.brows)
+        self.basis[-self.config.mouth :] = _principal(rest * lower, self.config.mouth)
+
+
+def _principal(moved: Tensor, count: int) -> Tensor:
+    """The first principal movements of [N, 478, 2], each as long as one standard deviation."""
+    flat = (moved - moved.mean(0)).flatten(1)
+    values, axes = torch.linalg.eigh(flat.T @ flat / len(flat))
+    lengths = values[-count:].flip(0).clamp(min=0).sqrt()
+    return (axes[:, -count:].flip(1) * lengths).T.unflatten(-1, (POINTS, 2))
