@@ -1,0 +1,168 @@
+"""Face motion belongs to nobody: whoever performs, it says the same, and anybody can show it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from talkers.space.contract import HEAD, FaceEdit, MotionSpace
+from talkers.space.face_motion import (
+    BLINK,
+    GAZE,
+    POINTS,
+    FaceClip,
+    FaceMotionConfig,
+    FaceMotionSpace,
+)
+from talkers.space.geometry import Placement, project
+
+CONFIG = FaceMotionConfig(brows=1, mouth=2)
+
+
+class Person(NamedTuple):
+    """A synthetic person's canonical key points [478, 3]."""
+
+    shape: Tensor
+
+
+class Act(NamedTuple):
+    """What somebody does: head values, blink, gaze, brows and mouth, a row a frame."""
+
+    head: Placement
+    blink: Tensor
+    gaze: Tensor
+    brows: Tensor
+    mouth: Tensor
+
+
+def face() -> Tensor:
+    """Key points of a mean face: rows from above the brows to below the chin."""
+    random = torch.Generator().manual_seed(0)
+    across = torch.rand(POINTS, generator=random) * 1.6 - 0.8
+    down = torch.rand(POINTS, generator=random) * 2 - 0.6
+    deep = 0.5 * across.square() + 0.2 * torch.rand(POINTS, generator=random)
+    shape = torch.stack([across, down, deep], 1)
+    shape[33], shape[263] = torch.tensor([-0.5, 0, 0]), torch.tensor([0.5, 0, 0])
+    return shape
+
+
+MEAN = face()
+HEIGHT = MEAN[:, 1]
+
+
+def movement(where: Tensor, way: tuple[float, float]) -> Tensor:
+    return where[:, None] * torch.tensor([*way, 0.0])
+
+
+LIDS = movement((HEIGHT.abs() < 0.15).float(), (0.0, 0.05))
+LOOK = movement((HEIGHT.abs() < 0.08).float(), (0.06, 0.0))
+BROWS = movement((HEIGHT < -0.3).float(), (0.0, -0.08))
+JAW = movement((HEIGHT > 0.8).float() * (HEIGHT - 0.8), (0.0, 0.3))
+LIPS = movement(((HEIGHT - 0.8).abs() < 0.1).float() * MEAN[:, 0], (0.15, 0.0))
+for _moved in (LIDS, LOOK, BROWS, JAW, LIPS):
+    _moved[[33, 263]] = 0
+
+
+def person(seed: int) -> Person:
+    offset = 0.06 * torch.randn(POINTS, 3, generator=torch.Generator().manual_seed(seed))
+    offset[:, 2] = 0
+    offset[[33, 263]] = 0
+    return Person(MEAN + offset)
+
+
+def act(seed: int, frames: int = 120) -> Act:
+    random = torch.Generator().manual_seed(100 + seed)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=random)
+
+    angles = noise(frames, 3) * torch.tensor([5.0, 4.0, 3.0])
+    head = Placement(angles, 0.5 + 0.02 * noise(frames, 2), 0.2 + 0.005 * noise(frames, 1))
+    mouth = noise(frames, 2).abs()
+    mouth[:20] = 0
+    blink = (noise(frames) > 1.2).float()
+    return Act(head, blink, 0.5 * noise(frames, 2), noise(frames, 1).abs(), mouth)
+
+
+def performed(who: Person, what: Act) -> FaceClip:
+    shape = who.shape + what.blink[:, None, None] * LIDS + what.gaze[:, :1, None] * LOOK
+    shape = shape + what.brows[:, :1, None] * BROWS
+    shape = shape + what.mouth[:, :1, None] * JAW + what.mouth[:, 1:, None] * LIPS
+    still = torch.arange(len(what.blink)) < 20
+    return FaceClip(project(shape, what.head), what.blink, what.gaze, still)
+
+
+@pytest.fixture(scope="module")
+def space() -> FaceMotionSpace:
+    fitted = FaceMotionSpace(CONFIG)
+    fitted.fit([performed(person(k), act(k)) for k in range(8)], MEAN[:, 2])
+    return fitted
+
+
+def test_it_is_a_motion_space(space: FaceMotionSpace) -> None:
+    assert isinstance(space, MotionSpace)
+    assert space.width == len(HEAD) + 2 + 1 + 2
+    with pytest.raises(ValueError, match="12 numbers"):
+        FaceMotionSpace(CONFIG, 13)
+
+
+def test_heads_are_found_though_mouths_move(space: FaceMotionSpace) -> None:
+    what = act(50)
+    found = space.placement(performed(person(50), what).points)
+    moved = found.angles - found.angles.mean(0) - (what.head.angles - what.head.angles.mean(0))
+    assert moved.abs().mean() < 0.7  # degrees, of a person that was not seen
+
+
+def test_two_people_who_do_the_same_have_the_same_motion(space: FaceMotionSpace) -> None:
+    clips = [performed(person(k), act(60)) for k in (60, 61)]
+    one, other = (space.motion_of(c.points, space.rest(c.points, c.still)) for c in clips)
+    for part in (space.mouth, space.brows, slice(BLINK, BLINK + 1)):
+        apart = (one[:, part] - other[:, part]).square().mean()
+        assert apart < 0.05 * one[:, part].var(0).mean()
+
+
+def test_motion_gives_the_key_points_again(space: FaceMotionSpace) -> None:
+    clip = performed(person(70), act(70))
+    rest = space.rest(clip.points, clip.still)
+    again = space.points_of(space.motion_of(clip.points, rest), rest)
+    lips = HEIGHT > 0.6
+    moved = (clip.points - clip.points.mean(0))[:, lips]
+    assert (again - clip.points)[:, lips].square().mean() < 0.02 * moved.square().mean()
+
+
+def test_a_motion_is_shown_by_another(space: FaceMotionSpace) -> None:
+    """In units of the other's face: one that is twice as large moves twice as far."""
+    clip, other = performed(person(80), act(80)), performed(person(81), act(81))
+    rests = [space.rest(c.points, c.still) for c in (clip, other)]
+    motion = space.motion_of(clip.points, rests[0])
+    source, target = motion[0], motion[0].clone()
+    target[5] *= 2
+    shown = space.retarget(motion, source, target)
+    assert torch.allclose(shown[:, :3], motion[:, :3], atol=1e-4)
+    assert torch.allclose(shown[:, 3:5] - target[3:5], 2 * (motion - source)[:, 3:5], atol=1e-5)
+    assert torch.allclose(shown[:, BLINK:], motion[:, BLINK:], atol=1e-4)
+    points = space.points_of(shown, rests[1])
+    apart = (space.motion_of(points, rests[1]) - motion)[:, space.mouth].square().mean()
+    assert apart < 0.02 * motion[:, space.mouth].var(0).mean()
+
+
+def test_each_movement_is_edited_alone(space: FaceMotionSpace) -> None:
+    clip = performed(person(90), act(90))
+    motion = space.motion_of(clip.points, space.rest(clip.points, clip.still))
+    shut = space.edit(motion, FaceEdit(amplitude=0.0))
+    assert (shut[:, space.mouth] == 0).all()
+    assert torch.equal(shut[:, : space.mouth.start], motion[:, : space.mouth.start])
+    raised = space.edit(motion, FaceEdit(brow_amplitude=2.0))
+    assert torch.allclose(raised[:, space.brows], 2 * motion[:, space.brows])
+    gazing = space.edit(motion, FaceEdit(gaze=(1.0, 0.0)))
+    assert torch.allclose(
+        (gazing - motion)[:, GAZE.start], 2 * space.motion_std[GAZE.start].expand(len(motion))
+    )
+    head = torch.full((len(motion), len(HEAD)), float("nan"))
+    head[:, 0] = 12.0
+    turned = space.edit(motion, head=head)
+    assert (turned[:, 0] == 12).all()
+    assert torch.equal(turned[:, 1:], motion[:, 1:])
