@@ -33,7 +33,7 @@ def test_one_appearance_is_shown_and_head_and_mouth_are_left_alone() -> None:
     latents, head, mouth, eyes = (torch.cat(x) for x in zip(*every, strict=True))
     space.set_statistics(latents, head)
     parts = {
-        "mouth": torch.cat([mouth, torch.randn(len(mouth), 9)], 1),
+        "mouth": torch.cat([mouth, mouth @ torch.randn(3, 9)], 1),
         "brows": eyes[:, :2],
         "gaze": eyes[:, 2:],
     }

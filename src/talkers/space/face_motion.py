@@ -145,8 +145,8 @@ class FaceMotionSpace(nn.Module):
         Returns:
             [..., 478, 2], shares of the frame's side.
         """
-        moved = (motion[..., BLINK:] @ self.basis.flatten(1)).unflatten(-1, (POINTS, 2))
-        flat = rest + moved
+        moved = motion[..., BLINK:] @ self.basis.flatten(1)
+        flat = rest + moved.reshape(*moved.shape[:-1], POINTS, 2)
         deep = (self.depth if depth is None else depth).expand(flat.shape[:-1])
         head = Placement(motion[..., :3], motion[..., 3:5], motion[..., 5:6])
         return project(torch.cat([flat, deep[..., None]], -1), head)
