@@ -131,6 +131,7 @@ class FaceReading:
 
     Attributes:
         landmarks: float32 [478, 2], pixels (x right, y down).
+        depth: float32 [478], pixels, away from the camera; of the head's middle 0.
         blendshapes: float32 [52], 0..1.
         angles: float32 [3], yaw, pitch, roll in degrees (yaw > 0: the nose points to the
             picture's right; pitch > 0: up; roll > 0: the head leans to the picture's right).
@@ -138,6 +139,7 @@ class FaceReading:
     """
 
     landmarks: NDArray[np.float32]
+    depth: NDArray[np.float32]
     blendshapes: NDArray[np.float32]
     angles: NDArray[np.float32]
     faces: int
@@ -295,6 +297,7 @@ class FaceTracker:
         return [
             FaceReading(
                 landmarks=np.array([(p.x, p.y) for p in points], np.float32) * size + corner,
+                depth=np.array([p.z for p in points], np.float32) * size[0],
                 blendshapes=np.array([shape.score for shape in shapes], np.float32),
                 angles=angles_of(matrix),
                 faces=len(found.face_landmarks),
