@@ -20,11 +20,13 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import soundfile
+from filelock import FileLock
 
 from talkers import registry
 from talkers.artefacts import pretrained
@@ -125,19 +127,28 @@ def _make(arguments: list[str]) -> None:
     )
 
 
-DONE: dict[str, Path | None] = {}
-"""Long commands that ran on an earlier page, with what they wrote. They begin from the same inputs on every page."""
 LONG = {"check", "prepare", "train"}
+"""Verbs whose commands run once for all pages, in whatever process: they begin from the same
+inputs on every page, and what they wrote is kept."""
 
 
-def _talkers(arguments: list[str], tiny: bool, kept: pytest.TempPathFactory) -> None:
+def _talkers(arguments: list[str], tiny: bool, kept: Path) -> None:
     """Run a verb; a long one that ran on another page gives what it wrote there."""
-    command = shlex.join(arguments)
+    if arguments[0] not in LONG or "--resume" in arguments:
+        return _run_verb(arguments, tiny)
     output = next((Path(b) for a, b in pairwise(arguments) if a == "-o"), None)
-    if arguments[0] in LONG and command in DONE and "--resume" not in arguments:
-        if output is not None:
-            shutil.copytree(DONE[command] or output, output)
-        return
+    done = kept / sha256(shlex.join(arguments).encode()).hexdigest()[:16]
+    with FileLock(f"{done}.lock"):
+        if not done.exists():
+            _run_verb(arguments, tiny)
+            done.mkdir()
+            if output is not None:
+                shutil.copytree(output, done / "output")
+        elif output is not None:
+            shutil.copytree(done / "output", output)
+
+
+def _run_verb(arguments: list[str], tiny: bool) -> None:
     if tiny and arguments[0] == "prepare":
         arguments = [*arguments, "--size", "64", "--jobs", "1"]
     if tiny and arguments[0] == "evaluate":
@@ -150,11 +161,9 @@ def _talkers(arguments: list[str], tiny: bool, kept: pytest.TempPathFactory) -> 
         arguments = [*arguments, *shlex.split(TINY)]
     code = main(arguments)
     assert code == 0, f"talkers {shlex.join(arguments)}: exit code {code}"
-    if arguments[0] in LONG:
-        DONE[command] = output and shutil.copytree(output, kept.mktemp("done") / "output")
 
 
-def run_command(command: str, tiny: bool, kept: pytest.TempPathFactory) -> None:
+def run_command(command: str, tiny: bool, kept: Path) -> None:
     words = shlex.split(command, comments=True)
     if not words:
         return
@@ -194,10 +203,11 @@ def test_every_block_of_a_page_runs(
     page: Path,
     speech: Path,
     request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
+    shared: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (shared / "done").mkdir(exist_ok=True)
     text = page.read_text("utf-8")
     shutil.copytree(speech, tmp_path, dirs_exist_ok=True)
     if re.search(r"\b(footage|clips|generated|real)/", text):
@@ -225,7 +235,7 @@ def test_every_block_of_a_page_runs(
                 exec(compile(block.text, where, "exec"), names)
             else:
                 for command in block.text.replace("\\\n", " ").splitlines():
-                    run_command(command, block.mark == "tiny", tmp_path_factory)
+                    run_command(command, block.mark == "tiny", shared / "done")
 
 
 def test_every_mark_is_known_and_says_why() -> None:

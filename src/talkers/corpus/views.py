@@ -51,14 +51,18 @@ def face_shape(corpus: Corpus, name: str) -> NDArray[np.float32]:
 def face_parts(shapes: Tensor) -> dict[str, Tensor]:
     """What face shapes [N, 133] say of the parts that a user steers: mouth [N, 107], brows [N, 5],
     and gaze [N, 2] to the person's left and up."""
-    first = 1 + 2 * len(LIPS)
-    eyes = {first + BLENDSHAPES.index(f"eye{name}"): way for name, way in GAZE.items()}
-    gaze = shapes[:, list(eyes)] @ torch.tensor(list(eyes.values()), dtype=shapes.dtype)
     return {
         "mouth": shapes[:, list(MOUTH_NUMBERS)],
         "brows": shapes[:, list(BROW_NUMBERS)],
-        "gaze": gaze,
+        "gaze": gaze_of_blendshapes(shapes[:, 1 + 2 * len(LIPS) :]),
     }
+
+
+def gaze_of_blendshapes(blendshapes: Tensor) -> Tensor:
+    """Where the eyes look, to the person's left and up: [N, 52] -> [N, 2]."""
+    eyes = {BLENDSHAPES.index(f"eye{name}"): way for name, way in GAZE.items()}
+    ways = torch.tensor(list(eyes.values()), dtype=blendshapes.dtype)
+    return blendshapes[:, list(eyes)] @ ways
 
 
 def face_scale(corpus: Corpus, clips: int = 20) -> FaceScale:
