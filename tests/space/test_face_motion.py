@@ -19,7 +19,7 @@ from talkers.space.face_motion import (
 )
 from talkers.space.geometry import Placement, project
 
-CONFIG = FaceMotionConfig(brows=1, mouth=2)
+CONFIG = FaceMotionConfig(brows=1, mouth=2, seen=400)
 
 
 class Person(NamedTuple):
@@ -166,3 +166,19 @@ def test_each_movement_is_edited_alone(space: FaceMotionSpace) -> None:
     turned = space.edit(motion, head=head)
     assert (turned[:, 0] == 12).all()
     assert torch.equal(turned[:, 1:], motion[:, 1:])
+
+
+def test_a_mouth_that_no_face_makes_is_pulled_back(space: FaceMotionSpace) -> None:
+    clip = performed(person(95), act(95))
+    motion = space.motion_of(clip.points, space.rest(clip.points, clip.still))
+    spread = space.seen.std(0)
+    kept = space.pulled_back(motion)
+    assert (kept - motion)[:, space.mouth].square().mean() < 0.1 * spread.square().mean()
+    assert torch.equal(kept[:, : space.mouth.start], motion[:, : space.mouth.start])
+    wild = motion.clone()
+    wild[:, space.mouth] += 20 * spread
+    back = space.pulled_back(wild)[:, space.mouth]
+    highest, lowest = space.seen.max(0).values, space.seen.min(0).values
+    assert ((back <= highest + 1e-4) & (back >= lowest - 1e-4)).all()
+    half = space.pulled_back(wild, 0.5)[:, space.mouth]
+    assert torch.allclose(half, (wild[:, space.mouth] + back) / 2, atol=1e-4)

@@ -25,6 +25,8 @@ GAZE = slice(len(HEAD), len(HEAD) + 2)
 MOUTH_TOP, BROWS_BOTTOM, EYES_HALF = 0.3, -0.12, 0.28  # heights below the eyes, of a mean face
 EDGE = 0.05  # over which one region goes over into another
 ROUNDS = 4  # of finding out which points expressions leave alone
+NEIGHBOURS = 10  # seen mouths of which an unseen one is made (GeneFace++: K = 10)
+LLE_RIDGE = 1e-3  # of their weights, relative to the trace of their Gram matrix
 RIDGE = 1e-3  # of reading a movement from key points, relative to the mean size of one
 
 
@@ -35,6 +37,7 @@ class FaceMotionConfig:
     type: str = "face_motion"
     brows: int = limited(4, 1, 32)
     mouth: int = limited(20, 1, 128)
+    seen: int = limited(2000, NEIGHBOURS, 100_000)  # mouths that are kept, see `pulled_back`
 
     @property
     def width(self) -> int:
@@ -77,6 +80,7 @@ class FaceMotionSpace(nn.Module):
     weights: Tensor
     mean: Tensor
     basis: Tensor
+    seen: Tensor
     motion_mean: Tensor
     motion_std: Tensor
 
@@ -91,6 +95,7 @@ class FaceMotionSpace(nn.Module):
         self.register_buffer("weights", torch.ones(POINTS))
         self.register_buffer("mean", torch.zeros(POINTS, 2))
         self.register_buffer("basis", torch.zeros(config.width - BLINK, POINTS, 2))
+        self.register_buffer("seen", torch.zeros(config.seen, config.mouth))
         self.register_buffer("motion_mean", torch.zeros(config.width))
         self.register_buffer("motion_std", torch.ones(config.width))
 
@@ -195,6 +200,38 @@ class FaceMotionSpace(nn.Module):
         moved = torch.cat([moved[..., :3], shift, scale, moved[..., BLINK:]], -1)
         return target + moved
 
+    def pulled_back(self, motion: Tensor, strength: float = 1.0) -> Tensor:
+        """Motion whose mouths are like those that were seen (GeneFace++, section 3.3).
+
+        Each mouth is made anew of the `NEIGHBOURS` seen ones that are nearest to it, with the
+        weights that come closest to it and sum to 1 (locally linear embedding). A mouth among seen
+        ones stays nearly as it is; one that no face makes goes to the nearest that faces make.
+
+        Args:
+            motion: [T, width].
+            strength: 0 leaves the motion as it is, 1 leaves only what seen mouths give.
+
+        Returns:
+            [T, width]
+        """
+        mouths = motion[:, self.mouth]
+        nearest = torch.cdist(mouths, self.seen).topk(NEIGHBOURS, largest=False).indices
+        around = self.seen[nearest]  # [T, K, M]
+        apart = around - mouths[:, None]
+        # w = G^-1 1 / (1^T G^-1 1), with G the Gram matrix of the differences to the neighbours
+        gram = apart @ apart.mT
+        trace = gram.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None].clamp(min=1e-9)
+        gram = gram + LLE_RIDGE * trace * torch.eye(NEIGHBOURS, device=gram.device)
+        weights = torch.linalg.solve(gram, torch.ones_like(gram[..., :1]))
+        weights = weights / weights.sum(1, keepdim=True)
+        # no weight below 0: what lies beyond all neighbours is not extrapolated
+        weights = weights.clamp(min=0)
+        weights = weights / weights.sum(1, keepdim=True)
+        made = (weights * around).sum(1)
+        result = motion.clone()
+        result[:, self.mouth] = mouths + strength * (made - mouths)
+        return result
+
     def fit(self, clips: Sequence[FaceClip], depth: Tensor) -> None:
         """Learn a mean face and the movements of faces from clips of many people.
 
@@ -213,6 +250,8 @@ class FaceMotionSpace(nn.Module):
         motion = torch.cat([self.motion_of(c.points, r) for c, r in zip(clips, rests, strict=True)])
         self.motion_mean.copy_(motion.mean(0))
         self.motion_std.copy_(motion.std(0).clamp(min=1e-4))
+        kept = torch.linspace(0, len(motion) - 1, len(self.seen)).round().long()
+        self.seen.copy_(motion[kept][:, self.mouth])
 
     def _fit_placement(self, clips: Sequence[FaceClip]) -> None:
         """Learn the mean face, and which key points expressions leave alone."""
