@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from talkers import Avatar
 from talkers.cli import main
-from talkers.errors import MediaError
+from talkers.errors import MediaError, ResourceError
 from talkers.media import (
     VideoWriter,
     audio_duration,
@@ -121,6 +122,17 @@ def test_several_readings_at_once_and_readings_that_are_left(clip: Path, tmp_pat
         break
     assert len(guard._idle) <= guard.MAX_IDLE
     assert probe(clip).video is not None
+
+
+def test_a_child_that_cannot_be_started_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes the avatar speak is not told that there is no room for the sound."""
+    write_flac(tmp_path / "a.flac", np.zeros(16_000, np.float32), 16_000)
+    monkeypatch.setattr(guard, "_idle", [])
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    with pytest.raises(ResourceError, match=r"no-python: the process that reads .* No such file"):
+        Avatar.load("mock").speak(tmp_path / "a.flac")
 
 
 def test_the_child_may_do_little(clip: Path) -> None:

@@ -22,7 +22,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from talkers.errors import MediaError, TalkersError
+from talkers.errors import (
+    MediaError,
+    ResourceError,
+    TalkersError,
+    reason,
+    refuse_if_out_of_memory,
+)
 
 LIMIT = 10.0  # seconds that a child may work until the next piece of what it reads
 MEMORY = 4 << 30  # bytes of address space of a child
@@ -37,13 +43,22 @@ class _Child:
         home = str(Path(__file__).parents[2])
         paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
         command = [sys.executable, "-P", "-m", "talkers.media.child"]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        )
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            )
+        except OSError as error:
+            refuse_if_out_of_memory(error)
+            raise ResourceError(
+                "the process that reads files cannot be started",
+                where=sys.executable,
+                why=error.strerror or reason(error),
+                todo="Let this user run that program, and leave some processes free",
+            ) from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._requests, self._replies = self._process.stdin, self._process.stdout

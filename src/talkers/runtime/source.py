@@ -66,17 +66,7 @@ class SpeechSource:
             self._samples = as_samples(given.source, given.rate, note)
             self.length = len(self._samples)
             blocks = self.blocks()
-        try:
-            self.levels, self.length = loudness_of(blocks, AUDIO_RATE, LEVEL_RATE)
-            if self._spool is not None:
-                self._spool.flush()
-        except OSError as error:
-            raise ResourceError(
-                "the sound cannot be kept while it is used",
-                where=tempfile.gettempdir(),
-                why=error.strerror or reason(error),
-                todo="Free some room there, or name another folder in TMPDIR",
-            ) from error
+        self.levels, self.length = loudness_of(blocks, AUDIO_RATE, LEVEL_RATE)
         if not self.length:
             raise MediaError(
                 "this file holds no sound at all",
@@ -89,8 +79,25 @@ class SpeechSource:
         """The same blocks, which are kept on disk."""
         assert self._spool is not None
         for block in blocks:
-            self._spool.write(np.ascontiguousarray(block, np.float32).tobytes())
+            self._keep(np.ascontiguousarray(block, np.float32).tobytes())
             yield block
+        self._keep(b"")
+
+    def _keep(self, data: bytes) -> None:
+        """Append to what is kept; nothing: write what is still held back."""
+        assert self._spool is not None
+        try:
+            if data:
+                self._spool.write(data)
+            else:
+                self._spool.flush()
+        except OSError as error:
+            raise ResourceError(
+                "the sound cannot be kept while it is used",
+                where=tempfile.gettempdir(),
+                why=error.strerror or reason(error),
+                todo="Free some room there, or name another folder in TMPDIR",
+            ) from error
 
     def blocks(self) -> Iterator[Samples]:
         """The sound at 16 kHz, a second at a time."""
