@@ -3,7 +3,7 @@
 Every speaker of GRID is left out once: mean face and movements are learnt from the others. Prints
 for each, and on average, in per cent of an inter-ocular distance, how far key points of the lips,
 eyes and brows lie from where they are seen (root mean square), beside two controls: the person at
-rest, and the frame before.
+rest, and the frame before. "Spoilt" is the same motion with mouths that no face makes.
 
     python benchmarks/face_motion.py ../shared/data/grid --cache /tmp/face_motion
 """
@@ -96,6 +96,14 @@ def mean_depth(people: dict[str, list[dict[str, NDArray[np.float32]]]]) -> Tenso
     return torch.stack(every).mean(0)
 
 
+def spoilt(space: FaceMotionSpace, motion: Tensor) -> Tensor:
+    """Motion with mouths that no face makes: noise of three standard deviations."""
+    noise = torch.randn(motion[:, space.mouth].shape, generator=torch.Generator().manual_seed(0))
+    result = motion.clone()
+    result[:, space.mouth] += 3 * space.motion_std[space.mouth] * noise
+    return result
+
+
 def errors(space: FaceMotionSpace, clips: list[FaceClip]) -> dict[str, dict[str, float]]:
     """Distances of key points from where they are seen, by region and by what is shown."""
     regions = {"lips": LIPS, "eyes": EYES, "brows": BROWS}
@@ -108,6 +116,9 @@ def errors(space: FaceMotionSpace, clips: list[FaceClip]) -> dict[str, dict[str,
         still[:, 6:] = 0
         shown = {
             "face motion": space.points_of(motion, rest),
+            "pulled back": space.points_of(space.pulled_back(motion), rest),
+            "spoilt": space.points_of(spoilt(space, motion), rest),
+            "spoilt, pulled back": space.points_of(space.pulled_back(spoilt(space, motion)), rest),
             "at rest": space.points_of(still, rest),
             "frame before": torch.cat([clip.points[:1], clip.points[:-1]]),
         }
