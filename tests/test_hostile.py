@@ -599,39 +599,35 @@ def test_evil_file_names_are_only_names(
     monkeypatch.setattr("talkers.cli.demo.files", lambda _: tmp_path / "package")
     monkeypatch.setattr(
         "talkers.runtime.bundle.avatar_folder",
-        lambda name: tiny_avatar.engine.folder if name == "default" else avatar_folder(name),
+        lambda name: avatar_folder("mock" if name == "default" else name),
     )
     tiny = ["--avatar", str(tiny_avatar.engine.folder)]
-    for number, name in enumerate(evil):
+    new = str(tmp_path / "new")
+    (tmp_path / "pose").mkdir()
+    for name in evil:
         shutil.copy(os.fsencode(tmp_path / "a.flac"), name)
         path = os.fsdecode(name)
         assert main(["speak", f"./{path}", "-o", f"./{path}.mp4", "--avatar", "mock"]) == 0, path
         assert Path(f"{path}.mp4").stat().st_size > 500, path
         assert main(["verify", f"./{path}.mp4"]) == 0, path
-        if number % 4 == 0:  # each of the other verbs meets every fourth name
-            again = os.fsdecode(os.fsencode(tmp_path / "again") + b"/" + name[:200] + b".mp4")
-            assert main(["reconstruct", f"./{path}.mp4", "-o", again, *tiny]) == 0, path
-            assert Path(again).stat().st_size > 500, path
-        elif number % 4 == 1:
-            new = str(tmp_path / "new")
-            told(capsys, "train", f"./{path}", "-o", new)
-            told(capsys, "train-expert", f"./{path}", "-o", new)
-            told(capsys, "say", "Hello", "-o", f"{new}.mp4", "--voice", f"./{path}", *tiny)
-        elif number % 4 == 2:
-            (tmp_path / "pose").mkdir(exist_ok=True)
-            pose = os.fsdecode(os.fsencode(tmp_path / "pose") + b"/" + name + b".csv")
-            Path(pose).write_text("time,yaw\n0,1\n")
-            posed = str(tmp_path / "posed.mp4")
-            assert main(["speak", f"./{path}", "-o", posed, *tiny, "--pose", pose]) == 0, path
-        else:
-            avatar = os.fsdecode(os.fsencode(tmp_path / "avatars") + b"/" + name)
-            left = shutil.ignore_patterns("training")
-            shutil.copytree(tiny_avatar.engine.folder, avatar, ignore=left)
-            assert main(["inspect", avatar]) == 0, path
-            demo = Path(os.fsdecode(os.fsencode(tmp_path / "demos") + b"/" + name))
-            assert main(["demo", "-o", str(demo)]) == 0, path
-            assert sorted(p.name for p in demo.iterdir()) == ["hello.mp4", "hello.png"], path
-            shutil.rmtree(avatar)
+        again = os.fsdecode(os.fsencode(tmp_path / "again") + b"/" + name[:200] + b".mp4")
+        assert main(["reconstruct", f"./{path}.mp4", "-o", again, *tiny]) == 0, path
+        assert Path(again).stat().st_size > 500, path
+        told(capsys, "train", f"./{path}", "-o", new)
+        told(capsys, "train-expert", f"./{path}", "-o", new)
+        told(capsys, "say", "Hello", "-o", f"{new}.mp4", "--voice", f"./{path}", *tiny)
+        pose = os.fsdecode(os.fsencode(tmp_path / "pose") + b"/" + name + b".csv")
+        Path(pose).write_text("time,yaw\n0,1\n")
+        posed = ["speak", f"./{path}", "-o", str(tmp_path / "posed.mp4"), "--avatar", "mock"]
+        assert main([*posed, "--pose", pose]) == 0, path
+        avatar = os.fsdecode(os.fsencode(tmp_path / "avatars") + b"/" + name)
+        left = shutil.ignore_patterns("training")
+        shutil.copytree(tiny_avatar.engine.folder, avatar, ignore=left)
+        assert main(["inspect", avatar]) == 0, path
+        demo = Path(os.fsdecode(os.fsencode(tmp_path / "demos") + b"/" + name))
+        assert main(["demo", "-o", str(demo)]) == 0, path
+        assert sorted(p.name for p in demo.iterdir()) == ["hello.mp4", "hello.png"], path
+        shutil.rmtree(avatar)
     sounds = [f"./{os.fsdecode(name)}" for name in evil]
     capsys.readouterr()
     assert main(["check", *sounds]) == 3  # there is no picture in any of them

@@ -81,16 +81,13 @@ class SpeechSource:
         for block in blocks:
             self._keep(np.ascontiguousarray(block, np.float32).tobytes())
             yield block
-        self._keep(b"")
 
     def _keep(self, data: bytes) -> None:
-        """Append to what is kept; nothing: write what is still held back."""
+        """Append to what is kept on disk."""
         assert self._spool is not None
         try:
-            if data:
-                self._spool.write(data)
-            else:
-                self._spool.flush()
+            self._spool.write(data)
+            self._spool.flush()
         except OSError as error:
             raise ResourceError(
                 "the sound cannot be kept while it is used",
