@@ -3,6 +3,7 @@ allocated."""
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -99,6 +100,39 @@ def load_weights(
                     raise ArtefactError(what, where=path, todo=todo)
                 weights[name] = value
             return weights
+    except FileNotFoundError as error:
+        what = f"this file of the {owner} is missing"
+        raise OtherRecipeError(what, where=path, todo=todo) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        refuse_if_out_of_memory(error, path)
+        what = f"this file of the {owner} is damaged"
+        raise ArtefactError(what, where=path, why=reason(error), todo=todo) from error
+
+
+MAX_TENSORS, MAX_NUMBERS = 16, 200_000_000  # of a file that says itself what it holds
+
+
+def load_tensors(path: Path, owner: str = "avatar") -> dict[str, Tensor]:
+    """All tensors of a small file, as they are stored.
+
+    Args:
+        path: a safetensors file.
+        owner: whose file this is, for errors.
+
+    Raises:
+        ArtefactError: it is missing, damaged, or holds more than such a file does.
+    """
+    todo = f"Copy or make the {owner} again"
+    try:
+        with _utf8(path) as named, safe_open(named, framework="pt") as file:
+            names = list(file.keys())
+            shapes = [file.get_slice(name).get_shape() for name in names]
+            if len(names) > MAX_TENSORS or sum(map(math.prod, shapes)) > MAX_NUMBERS:
+                raise ValueError("it holds far too much")
+            tensors = {name: file.get_tensor(name) for name in names}
+            if any(not t.isfinite().all() for t in tensors.values() if t.is_floating_point()):
+                raise ValueError("it holds numbers that are not finite")
+            return tensors
     except FileNotFoundError as error:
         what = f"this file of the {owner} is missing"
         raise OtherRecipeError(what, where=path, todo=todo) from error

@@ -1,24 +1,34 @@
-"""Avatars and footage as the command line names them: a photo is neither."""
+"""Avatars and footage as the command line names them."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from talkers.errors import ArtefactError, MediaError
+from talkers.cli.console import remark
+from talkers.errors import ArtefactError, MediaError, UsageError
 
 if TYPE_CHECKING:
     from talkers.runtime.avatar import Avatar
 
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".bmp", ".tif", ".tiff"}
-NO_PHOTO = "an avatar is trained from minutes of video, a photo does not do"
+NO_FOOTAGE = "an avatar is trained from minutes of video, a photo does not do"
 
 
-def load_avatar(name: str) -> Avatar:
-    """The avatar of a folder, or the bundled one.
+def load_avatar(name: str, consent: str | None = None) -> Avatar:
+    """The avatar of a folder, the bundled one, or one made of a photo for this once.
+
+    Args:
+        name: a folder, the name of a shipped avatar, or a picture's file.
+        consent: who agreed to be shown, where a photo is named.
 
     Raises:
-        ArtefactError: there is none; a photo or another file was named.
+        ArtefactError: there is none; a file was named that is no picture.
+        UsageError: nobody is said to have agreed to be shown in a photo.
+        MediaError, FaceError: the photo cannot be used.
     """
     from talkers.runtime.avatar import Avatar
 
@@ -28,18 +38,46 @@ def load_avatar(name: str) -> Avatar:
     except (OSError, ValueError):  # no name that a file can have
         is_file = False
     if is_file and path.suffix.lower() in PHOTOS:
-        raise ArtefactError(
-            NO_PHOTO,
-            where=path,
-            todo="Film the person, then use `talkers prepare` and `talkers train`",
-        )
+        return avatar_of_photo(path, consent)
     if is_file:
         raise ArtefactError(
             "this is a file, and an avatar is a folder",
             where=path,
-            todo="Name a folder made by `talkers train`, or 'default' for the bundled avatar",
+            todo="Name a folder made by `talkers train` or `talkers portrait`, a photo, or "
+            "'default' for the bundled avatar",
         )
     return Avatar.load(name)
+
+
+def avatar_of_photo(path: Path, consent: str | None) -> Avatar:
+    """An avatar of a photo, in a folder that goes when the avatar is no longer used."""
+    from talkers.runtime.portrait import PortraitTerms, make_portrait
+
+    refuse_unsaid_consent(path, consent)
+    folder = Path(tempfile.mkdtemp(prefix="talkers-portrait-"))
+    try:
+        avatar, notes = make_portrait([path], folder, PortraitTerms(consent=consent))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(avatar, shutil.rmtree, folder, True)
+    for note in notes:
+        remark(f"note: {note}")
+    return avatar
+
+
+def refuse_unsaid_consent(path: Path, consent: str | None) -> None:
+    """Refuse to show somebody of whom nobody says that he agreed.
+
+    Raises:
+        UsageError: no consent is stated.
+    """
+    if not consent:
+        raise UsageError(
+            "nobody is said to have agreed to be shown",
+            where=path,
+            todo="Say who agreed to what: --consent 'I, Ada, agree to be shown'",
+        )
 
 
 def refuse_photos(paths: tuple[Path, ...]) -> None:
@@ -49,4 +87,9 @@ def refuse_photos(paths: tuple[Path, ...]) -> None:
         MediaError: all paths are photos.
     """
     if all(p.suffix.lower() in PHOTOS and p.is_file() for p in paths):
-        raise MediaError(NO_PHOTO, where=paths[0], todo="Film the person for some minutes")
+        raise MediaError(
+            NO_FOOTAGE,
+            where=paths[0],
+            todo="Film the person for some minutes, or make an avatar of the photo: "
+            "`talkers portrait`",
+        )

@@ -27,7 +27,9 @@ class VideoOptions:
     """Which avatar speaks, and what its video is like."""
 
     avatar: str = "default"
-    """Folder of an avatar, default for the bundled one, or mock for a drawn face."""
+    """Folder of an avatar, a photo, default for the bundled one, or mock for a drawn face."""
+    consent: str | None = None
+    """Who agreed to be shown, where the avatar is a photo."""
     seed: int = 0
     """Of the noise and the blinks; the same seed gives the same frames."""
     steps: int | None = None

@@ -22,6 +22,7 @@ def prepare(
     jobs: int | None = None,
     consent: str | None = None,
     licence: str | None = None,
+    speaker: str | None = None,
 ) -> None:
     """Turn footage of one person into a corpus.
 
@@ -36,13 +37,17 @@ def prepare(
         jobs: Files worked on at once (default: one a core).
         consent: Who agreed to what, kept with the corpus and its avatars.
         licence: Licence of the footage, kept likewise.
+        speaker: Who is seen in this footage, for a corpus of several people: add one after the
+            other.
     """
+    from talkers.corpus.prepare import Statement
     from talkers.corpus.prepare import prepare as run
 
     refuse_photos(some(footage))
     refuse_same_file([output], footage)
     with progress_bar() as report:
-        done = run(footage, output, size, frame_rate_of(rate), jobs, consent, licence, report)
+        statement = Statement(consent, licence, speaker)
+        done = run(footage, output, size, frame_rate_of(rate), jobs, statement, report)
     for note in done.remarks:
         remark(f"note: {note}")
     about = done.corpus.about

@@ -84,7 +84,7 @@ def say(
         remark(f"note: {note}")
     speaker = load_voice(voice.voice)
     said = say_script(speaker, script, voice.speed)
-    avatar = load_avatar(options.avatar)
+    avatar = load_avatar(options.avatar, options.consent)
     with tempfile.TemporaryDirectory() as folder:
         import soundfile
 

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from hashlib import sha256
 from itertools import chain
@@ -45,6 +45,27 @@ MAX_REMARKS = 20  # findings that are also told; all of them are in corpus.json
 
 
 @dataclass(frozen=True)
+class Statement:
+    """What whoever prepares footage says of it.
+
+    Attributes:
+        consent: who agreed to what.
+        licence: under which the footage stands.
+        speaker: who is seen in it, where the corpus shows several people; each has a scale of
+            his own.
+    """
+
+    consent: str | None = None
+    licence: str | None = None
+    speaker: str | None = None
+
+    def or_that_of(self, existing: Corpus | None) -> Statement:
+        """Consent and licence as they are stated now, or else were when the corpus was made."""
+        about = existing.about if existing else {}
+        return Statement(self.consent or about.get("consent"), self.licence or about.get("licence"))
+
+
+@dataclass(frozen=True)
 class Prepared:
     """Outcome of `prepare`.
 
@@ -67,8 +88,7 @@ def prepare(
     size: int = 256,
     rate: Fraction = Fraction(25),
     jobs: int | None = None,
-    consent: str | None = None,
-    licence: str | None = None,
+    statement: Statement | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Prepared:
     """Turn footage into a corpus, or add footage to one.
@@ -84,7 +104,7 @@ def prepare(
         size: side of the frames in pixels, a multiple of 32.
         rate: frames a second of the corpus.
         jobs: child processes (default: one a core).
-        consent, licence: statements kept with the corpus and handed on to the avatars made of it.
+        statement: kept with the corpus and handed on to the avatars made of it.
         progress: called with stage, done and total.
 
     Returns:
@@ -95,6 +115,8 @@ def prepare(
     """
     workers = jobs if jobs is not None else os.cpu_count() or 1
     work = _Preparation(Path(out), size, rate, workers, progress)
+    said = statement or Statement()
+    work.speaker = said.speaker
     files = footage_files(paths, out, work.remarks.append)
     fresh = work.fresh(files)
     work.make_folders()
@@ -112,31 +134,18 @@ def prepare(
             todo="See `talkers check`",
         )
     added = [
-        clip
+        replace(clip, speaker=said.speaker)
         for digest in rendered
         for clip in with_transcript(rendered[digest], fresh[digest], work.remarks)
     ]
-    statement = _Statement.of(work.existing, consent, licence)
-    if added or (work.existing and statement != _Statement.of(work.existing, None, None)):
+    known = Statement().or_that_of(work.existing)
+    kept = said.or_that_of(work.existing)
+    if added or (work.existing and kept != known):
         findings = work.findings({d: analyses[d] for d in rendered}, crops)
         rows = [tasks[digest].rows for digest in rendered]
-        _finish(work, _Addition(added, rows, findings), statement)
+        _finish(work, _Addition(added, rows, findings), kept)
     shutil.rmtree(work.work, ignore_errors=True)
     return Prepared(Corpus(work.folder), len(added), work.failures, work.remarks)
-
-
-@dataclass(frozen=True)
-class _Statement:
-    """Who agreed to the footage, and under which licence it stands."""
-
-    consent: str | None
-    licence: str | None
-
-    @staticmethod
-    def of(existing: Corpus | None, consent: str | None, licence: str | None) -> _Statement:
-        """What is stated now, or else was when the corpus was made."""
-        about = existing.about if existing else {}
-        return _Statement(consent or about.get("consent"), licence or about.get("licence"))
 
 
 @dataclass(frozen=True)
@@ -163,6 +172,7 @@ class _Preparation:
             )
         self.folder, self.size, self.rate = folder, size, rate
         self.jobs, self.progress = jobs, progress
+        self.speaker: str | None = None
         self.work, self.clips = folder / ".work", folder / "clips"
         self.failures: dict[str, str] = {}
         self.remarks: list[str] = []
@@ -289,18 +299,23 @@ class _Preparation:
         for digest, a in analyses.items():
             if usable[digest].any():
                 height = face_height(a.boxes[usable[digest]])
-                by_size[f"{a.width}x{a.height}"].append(height)
+                by_size[self._scale_key(a)].append(height)
         for key, heights in by_size.items():
             self.heights.setdefault(key, float(np.median(heights)))
         crops: dict[str, Crop] = {}
         for digest, a in analyses.items():
-            scale = self.heights.get(f"{a.width}x{a.height}")
+            scale = self.heights.get(self._scale_key(a))
             try:
                 crops[digest] = self._crop(a, usable[digest], scale)
             except FaceError as error:
                 failure = FaceError(error.what, where=a.source, todo=error.todo)
                 self.failures[a.source] = str(failure)
         return crops
+
+    def _scale_key(self, a: Analysis) -> str:
+        """Under which name the scale of a source is kept."""
+        size = f"{a.width}x{a.height}"
+        return size if self.speaker is None else f"{self.speaker}:{size}"
 
     def _crop(self, a: Analysis, usable: NDArray[np.bool_], scale: float | None) -> Crop:
         """The crop of a source with these usable frames.
@@ -361,7 +376,7 @@ class _Preparation:
         return [f | {"file": Path(f["file"]).name} for f in findings]
 
 
-def _finish(work: _Preparation, addition: _Addition, statement: _Statement) -> None:
+def _finish(work: _Preparation, addition: _Addition, statement: Statement) -> None:
     """Join the clips' rows into one table, and write corpus.json last: it completes the corpus."""
     old = work.existing.clips if work.existing else []
     table = work.folder / "frames.parquet"
@@ -391,6 +406,7 @@ def _finish(work: _Preparation, addition: _Addition, statement: _Statement) -> N
                 "crop": c.crop.as_dict(),
                 "gaps": c.gaps,
                 "transcript": c.transcript,
+                **({} if c.speaker is None else {"speaker": c.speaker}),
             }
             for c in clips
         ],

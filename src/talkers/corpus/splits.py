@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from talkers.corpus import Corpus
+
+MIN_PEOPLE = 4  # in a corpus, for some of them to be held out altogether
+PEOPLE_SHARE = 0.25  # of many people, held out
 
 
 def held_out(names: Sequence[str], share: float = 0.06) -> list[str]:
@@ -20,10 +23,26 @@ def held_out(names: Sequence[str], share: float = 0.06) -> list[str]:
     return sorted(chosen or ranked[: len(ranked) > 1])
 
 
+def held_out_people(speakers: Iterable[str]) -> list[str]:
+    """The people whom training never sees, chosen by the SHA-256 of their names."""
+    limit = int(PEOPLE_SHARE * 2**32)
+    hashes = {s: int(sha256(f"person {s}".encode()).hexdigest()[:8], 16) for s in speakers}
+    return sorted(s for s, value in hashes.items() if value < limit)
+
+
+def held_out_clips(corpus: Corpus) -> list[str]:
+    """The clips of a corpus that training never sees: of several people all of some of them."""
+    speakers = corpus.speakers
+    if len(speakers) < MIN_PEOPLE:
+        return held_out(corpus.names)
+    apart = held_out_people(speakers) or [min(speakers)]
+    return sorted(name for person in apart for name in speakers[person])
+
+
 def training_clips(corpus: Corpus, minutes: float = 0.0) -> list[str]:
     """The clips that are trained on: all but the held-out ones, or so many minutes of them; fewer
     minutes are a part of more minutes."""
-    test = set(held_out(corpus.names))
+    test = set(held_out_clips(corpus))
     names = [n for n in corpus.names if n not in test]
     if not minutes:
         return names

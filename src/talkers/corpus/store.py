@@ -42,6 +42,7 @@ class ClipRecord:
     crop: Crop
     gaps: tuple[tuple[int, int], ...]  # first and one-past-last frame without a usable face
     transcript: str | None = None  # what is said in it
+    speaker: str | None = None  # who is seen in it, where a corpus shows several people
 
 
 _CLIPS = TypeAdapter(list[ClipRecord])
@@ -139,6 +140,14 @@ class Corpus:
     def names(self) -> list[str]:
         """Names of its clips, in their order."""
         return [clip.name for clip in self.clips]
+
+    @property
+    def speakers(self) -> dict[str, list[str]]:
+        """Names of the clips of each speaker; clips that name none are one speaker's."""
+        found: dict[str, list[str]] = {}
+        for clip in self.clips:
+            found.setdefault(clip.speaker or "", []).append(clip.name)
+        return found
 
     def digest(self, names: Sequence[str] | None = None) -> str:
         """SHA-256 over the sources' digests and the preparation, for the clips named (default

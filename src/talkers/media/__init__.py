@@ -8,6 +8,7 @@ from talkers.media.audio import audio_blocks, audio_duration, read_audio
 from talkers.media.decode import decode_frames
 from talkers.media.encode import VideoWriter, frame_count, write_flac, write_png
 from talkers.media.forms import check_output
+from talkers.media.photo import read_photo
 from talkers.media.probe import (
     VIDEO_SUFFIXES,
     AudioInfo,
@@ -34,6 +35,7 @@ __all__ = [
     "frame_count",
     "probe",
     "read_audio",
+    "read_photo",
     "require_footage",
     "write_flac",
     "write_png",

@@ -12,6 +12,7 @@ from fractions import Fraction
 from talkers.media.audio import blocks_here, duration_here
 from talkers.media.decode import frames_here
 from talkers.media.guard import MEMORY, Piece, serve
+from talkers.media.photo import photo_here
 from talkers.media.probe import probe_here, to_dict
 from talkers.media.tracks import choose_track
 
@@ -54,6 +55,7 @@ READINGS: dict[str, Callable[..., Iterator[Piece]]] = {
     "frames": _frames,
     "blocks": _blocks,
     "duration": _duration,
+    "photo": photo_here,
 }
 
 

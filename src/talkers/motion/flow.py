@@ -16,7 +16,7 @@ from talkers.motion.conformer import ConformerBlock, check_shape
 from talkers.motion.contract import Conditions, Context, Motion, MotionModel
 from talkers.motion.speech_embedding import SpeechEmbedding
 from talkers.space.contract import HEAD
-from talkers.space.linear import LinearSpace
+from talkers.space.normalised import NormalisedSpace
 
 TIME_WIDTH = 64  # numbers of the embedding of the flow's time
 NOISE_CHUNK = 64  # frames whose noise is drawn together
@@ -89,7 +89,7 @@ class FlowMotion(MotionModel):
     component_axes: Tensor
     component_back: Tensor
 
-    def __init__(self, config: FlowConfig, features: int, space: LinearSpace):
+    def __init__(self, config: FlowConfig, features: int, space: NormalisedSpace):
         super().__init__(space)
         self.config, w = config, config.width
         self.state_width = config.components + len(HEAD)
@@ -106,10 +106,10 @@ class FlowMotion(MotionModel):
         self.norm, self.out_proj = nn.LayerNorm(w), nn.Linear(w, self.state_width)
 
     @property
-    def space(self) -> LinearSpace:
+    def space(self) -> NormalisedSpace:
         """Of the motion."""
         space = self._space[0]
-        assert isinstance(space, LinearSpace)
+        assert isinstance(space, NormalisedSpace)
         return space
 
     def fit_components(self, motion: Tensor) -> None:

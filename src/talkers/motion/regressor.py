@@ -13,7 +13,7 @@ from talkers.motion.conformer import ConformerBlock, check_shape
 from talkers.motion.contract import Conditions, Motion, MotionModel
 from talkers.motion.speech_embedding import SpeechEmbedding
 from talkers.space.contract import HEAD
-from talkers.space.linear import LinearSpace
+from talkers.space.normalised import NormalisedSpace
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Speech2Latent(MotionModel):
         space: of the latents.
     """
 
-    def __init__(self, config: RegressorConfig, features: int, space: LinearSpace):
+    def __init__(self, config: RegressorConfig, features: int, space: NormalisedSpace):
         super().__init__(space)
         self.config, w = config, config.width
         self.speech = SpeechEmbedding(features, w, config.dropout)
@@ -57,10 +57,10 @@ class Speech2Latent(MotionModel):
         self.out_proj = nn.Linear(w, space.width)
 
     @property
-    def space(self) -> LinearSpace:
+    def space(self) -> NormalisedSpace:
         """Of the latents."""
         space = self._space[0]
-        assert isinstance(space, LinearSpace)
+        assert isinstance(space, NormalisedSpace)
         return space
 
     def forward(self, conditions: Conditions) -> Motion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -15,10 +16,11 @@ class Identity(NamedTuple):
     """Who is shown.
 
     Attributes:
-        values: what a renderer keeps of its source; None where the person is in its weights.
+        values: what a renderer keeps of its source, by name; None where the person is in its
+            weights.
     """
 
-    values: Tensor | None = None
+    values: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,12 @@ class Renderer(Protocol):
     motion_width: int
     needs: Needs
 
-    def identity(self, source: Tensor | None = None) -> Identity:
+    def identity(self, source: Tensor | None = None, landmarks: Tensor | None = None) -> Identity:
         """Who is shown in a source.
 
         Args:
             source: pictures [N, 3, H, W] in -1..1, or None where `needs` is "nothing".
+            landmarks: [N, 478, 2] shares of the pictures' sides, for renderers that use them.
         """
         ...
 
@@ -89,6 +92,19 @@ class Renderer(Protocol):
 
     def prepare_for(self, device: torch.device) -> None:
         """Get ready to render on a device, in the precision that is fastest there."""
+        ...
+
+
+@runtime_checkable
+class ReadsSpace(Protocol):
+    """A renderer that must know the space of its motion."""
+
+    def bind(self, space: Any) -> None:
+        """Take the space.
+
+        Raises:
+            ValueError: it is none that the renderer can show.
+        """
         ...
 
 

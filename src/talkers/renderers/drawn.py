@@ -77,7 +77,7 @@ class DrawnFace:
         canvas[self._shoulders] = _level(CLOTHES)
         self._canvas = canvas
 
-    def identity(self, source: Tensor | None = None) -> Identity:
+    def identity(self, source: Tensor | None = None, landmarks: Tensor | None = None) -> Identity:
         """See `Renderer.identity`: there is one drawn person."""
         return Identity()
 

@@ -29,6 +29,7 @@ FORMAT_VERSION = 4
 READABLE = (3, 4)
 BUNDLED = "default"
 MOCK = "mock"
+IDENTITY = "identity"  # the component that says who is shown
 SHIPPED = (BUNDLED, MOCK)  # avatars that talkers brings
 MAX_ABOUT_BYTES = 4_000_000  # of avatar.json
 MAX_FEATURE_WIDTH = 65_536  # numbers of a speech feature
@@ -78,7 +79,8 @@ class Bundle:
         folder: where it is.
         about: avatar.json, as format 4.
         recipe: what the components are.
-        components: file of each component: renderer, space, motion/KEY, speech/student.
+        components: file of each component: renderer, space, motion/KEY, speech/student, and
+            identity, where the renderer shows whom it is given.
         head: of the footage.
         calibration: of each motion model, by "motion/KEY".
         speech_width: numbers of a speech feature.
@@ -202,7 +204,7 @@ def _head(values: Mapping[str, Any]) -> HeadStatistics:
 def _components(folder: Path, values: Mapping[str, Any], recipe: Recipe) -> dict[str, Path]:
     """Files of the components, by their names."""
     needed = {"renderer", "space"}
-    known = needed | {f"motion/{key}" for key in recipe.motion} | {"speech/student"}
+    known = needed | {f"motion/{key}" for key in recipe.motion} | {"speech/student", IDENTITY}
     if not needed <= set(values) or not set(values) <= known:
         raise ValueError(f"components are {', '.join(values)}; its recipe has {', '.join(known)}")
     if not any(key.startswith("motion/") for key in values):

@@ -19,20 +19,22 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from talkers.artefacts.weights import load_weights
+from talkers.artefacts.weights import load_tensors, load_weights
 from talkers.errors import ArtefactError, ResourceError, out_of_memory, reason
 from talkers.media.watermark import marked
 from talkers.motion import Conditions, MotionModel
 from talkers.registry import component
 from talkers.renderers.contract import (
     FaceCodec,
+    Identity,
+    ReadsSpace,
     Renderer,
     RenderOptions,
     RenderState,
     from_frames,
     to_frames,
 )
-from talkers.runtime.bundle import Bundle, Calibration
+from talkers.runtime.bundle import IDENTITY, Bundle, Calibration
 from talkers.runtime.checks import checked_seed, checked_steps
 from talkers.space.contract import Appearance, FaceEdit, MotionSpace
 from talkers.speech import SpeechEncoder, StreamingEncoder, can_stream, load_speech_encoder
@@ -68,6 +70,8 @@ class Engine:
                 self.renderer: Renderer = build_component("renderer", self.recipe.renderer)
                 width = self.renderer.motion_width
                 self.space: MotionSpace = build_component("space", self.recipe.space, width)
+                if isinstance(self.renderer, ReadsSpace):
+                    self.renderer.bind(self.space)
                 self.motion: dict[str, MotionModel] = {}
                 for key in bundle.components:
                     if key.startswith("motion/"):
@@ -91,6 +95,7 @@ class Engine:
             ) from error
         self._fill()
         self.renderer.prepare_for(device)
+        self.identity = load_identity(bundle)
         self._speech: SpeechEncoder | None = None
         self._lock = threading.Lock()
 
@@ -219,6 +224,7 @@ class Engine:
         mark: bool = False,
         size: int | None = None,
         state: RenderState | None = None,
+        identity: Identity | None = None,
     ) -> NDArray[np.uint8]:
         """Motion [N, width] -> frames uint8 [N, S, S, 3].
 
@@ -228,11 +234,22 @@ class Engine:
             mark: put the watermark into the frames.
             size: of the frames (default: the avatar's own).
             state: of the video that they belong to; the same one for all of its frames.
+            identity: who is shown (default: whom the avatar shows).
+
+        Raises:
+            ArtefactError: the avatar shows nobody.
         """
         state, side = state or RenderState(), size or self.size
+        shown = identity or self.identity
+        if self.renderer.needs != "nothing" and shown is None:
+            raise ArtefactError(
+                "this avatar shows nobody yet",
+                where=self.folder,
+                todo=f"Give it a face: `talkers portrait photo.jpg -o ada/ --base {self.folder}`",
+            )
 
         def work(part: Tensor) -> Tensor:
-            pictures = self.renderer.render(part, options, state=state)
+            pictures = self.renderer.render(part, options, shown, state=state)
             if side != self.size:
                 pictures = F.interpolate(pictures, (side, side), mode="bicubic", antialias=True)
             return to_frames(marked(pictures) if mark else pictures).cpu()
@@ -340,6 +357,18 @@ class Engine:
 def build_component(kind: Any, config: Any, *arguments: Any) -> Any:
     """A component made from its settings."""
     return component(kind, config.type).load()(config, *arguments)
+
+
+def load_identity(bundle: Bundle) -> Identity | None:
+    """Who an avatar shows, where its renderer is told that.
+
+    Raises:
+        ArtefactError: its file is missing or damaged.
+    """
+    path = bundle.components.get(IDENTITY)
+    if path is None:
+        return None
+    return Identity(load_tensors(path))
 
 
 def load_component(bundle: Bundle, name: str, part: Any, space: Any = None) -> None:

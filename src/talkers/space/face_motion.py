@@ -9,17 +9,20 @@ LivePortrait, equation 3). The principal movements of mouth and brows are learnt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from talkers.configuration import limited
 from talkers.space.contract import HEAD, NO_EDIT, Appearance, FaceEdit, FaceState
 from talkers.space.geometry import Placement, fit_placement, project, unproject
+from talkers.space.normalised import NormalisedSpace
 
 POINTS = 478  # key points of a face
+SHAPES = 52  # blendshapes
 BLINK = HEAD.index("blink")
 GAZE = slice(len(HEAD), len(HEAD) + 2)
 MOUTH_TOP, BROWS_BOTTOM, EYES_HALF = 0.3, -0.12, 0.28  # heights below the eyes, of a mean face
@@ -53,15 +56,17 @@ class FaceClip(NamedTuple):
         blink: [T] 0 open .. 1 closed.
         gaze: [T, 2] to the person's left and up, as the tracker says it.
         still: bool [T], frames in which nothing is said.
+        blendshapes: [T, 52], 0..1.
     """
 
     points: Tensor
     blink: Tensor
     gaze: Tensor
     still: Tensor
+    blendshapes: Tensor
 
 
-class FaceMotionSpace(nn.Module):
+class FaceMotionSpace(NormalisedSpace):
     """Motion as movements of a face, of whomever; see `MotionSpace`.
 
     A motion vector holds the head values in the order of `HEAD`, gaze (to the person's left, up),
@@ -81,8 +86,8 @@ class FaceMotionSpace(nn.Module):
     mean: Tensor
     basis: Tensor
     seen: Tensor
-    motion_mean: Tensor
-    motion_std: Tensor
+    of_blendshapes: Tensor
+    home_head: Tensor
 
     def __init__(self, config: FaceMotionConfig, width: int | None = None):
         super().__init__()
@@ -96,6 +101,8 @@ class FaceMotionSpace(nn.Module):
         self.register_buffer("mean", torch.zeros(POINTS, 2))
         self.register_buffer("basis", torch.zeros(config.width - BLINK, POINTS, 2))
         self.register_buffer("seen", torch.zeros(config.seen, config.mouth))
+        self.register_buffer("of_blendshapes", torch.zeros(SHAPES + 1, config.width - BLINK))
+        self.register_buffer("home_head", torch.tensor([0.0, 0.0, 0.0, 0.5, 0.45, 0.22]))
         self.register_buffer("motion_mean", torch.zeros(config.width))
         self.register_buffer("motion_std", torch.ones(config.width))
 
@@ -106,9 +113,15 @@ class FaceMotionSpace(nn.Module):
     def _mean_face(self) -> Tensor:
         return torch.cat([self.mean, self.depth[:, None]], 1)
 
-    def canonical(self, points: Tensor) -> Tensor:
-        """Key points [..., 478, 2] of a face that would look straight ahead, in its own units."""
-        return unproject(points, self.depth, self.placement(points))[..., :2]
+    def canonical(self, points: Tensor, depth: Tensor | None = None) -> Tensor:
+        """Key points [..., 478, 2] of a face that would look straight ahead, in its own units.
+
+        Args:
+            points: [..., 478, 2], shares of the side.
+            depth: [478] of the person (default: that of the mean face).
+        """
+        deep = self.depth if depth is None else depth
+        return unproject(points, deep, self.placement(points))[..., :2]
 
     def rest(self, points: Tensor, still: Tensor) -> Tensor:
         """The canonical key points of a person at rest: [478, 2].
@@ -119,6 +132,54 @@ class FaceMotionSpace(nn.Module):
         """
         chosen = points[still] if still.any() else points
         return self.canonical(chosen).median(0).values
+
+    def rest_of_picture(
+        self, points: Tensor, blendshapes: Tensor, depth: Tensor | None = None
+    ) -> Tensor:
+        """The canonical key points that a person of one picture would have at rest: [478, 2].
+
+        What the picture's face does is read off its blendshapes, which say little of whose face
+        it is, and taken back.
+
+        Args:
+            points: [478, 2], shares of the picture's side.
+            blendshapes: [52], 0..1.
+            depth: [478] of the person (default: that of the mean face).
+        """
+        does = torch.cat([blendshapes, blendshapes.new_ones(1)]) @ self.of_blendshapes
+        return self.canonical(points, depth) - (does @ self.basis.flatten(1)).reshape(POINTS, 2)
+
+    def rest_of(self, motion: Tensor) -> Tensor:
+        """Where a face rests whose motion [T, width] is given: its usual head, and no movement."""
+        resting = torch.zeros_like(motion[0])
+        resting[:BLINK] = motion[:, :BLINK].median(0).values
+        return resting
+
+    @property
+    def home(self) -> Tensor:
+        """Where the face of the space rests, [width]: every motion is retargeted to it."""
+        resting = torch.zeros_like(self.motion_mean)
+        resting[:BLINK] = self.home_head
+        return resting
+
+    def at_home_in(self, head: Tensor) -> FaceMotionSpace:
+        """The space of a face that rests elsewhere: what models say of one holds for the other.
+
+        Args:
+            head: its head values at rest, at least the first six of `HEAD`.
+        """
+        moved = deepcopy(self)
+        there = torch.zeros_like(self.motion_mean)
+        there[:BLINK] = head[:BLINK]
+        ratio = float(there[5] / self.home[5])
+        moved.motion_mean.copy_(self.retarget(self.motion_mean[None], self.home, there)[0])
+        moved.motion_std[3:6] *= ratio
+        moved.home_head.copy_(there[:BLINK])
+        return moved
+
+    def estimate_appearance(self, motion: Tensor) -> Appearance:
+        """Nothing: who is shown is the renderer's here."""
+        return Appearance(motion.new_zeros(0), torch.zeros_like(self.motion_mean))
 
     def motion_of(self, points: Tensor, rest: Tensor) -> Tensor:
         """Key points -> motion.
@@ -156,13 +217,20 @@ class FaceMotionSpace(nn.Module):
         head = Placement(motion[..., :3], motion[..., 3:5], motion[..., 5:6])
         return project(torch.cat([flat, deep[..., None]], -1), head)
 
-    def normalise(self, motion: Tensor) -> Tensor:
-        """Motion [..., width] -> zero mean and unit variance over the footage."""
-        return (motion - self.motion_mean) / self.motion_std
+    @property
+    def head_mean(self) -> Tensor:  # type: ignore[override]
+        """Of the head values, [7]."""
+        return self.motion_mean[: len(HEAD)]
 
-    def denormalise(self, motion: Tensor) -> Tensor:
-        """The inverse of `normalise`."""
-        return motion * self.motion_std + self.motion_mean
+    @property
+    def head_std(self) -> Tensor:  # type: ignore[override]
+        """Of the head values, [7]."""
+        return self.motion_std[: len(HEAD)]
+
+    @property
+    def mouth_read(self) -> Tensor:  # type: ignore[override]
+        """[width, M], normalised motion -> what the mouth does: its own numbers."""
+        return torch.eye(self.width, device=self.motion_mean.device)[:, self.mouth]
 
     def read(self, motion: Tensor) -> FaceState:
         """See `MotionSpace.read`."""
@@ -247,11 +315,22 @@ class FaceMotionSpace(nn.Module):
         self._fit_basis(
             moved, torch.cat([c.blink for c in clips]), torch.cat([c.gaze for c in clips])
         )
-        motion = torch.cat([self.motion_of(c.points, r) for c, r in zip(clips, rests, strict=True)])
+        motions = [self.motion_of(c.points, r) for c, r in zip(clips, rests, strict=True)]
+        homes = torch.stack([self.rest_of(motion) for motion in motions])
+        self.home_head.copy_(homes[:, :BLINK].median(0).values)
+        motion = torch.cat([self.retarget(m, self.rest_of(m), self.home) for m in motions])
+        self._fit_blendshapes(motion, torch.cat([c.blendshapes for c in clips]))
         self.motion_mean.copy_(motion.mean(0))
         self.motion_std.copy_(motion.std(0).clamp(min=1e-4))
         kept = torch.linspace(0, len(motion) - 1, len(self.seen)).round().long()
         self.seen.copy_(motion[kept][:, self.mouth])
+
+    def _fit_blendshapes(self, motion: Tensor, blendshapes: Tensor) -> None:
+        """Learn what a face does from its blendshapes [N, 52] alone."""
+        known = torch.cat([blendshapes, torch.ones_like(blendshapes[:, :1])], 1)
+        # W = (K^T K + r I)^-1 K^T E
+        gram = known.T @ known + RIDGE * len(known) * torch.eye(known.shape[1])
+        self.of_blendshapes.copy_(torch.linalg.solve(gram, known.T @ motion[:, BLINK:]))
 
     def _fit_placement(self, clips: Sequence[FaceClip]) -> None:
         """Learn the mean face, and which key points expressions leave alone."""

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from talkers.configuration import limited
 from talkers.space.contract import HEAD, NO_EDIT, Appearance, FaceEdit, FaceState
+from talkers.space.normalised import NormalisedSpace
 
 YAW, BLINK = HEAD.index("yaw"), HEAD.index("blink")
 WRITTEN = [k for k, name in enumerate(HEAD) if name != "scale"]
@@ -37,7 +38,7 @@ class LinearSpaceConfig:
     appearance_width: int = limited(APPEARANCE_WIDTH, 1, 1024)  # numbers of an appearance code
 
 
-class LinearSpace(nn.Module):
+class LinearSpace(NormalisedSpace):
     """A motion space whose meaning is linear; see `MotionSpace`.
 
     Args:
@@ -46,13 +47,8 @@ class LinearSpace(nn.Module):
     """
 
     name = "linear"
-    motion_mean: Tensor
-    motion_std: Tensor
-    head_mean: Tensor
-    head_std: Tensor
     head_read: Tensor
     head_write: Tensor
-    mouth_read: Tensor
     mouth_write: Tensor
     mouth_rest: Tensor
     brows_read: Tensor
@@ -78,22 +74,6 @@ class LinearSpace(nn.Module):
             self.register_buffer(f"{part}_rest", torch.zeros(count))
         self.register_buffer("appearance_basis", torch.zeros(width, config.appearance_width))
         self.register_buffer("appearance_code", torch.zeros(config.appearance_width))
-
-    def normalise(self, motion: Tensor) -> Tensor:
-        """Motion [..., width] -> zero mean and unit variance over the footage."""
-        return (motion - self.motion_mean) / self.motion_std
-
-    def denormalise(self, motion: Tensor) -> Tensor:
-        """The inverse of `normalise`."""
-        return motion * self.motion_std + self.motion_mean
-
-    def normalise_head(self, head: Tensor) -> Tensor:
-        """Head values [..., 7] -> zero mean and unit variance over the footage."""
-        return (head - self.head_mean) / self.head_std
-
-    def denormalise_head(self, head: Tensor) -> Tensor:
-        """The inverse of `normalise_head`."""
-        return head * self.head_std + self.head_mean
 
     def read_head(self, motion: Tensor) -> Tensor:
         """Head values that motion [..., width] shows: [..., 7]."""

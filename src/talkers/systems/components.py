@@ -18,10 +18,14 @@ def register_components() -> None:
     )
     drawn = "talkers.renderers.drawn"
     register("renderer", "drawn", f"{drawn}:DrawnConfig", f"{drawn}:DrawnFace")
+    warp = "talkers.renderers.warp.renderer"
+    register("renderer", "warp", f"{warp}:WarpConfig", f"{warp}:WarpRenderer")
     linear = "talkers.space.linear"
     register("space", "linear", f"{linear}:LinearSpaceConfig", f"{linear}:LinearSpace")
     state = "talkers.space.face_state"
     register("space", "face_state", f"{state}:FaceStateConfig", f"{state}:FaceStateSpace")
+    face = "talkers.space.face_motion"
+    register("space", "face_motion", f"{face}:FaceMotionConfig", f"{face}:FaceMotionSpace")
     regressor, flow = "talkers.motion.regressor", "talkers.motion.flow"
     register(
         "motion_model", "regressor", f"{regressor}:RegressorConfig", f"{regressor}:Speech2Latent"
@@ -33,6 +37,8 @@ def register_components() -> None:
     register("speech_encoder", "log-mel", None, f"{encoders}:LogMel")
     for name in ("whisper-base", "whisper-tiny.en"):
         register("speech_encoder", name, None, f"{encoders}:whisper")
+    for name in ("portrait", "tiny_portrait"):
+        register("recipe", name, None, f"talkers.systems.portrait:{name}")
     for name in ("compact", "compact_512", "dae_talker", "dae_talker_128", "tiny"):
         register("recipe", name, None, f"talkers.systems.dae_talker:{name}")
     for name in ("lips-pixels", "lips-points", "sync-pixels", "sync-points"):
@@ -54,6 +60,7 @@ def register_components() -> None:
             "MotionModelTraining",
             "talkers.training.motion_stage:MotionModelStage",
         ),
+        ("warp", "WarpTraining", "talkers.training.warp_stage:WarpStage"),
         ("codec", "CodecTraining", "talkers.training.codec_stage:CodecStage"),
         ("regressor", "RegressorTraining", "talkers.training.regressor_stage:RegressorStage"),
         ("flow", "FlowTraining", "talkers.training.flow_stage:FlowStage"),

@@ -62,6 +62,23 @@ class CodecTraining(StageConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WarpTraining(StageConfig):
+    """How the networks of the warping renderer are trained, on pairs of frames of one person."""
+
+    type: str = "warp"
+    share: float = limited(0.5, 0, 1000)
+    frames: int = limited(200_000, 0, 10**10)
+    batch: int = 16  # pairs
+    learning_rate: float = 1e-3
+    ema: float = 0.998
+    partners: int = limited(16, 1, 1024)  # frames to which each is paired
+    open_boost: float = 2.0  # wide mouths are seen 1 + this times as often
+    blink_boost: float = 3.0  # closed eyes likewise
+    validate_every: int = 16_000
+    save_every: int = 8_000
+
+
+@dataclass(frozen=True, kw_only=True)
 class MotionStageConfig(StageConfig):
     """What the trainings of all motion models have."""
 

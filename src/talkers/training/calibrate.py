@@ -11,6 +11,7 @@ does not see in the footage what the corpus recorded (a drawn face, say), nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,6 +92,28 @@ def calibrate(run: Run, avatar: Avatar, names: Sequence[str], kind: str) -> list
 
 
 @torch.inference_mode()
+def space_amplitudes(run: Run, avatar: Avatar, names: Sequence[str], kind: str) -> list[float]:
+    """The same where nobody is shown, read off the motion: mouths grow with the amplitude there.
+
+    Args:
+        run: the training.
+        avatar: what it made.
+        names: of the clips that it speaks.
+        kind: key of one of its motion models.
+    """
+    generated, reference = [], []
+    for name in names:
+        space: Any = avatar.engine.space
+        features, spoken = run.features.rows(name, "clean"), run.motion_data.latents[name]
+        motion = avatar.engine.generate(features, None, kind=kind, amplitude=1.0)
+        generated.append(space.read(motion).mouth)
+        reference.append(space.read(spoken).mouth)
+    moves, moved = (float(torch.cat(rows).std(0).norm()) for rows in (generated, reference))
+    whole = float(np.clip(moved / max(moves, 1e-6), 1.0, AMPLITUDES[-1]))
+    return [round(whole * opening, 3) for opening in OPENINGS]
+
+
+@torch.inference_mode()
 def pose_share(run: Run, avatar: Avatar, names: Sequence[str], kind: str) -> float:
     """By what sampled angles are multiplied for heads to move as far as the person's.
 
@@ -113,6 +136,6 @@ def pose_share(run: Run, avatar: Avatar, names: Sequence[str], kind: str) -> flo
         if motion.state is None:
             return 1.0
         sampled.append(motion.head[0, :, : len(ANGLES)].std(0).numpy())
-        real.append(head_values(run.corpus, name)[:, : len(ANGLES)].std(0))
+        real.append(run.motion_data.heads[name][:, : len(ANGLES)].std(0).numpy())
     share = np.mean(real) / max(np.mean(sampled), 1e-6)
     return round(float(np.clip(share, *POSE_SHARE_LIMITS)), 3)

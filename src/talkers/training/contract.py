@@ -13,11 +13,13 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from talkers.corpus import Corpus
-from talkers.corpus.splits import held_out, training_clips
+from talkers.corpus.splits import held_out_clips, training_clips
 from talkers.errors import ArtefactError, UsageError
 from talkers.progress import Report, quiet
 from talkers.renderers.contract import MotionEncoder
 from talkers.runtime.engine import build_component
+from talkers.space.contract import HEAD
+from talkers.space.face_motion import FaceMotionConfig, FaceMotionSpace
 from talkers.space.linear import LinearSpace
 from talkers.systems.recipe import Recipe
 from talkers.systems.stages import StageConfig
@@ -27,7 +29,13 @@ from talkers.training.frames import FrameStore
 from talkers.training.module import StageModule
 from talkers.training.motion_data import MotionData, frame_latents
 from talkers.training.progress import TrainingProgress
-from talkers.training.space_fit import fit_appearance, fit_space, rest
+from talkers.training.space_fit import (
+    face_motions,
+    fit_appearance,
+    fit_face_motion,
+    fit_space,
+    rest,
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Run:
     @cached_property
     def held_out(self) -> list[str]:
         """Names of the clips that are only validated on."""
-        return held_out(self.corpus.names)
+        return held_out_clips(self.corpus)
 
     @cached_property
     def training_clips(self) -> list[str]:
@@ -85,9 +93,12 @@ class Run:
         Raises:
             UsageError: no stage has trained a renderer, or it cannot encode frames.
         """
-        names = [*self.training_clips, *self.held_out]
+        names, heads = [*self.training_clips, *self.held_out], None
         if self.latents is not None:
             latents = {name: self.latents[name] for name in names}
+        elif self.face_space is not None:
+            latents = face_motions(self.face_space, self.corpus, names)
+            heads = {name: motion[:, : len(HEAD)] for name, motion in latents.items()}
         else:
             renderer = self.component("renderer")
             if not isinstance(renderer, MotionEncoder):
@@ -98,7 +109,16 @@ class Run:
                 )
             latents = frame_latents(renderer, self.frames, names, self.report)
         judged = any(getattr(stage, "sync_weight", 0) for stage in self.recipe.stages)
-        return MotionData.collect(self.corpus, latents, self.features, judged)
+        return MotionData.collect(self.corpus, latents, self.features, judged, heads)
+
+    @cached_property
+    def face_space(self) -> FaceMotionSpace | None:
+        """A space of key points, fitted on those of the clips; None for spaces of other kinds."""
+        if not isinstance(self.recipe.space, FaceMotionConfig):
+            return None
+        space = FaceMotionSpace(self.recipe.space)
+        fit_face_motion(space, self.corpus, self.training_clips, self.report)
+        return space
 
     @cached_property
     def trainable_clips(self) -> list[str]:
@@ -120,6 +140,8 @@ class Run:
     def _space_and_rest(self) -> tuple[Any, dict[str, Tensor]]:
         """The space, and motion [T, width] of every clip for training with the mouth at rest."""
         clips, names = self.motion_data, self.trainable_clips
+        if self.face_space is not None:
+            return self.face_space, rest(self.face_space, clips, names)
         kept = self.reusable.get("space")
         if kept is not None:  # a network that is kept knows this one
             space = deepcopy(kept)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from talkers.artefacts.documents import read_json, write_json
 from talkers.corpus import Corpus
-from talkers.corpus.splits import held_out
+from talkers.corpus.splits import held_out_clips
 from talkers.errors import ArtefactError, UsageError
 from talkers.experts.load import build_expert, save_expert
 from talkers.experts.models import ExpertConfig, LipReader, SyncExpert
@@ -235,8 +235,8 @@ def train_expert(
     wanted = {"config": asdict(config), "training": asdict(training), "data": corpus.digest()}
     _begin(state, wanted, run.resume)
     footage = ExpertFootage.collect(corpus, report)
-    test = [n for n in held_out(corpus.names) if n in footage.mouths]
-    names = [n for n in corpus.names if n in footage.mouths and n not in held_out(corpus.names)]
+    test = [n for n in held_out_clips(corpus) if n in footage.mouths]
+    names = [n for n in corpus.names if n in footage.mouths and n not in held_out_clips(corpus)]
     labels = {}
     if config.task == "lips" and run.alignments is not None:
         labels = footage.labels([*names, *test], run.alignments)

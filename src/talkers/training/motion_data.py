@@ -96,7 +96,11 @@ class MotionData:
 
     @staticmethod
     def collect(
-        corpus: Corpus, latents: dict[str, Tensor], features: VariantCache, judged: bool
+        corpus: Corpus,
+        latents: dict[str, Tensor],
+        features: VariantCache,
+        judged: bool,
+        heads: dict[str, Tensor] | None = None,
     ) -> MotionData:
         """Everything of the clips whose latents are given.
 
@@ -105,7 +109,11 @@ class MotionData:
             latents: [T, L] of each clip.
             features: speech features of every clip and variant.
             judged: whether experts need to know what they hear.
+            heads: head values [T, 7] of each clip, where the motion says them (default: as
+                measured).
         """
+        if heads is None:
+            heads = {n: torch.from_numpy(head_values(corpus, n)) for n in latents}
 
         def flags(column: str, name: str) -> Tensor:
             return torch.from_numpy(np.array(corpus.column(column, name), dtype=bool))
@@ -114,7 +122,7 @@ class MotionData:
             variants=tuple(features.variants(next(iter(latents)))),
             features=features,
             latents=latents,
-            heads={n: torch.from_numpy(head_values(corpus, n)) for n in latents},
+            heads=heads,
             descriptors={n: torch.from_numpy(face_shape(corpus, n)) for n in latents},
             usable={n: flags("face", n) for n in latents},
             silent={n: ~flags("speech", n) for n in latents},

@@ -19,12 +19,13 @@ from talkers.face.regions import region_boxes, region_figures
 from talkers.hardware import machine
 from talkers.media import write_png
 from talkers.media.montage import montage
+from talkers.renderers.contract import from_frames
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.bundle import FORMAT_VERSION, component_file
 from talkers.space.contract import HEAD
 from talkers.systems import recipe as recipes
 from talkers.training.budget import elapsed
-from talkers.training.calibrate import calibrate, pose_share
+from talkers.training.calibrate import calibrate, pose_share, space_amplitudes
 from talkers.training.contract import Run
 from talkers.training.folder import initialized_from
 from talkers.version import __version__
@@ -32,6 +33,7 @@ from talkers.version import __version__
 BLINK = HEAD.index("blink")
 CALIBRATION_CLIPS, POSE_CLIPS, MEASURED_CLIPS = 4, 40, 8
 MONTAGE_FRAMES = 8
+MAX_MONTAGE_ROWS = 18
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def about_avatar(run: Run, terms: Terms) -> dict[str, Any]:
     corpus, recipe = run.corpus, run.recipe
     names = run.trainable_clips
     faces = {n: np.asarray(corpus.column("face", n), bool) for n in names}
-    heads = np.concatenate([head_values(corpus, n)[faces[n]] for n in names])
+    heads = np.concatenate([run.motion_data.heads[n].numpy()[faces[n]] for n in names])
     low, high = np.percentile(heads, [1, 99], axis=0)
     seconds = float(sum(corpus.clip(n).frames for n in names) / corpus.rate)
     return {
@@ -129,11 +131,24 @@ def save_avatar(run: Run, out: Path, terms: Terms) -> Avatar:
     write_json(out / "avatar.json", about)
     avatar = Avatar.load(out)
     names = run.trainable_clips
+    posed = names[:: max(1, len(names) // POSE_CLIPS)][:POSE_CLIPS]
+    if avatar.engine.renderer.needs != "nothing":
+        about["calibration"] = {
+            f"motion/{key}": {
+                "articulation": space_amplitudes(run, avatar, posed, key),
+                "pose": pose_share(run, avatar, posed, key),
+            }
+            for key in avatar.engine.motion
+        }
+        if run.held_out:
+            of = "held-out people, each shown from the first frame of a clip, its motion given"
+            about["metrics"] = {"of": of, **measure_identities(run, avatar, run.held_out)}
+        write_json(out / "avatar.json", about)
+        return Avatar.load(out)
     middle = run.frames.indices((run.held_out or names)[:1])
     picture = np.array(run.frames.frames[middle[len(middle) // 2]])
     write_png(out / "preview.png", next(avatar.reconstruct(iter([picture]))))
     few = names[:: max(1, len(names) // CALIBRATION_CLIPS)][:CALIBRATION_CLIPS]
-    posed = names[:: max(1, len(names) // POSE_CLIPS)][:POSE_CLIPS]
     about["calibration"] = {
         f"motion/{key}": {
             "articulation": calibrate(run, avatar, few, key),
@@ -190,6 +205,54 @@ def measure(run: Run, avatar: Avatar, names: list[str]) -> dict[str, Any]:
         run.report("measuring", done + 1, len(names))
     return {
         kind: {key: round(float(np.mean([f[key] for f in clips])), 4) for key in clips[0]}
+        for kind, clips in figures.items()
+    }
+
+
+def measure_identities(run: Run, avatar: Avatar, names: list[str]) -> dict[str, Any]:
+    """Measure a renderer that shows whom it is given; also writes a montage.
+
+    Args:
+        run: the training.
+        avatar: what it made, which shows nobody.
+        names: of clips of people never seen; each is shown from its first frame.
+
+    Returns:
+        figures of the frames as they are made, of the picture moved without networks, of the
+        picture itself and of the clip's mean frame.
+    """
+    engine, corpus = avatar.engine, run.corpus
+    figures: dict[str, list[dict[str, float]]] = {}
+    rows: list[NDArray[np.uint8]] = []
+    for done, name in enumerate(names):
+        seen = np.flatnonzero(corpus.column("face", name))
+        if not len(seen):
+            continue
+        reference = run.frames.clip(name)[seen]
+        landmarks = corpus.column("landmarks", name)[seen].astype(np.float32)
+        boxes = region_boxes(landmarks, corpus.size)
+        points = torch.from_numpy(landmarks) / corpus.size
+        renderer: Any = engine.renderer
+        identity = renderer.identity(from_frames(torch.from_numpy(reference[:1])), points[:1])
+        motion = renderer.space.motion_of(points, identity.values["rest"])
+        mean = reference.mean(0, keepdims=True).round().astype(np.uint8)
+        generated = {
+            "portrait": engine.decode(motion, engine.options(0), identity=identity),
+            "mesh_warp": engine.decode(
+                motion, engine.options(0), identity=renderer.without_networks(identity)
+            ),
+            "picture": np.repeat(reference[:1], len(reference), 0),
+            "mean_frame": np.repeat(mean, len(reference), 0),
+        }
+        for kind, frames in generated.items():
+            figures.setdefault(kind, []).append(region_figures(frames, reference, boxes))
+        opening = mouth_opening(landmarks)
+        shown = telling_frames(opening, np.asarray(corpus.column("blink", name))[seen])[:4]
+        rows += [clip[shown] for clip in (reference, generated["portrait"], generated["mesh_warp"])]
+        run.report("measuring", done + 1, len(names))
+    write_png(run.folder / "held-out.png", montage(rows[:MAX_MONTAGE_ROWS], 4))
+    return {
+        kind: {key: round(float(np.nanmean([f[key] for f in clips])), 4) for key in clips[0]}
         for kind, clips in figures.items()
     }
 

@@ -82,7 +82,7 @@ class DiffusionAutoencoder(nn.Module):
         self.reset_constants()
         self._graphed = GraphedDecoder(self.decode) if device.type == "cuda" else None
 
-    def identity(self, source: Tensor | None = None) -> Identity:
+    def identity(self, source: Tensor | None = None, landmarks: Tensor | None = None) -> Identity:
         """See `Renderer.identity`: the person is in the weights."""
         return Identity()
 

@@ -1,0 +1,124 @@
+"""Dense motion: where each pixel of a picture comes from, given how key points move.
+
+Key points say how a face moves. Hair moves with the head, shoulders follow it a little, and the
+picture's border stays. The motion of everything between is a weighted mean (Shepard 1968), so that
+no network is needed, and none can drift.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from talkers.space.geometry import Placement, project
+
+NEAR = 0.004  # shares of the side: within it a key point has the whole say
+FACE_WEIGHT = 0.1  # of a face's key point beside those around it: there are hundreds
+HEAD_RINGS = ((1.05, 1.35, 0.5), (1.3, 1.7, 0.7))  # half width, half height and depth of rings
+HEAD_MIDDLE = 0.15  # of the rings, below the eyes
+RING_POINTS = 18
+SHOULDERS = ((-2.0, 2.9), (-1.1, 2.5), (0.0, 2.3), (1.1, 2.5), (2.0, 2.9))
+SHOULDER_SHARE = 0.3  # of the head's shift that they follow
+BORDER_POINTS = 8  # a side
+COARSE = 8  # pixels of a frame to one of its motion
+
+
+def head_ring() -> Tensor:
+    """Canonical points around a head, which move as it does: [R, 3]."""
+    angles = torch.arange(RING_POINTS) * (2 * math.pi / RING_POINTS)
+    rings = [
+        torch.stack([w * angles.sin(), HEAD_MIDDLE + h * angles.cos(), torch.full_like(angles, d)])
+        for w, h, d in HEAD_RINGS
+    ]
+    return torch.cat(rings, 1).T
+
+
+def border() -> Tensor:
+    """Points of a picture's border, which stay: [4 BORDER_POINTS, 2]."""
+    line = (torch.arange(BORDER_POINTS) + 0.5) / BORDER_POINTS
+    low, high = torch.zeros_like(line), torch.ones_like(line)
+    sides = [(line, low), (line, high), (low, line), (high, line)]
+    return torch.cat([torch.stack(side, 1) for side in sides])
+
+
+def moved(places: Tensor, target: Tensor, source: Tensor, weights: Tensor | None = None) -> Tensor:
+    """By how much what is seen at places of the frame lies elsewhere in the source picture.
+
+    Args:
+        places: [B, Q, 2] or [1, Q, 2], shares of the side.
+        target: [B, N, 2] points in the frame.
+        source: [B, N, 2] or [1, N, 2], the same points in the source picture.
+        weights: [N] of the points (default: all alike).
+
+    Returns:
+        [B, Q, 2]
+    """
+    # |q - t|^2 = |q|^2 + |t|^2 - 2 q t
+    apart = places.square().sum(-1)[..., None] + target.square().sum(-1)[:, None]
+    apart = torch.baddbmm(apart, places.expand(len(target), -1, -1), target.mT, alpha=-2)
+    # d(q) = sum_i w_i (s_i - t_i) / sum_i w_i, w_i = 1 / (|q - t_i|^2 + e^2)^2
+    near = apart.clamp_(min=0).add_(NEAR**2).reciprocal_().square_()
+    if weights is not None:
+        near = near * weights
+    steps = torch.cat([source - target, torch.ones_like(target[..., :1])], -1)
+    total = near @ steps
+    return total[..., :2] / total[..., 2:]
+
+
+def whole_motion(target: Tensor, source: Tensor, heads: tuple[Placement, Placement]) -> Tensor:
+    """Where the pixels of whole frames come from.
+
+    Args:
+        target: [B, 478, 2] key points in the frames, shares of the side.
+        source: [1, 478, 2] in the source picture.
+        heads: where the head is in the frames and in the source picture.
+
+    Returns:
+        by how much they lie elsewhere, for a coarse grid: [B, G, G, 2] shares of the side.
+    """
+    device, count = target.device, len(target)
+    ring, edge = head_ring().to(device), border().to(device)[None].expand(count, -1, -1)
+    there, here = project(ring, heads[0]), project(ring, heads[1])
+    flat = torch.tensor(SHOULDERS, device=device)
+    resting = heads[1].scale * flat + heads[1].shift[..., None, :]
+    follow = SHOULDER_SHARE * (heads[0].shift - heads[1].shift)[..., None, :]
+    shoulders = resting + follow
+    targets = torch.cat([target, there, shoulders, edge], 1)
+    sources = torch.cat([source, here, resting, edge[:1]], 1)
+    weights = torch.ones(targets.shape[1], device=device)
+    weights[: target.shape[1]] = FACE_WEIGHT
+    steps = moved(_coarse(device), targets, sources, weights)
+    return steps.reshape(count, _side(), _side(), 2)
+
+
+def _side() -> int:
+    return 256 // COARSE + 1
+
+
+def _coarse(device: torch.device) -> Tensor:
+    """The places of the coarse grid, its outermost on the frame's corners: [1, G * G, 2]."""
+    line = torch.linspace(0, 1, _side(), device=device)
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(1, -1, 2)
+
+
+def pixel_places(size: int, device: torch.device) -> Tensor:
+    """The middles of a picture's pixels, shares of the side: [size, size, 2]."""
+    line = (torch.arange(size, device=device) + 0.5) / size
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
+
+
+def enlarged(motion: Tensor, size: int) -> Tensor:
+    """Coarse motion [B, G, G, 2] for every pixel of a frame: [B, size, size, 2]."""
+    grid = (pixel_places(size, motion.device) * 2 - 1).expand(len(motion), -1, -1, -1)
+    planes = motion.permute(0, 3, 1, 2)
+    return F.grid_sample(planes, grid, align_corners=True).permute(0, 2, 3, 1)
+
+
+def sampled(pictures: Tensor, places: Tensor) -> Tensor:
+    """What pictures [B or 1, C, H, W] show at places [B, h, w, 2] (shares): [B, C, h, w]."""
+    if len(pictures) != len(places):
+        pictures = pictures.expand(len(places), -1, -1, -1)
+    return F.grid_sample(pictures, places * 2 - 1, padding_mode="border", align_corners=False)

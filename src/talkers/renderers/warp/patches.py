@@ -1,0 +1,124 @@
+"""Mouth and eyes as squares of their own that go along with the head, and the lines in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from talkers.space.geometry import Placement, project, rotation
+
+# Lines of MediaPipe's face mesh, from the picture's left to its right.
+INNER_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+OUTER_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
+OUTER_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
+RIGHT_UPPER = (33, 246, 161, 160, 159, 158, 157, 173, 133)
+RIGHT_LOWER = (33, 7, 163, 144, 145, 153, 154, 155, 133)
+LEFT_UPPER = (263, 466, 388, 387, 386, 385, 384, 398, 362)  # from the outer corner, as mirrored
+LEFT_LOWER = (263, 249, 390, 373, 374, 380, 381, 382, 362)
+RIGHT_IRIS, LEFT_IRIS = 468, 473
+LINE_REACH = 0.15  # of a patch's half side: how far from a line its map says how far
+IRIS_REACH = 0.35
+FEATHER = 0.25  # of a patch's half side, over which it goes over into the frame
+
+
+@dataclass(frozen=True)
+class Region:
+    """A square of the face that moves with the head.
+
+    Attributes:
+        middle: canonical place of its middle, in inter-ocular distances.
+        half: half its side, likewise.
+        size: its side in pixels of a patch.
+        lines: pairs or more of key points each, whose places a network is told.
+        iris: key point of the iris, or None.
+        mirrored: whether the patch is held mirrored, so that both eyes look alike.
+    """
+
+    middle: tuple[float, float, float]
+    half: float
+    size: int
+    lines: tuple[tuple[int, ...], ...]
+    iris: int | None = None
+    mirrored: bool = False
+
+    @property
+    def maps(self) -> int:
+        """How many maps say where its lines are."""
+        return len(self.lines) + (self.iris is not None)
+
+
+def places(region: Region, head: Placement) -> Tensor:
+    """Where a region's pixels lie in the frame: [B, size, size, 2], shares of the side.
+
+    The square turns with the head's roll and grows with its scale; a turn to the side moves it.
+    """
+    device = head.angles.device
+    middle = project(torch.tensor([region.middle], device=device), head)  # [B, 1, 2]
+    line = (torch.arange(region.size, device=device) + 0.5) / region.size * 2 - 1
+    across = -line if region.mirrored else line
+    square = torch.stack(torch.meshgrid(across, line, indexing="xy"), -1).reshape(-1, 2)
+    flat = head.angles.clone()
+    flat[..., :2] = 0
+    turn = rotation(flat)[..., :2, :2]
+    spread = region.half * head.scale[..., None] * (square @ turn.mT) + middle
+    return spread.reshape(-1, region.size, region.size, 2)
+
+
+def within(region: Region, head: Placement, points: Tensor) -> Tensor:
+    """Points of frames [B, N, 2] in the region's own square, whose corners are -1 and 1."""
+    middle = project(torch.tensor([region.middle], device=points.device), head)
+    flat = head.angles.clone()
+    flat[..., :2] = 0
+    turn = rotation(flat)[..., :2, :2]
+    own = (points - middle) @ turn / (region.half * head.scale[..., None])
+    return own * torch.tensor([-1.0 if region.mirrored else 1.0, 1.0], device=points.device)
+
+
+def line_maps(region: Region, head: Placement, points: Tensor) -> Tensor:
+    """How far each pixel is above or below the region's lines, and how near the iris.
+
+    Args:
+        region: where.
+        head: of the frames.
+        points: [B, 478, 2] key points of the frames, shares of the side.
+
+    Returns:
+        [B, maps, size, size], -1 (far above) .. 1 (far below), and 0..1 for the iris.
+    """
+    own, size = within(region, head, points), region.size
+    line = (torch.arange(size, device=points.device) + 0.5) / size * 2 - 1
+    found = []
+    for indices in region.lines:
+        knots = own[:, list(indices)]
+        # a head turned far may fold a line: its places must rise for it to be read along x
+        across = knots[..., 0].cummax(1).values + 1e-4 * torch.arange(
+            len(indices), device=points.device
+        )
+        height = _along(line, across, knots[..., 1])  # [B, size]
+        found.append(((line[:, None] - height[:, None]) / LINE_REACH).clamp(-1, 1))
+    if region.iris is not None:
+        middle = own[:, region.iris, None, None]  # [B, 1, 1, 2]
+        square = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
+        far = (square - middle).norm(dim=-1) / IRIS_REACH
+        found.append((1 - far).clamp(min=0))
+    return torch.stack(found, 1)
+
+
+def _along(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
+    """Values [B, K] at rising knots [B, K], interpolated at x [n]: [B, n]; beyond them the last."""
+    wanted = x.expand(len(knots), -1).contiguous()
+    above = torch.searchsorted(knots.contiguous(), wanted).clamp(1, knots.shape[1] - 1)
+    low, high = knots.gather(1, above - 1), knots.gather(1, above)
+    share = ((wanted - low) / (high - low)).clamp(0, 1)
+    return torch.lerp(values.gather(1, above - 1), values.gather(1, above), share)
+
+
+def feather(size: int, device: torch.device) -> Tensor:
+    """How far a patch covers the frame: 1 in its middle, 0 on its edge; [1, size, size]."""
+    line = ((torch.arange(size, device=device) + 0.5) / size * 2 - 1).abs()
+    edge = ((1 - line) / FEATHER).clamp(0, 1)
+    smooth = edge.square() * (3 - 2 * edge)
+    return (smooth[:, None] * smooth)[None]

@@ -1,0 +1,400 @@
+"""A picture of a face shows a motion: the picture is moved, and networks paint mouth and eyes.
+
+The first-order-motion family (Siarohin et al. 2019; LivePortrait 2024) learns how a picture moves.
+Here key points of a face mesh say it, so that nothing has to be learnt for the whole frame and
+nothing drifts: each frame is made of the source picture anew. What the picture cannot show is
+painted by two small networks in squares that go along with the head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from talkers.configuration import limited
+from talkers.hardware import bfloat16_pays
+from talkers.renderers.contract import (
+    Identity,
+    Needs,
+    RenderOptions,
+    RenderState,
+    from_frames,
+)
+from talkers.renderers.warp import patches
+from talkers.renderers.warp.motion import enlarged, moved, pixel_places, sampled, whole_motion
+from talkers.renderers.warp.networks import (
+    PatchNetwork,
+    colour_statistics,
+    plain_colours,
+    recoloured,
+)
+from talkers.renderers.warp.patches import Region, feather, line_maps, places, within
+from talkers.space.face_motion import POINTS, FaceMotionSpace
+from talkers.space.geometry import Placement
+
+MOUTH = Region(
+    (0.0, 0.72, -0.2),
+    0.62,
+    72,
+    (patches.OUTER_UPPER, patches.INNER_UPPER, patches.INNER_LOWER, patches.OUTER_LOWER),
+)
+RIGHT_EYE = Region(
+    (-0.34, 0.0, 0.0),
+    0.32,
+    40,
+    (patches.RIGHT_UPPER, patches.RIGHT_LOWER),
+    patches.RIGHT_IRIS,
+)
+LEFT_EYE = Region(
+    (0.34, 0.0, 0.0),
+    0.32,
+    40,
+    (patches.LEFT_UPPER, patches.LEFT_LOWER),
+    patches.LEFT_IRIS,
+    mirrored=True,
+)
+EYES = (RIGHT_EYE, LEFT_EYE)
+FINE = 2  # pixels of a patch to one of its motion
+AROUND = 1.6  # of a region's half side: key points that say how it moves
+SOURCE_SIZE = 2  # sides of a source picture in sides of a frame: it is looked at from near by
+MAX_PICTURES = 10
+
+
+@dataclass(frozen=True)
+class WarpConfig:
+    """Shape of a warping renderer."""
+
+    type: str = "warp"
+    size: int = limited(256, 64, 1024)  # side of the frames, pixels
+    motion_width: int = limited(33, 1, 1024)  # numbers of the face motion that it shows
+    mouth_width: int = limited(96, 8, 512)  # channels of the mouth's network
+    mouth_blocks: int = limited(3, 1, 8)
+    eye_width: int = limited(64, 8, 512)
+    eye_blocks: int = limited(2, 1, 8)
+    recolour: float = limited(0.3, 0, 1)  # how far colours are changed in training
+    lips_weight: float = limited(4.0, 0, 100)  # of the loss between and on the lips, beside 1
+
+    def __post_init__(self) -> None:
+        if self.size % 32:
+            raise ValueError("size must be a multiple of 32")
+
+
+class Look(NamedTuple):
+    """A region of one or more pictures.
+
+    Attributes:
+        patch: [B, 3, P, P] what it shows.
+        maps: [B, M, P, P] where its lines are.
+    """
+
+    patch: Tensor
+    maps: Tensor
+
+
+class Shown(NamedTuple):
+    """What is known of pictures: their pixels, key points and where the head is."""
+
+    pictures: Tensor
+    points: Tensor
+    head: Placement
+
+
+@dataclass
+class _Source:
+    """What is worked out of an identity once for a video."""
+
+    shown: Shown
+    rest: Tensor
+    depth: Tensor
+    mouth: Look
+    reference: Look
+    eyes: Look
+    plain: bool = False
+
+
+class WarpRenderer(nn.Module):
+    """Source picture + face motion -> frames; see `Renderer`.
+
+    Its motion is that of a `FaceMotionSpace`, which it is given by `bind`.
+
+    Args:
+        config: its shape.
+    """
+
+    needs: Needs = "portrait"
+
+    def __init__(self, config: WarpConfig):
+        super().__init__()
+        self.config, self.size = config, config.size
+        self.motion_width = config.motion_width
+        self.mouth = PatchNetwork(3 * (3 + MOUTH.maps), config.mouth_width, config.mouth_blocks)
+        self.eye = PatchNetwork(2 * (3 + RIGHT_EYE.maps), config.eye_width, config.eye_blocks)
+        self._space: list[FaceMotionSpace] = []  # in a list: it is no part of the renderer
+
+    @property
+    def space(self) -> FaceMotionSpace:
+        """Of the motion that it shows."""
+        return self._space[0]
+
+    def bind(self, space: Any) -> None:
+        """Take the space of the motion.
+
+        Raises:
+            ValueError: another kind of space, or one of another width.
+        """
+        if not isinstance(space, FaceMotionSpace) or space.width != self.motion_width:
+            raise ValueError(f"this renderer shows face motion of {self.motion_width} numbers")
+        self._space = [space]
+
+    def prepare_for(self, device: torch.device) -> None:
+        """See `Renderer.prepare_for`: its networks in bfloat16 where it pays."""
+        self.eval().requires_grad_(False).to(device)
+        dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
+        for network in (self.mouth, self.eye):
+            network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.space.to(device)
+
+    def identity(self, source: Tensor | None = None, landmarks: Tensor | None = None) -> Identity:
+        """Who is shown in pictures; the first is the one that is moved.
+
+        Args:
+            source: [N, 3, H, W] in -1..1.
+            landmarks: [N, 478, 2] shares of the side.
+
+        Raises:
+            ValueError: pictures or landmarks are missing, or do not fit each other.
+        """
+        if source is None or landmarks is None or landmarks.shape != (len(source), POINTS, 2):
+            raise ValueError("an identity is made of pictures and their landmarks")
+        side = SOURCE_SIZE * self.size
+        large = F.interpolate(source, (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
+        levels = ((large + 1) * 127.5).round().to(torch.uint8)
+        points = landmarks.to(self.space.depth.device).float()
+        rest = self.space.canonical(points[:1])[0]
+        return Identity(
+            {"pictures": levels, "points": points, "rest": rest, "depth": self.space.depth}
+        )
+
+    @staticmethod
+    def without_networks(identity: Identity) -> Identity:
+        """The same person, whose pictures are only moved: the control of what networks add."""
+        assert identity.values is not None
+        return Identity({**identity.values, "plain": torch.ones(1)})
+
+    def encode(self, pictures: Tensor, landmarks: Tensor | None = None) -> Tensor:
+        """Face motion of pictures of one person, relative to how they show the face at rest.
+
+        Args:
+            pictures: [T, 3, S, S]; only their size matters.
+            landmarks: [T, 478, 2] pixels.
+
+        Raises:
+            ValueError: there are no landmarks.
+        """
+        if landmarks is None:
+            raise ValueError("face motion is read from landmarks")
+        points = landmarks / pictures.shape[-1]
+        still = torch.ones(len(points), dtype=torch.bool, device=points.device)
+        return self.space.motion_of(points, self.space.rest(points, still))
+
+    def render(
+        self,
+        motion: Tensor,
+        options: RenderOptions,
+        identity: Identity | None = None,
+        background: Tensor | None = None,
+        state: RenderState | None = None,
+    ) -> Tensor:
+        """See `Renderer.render`; nothing is drawn by chance, so that options change nothing."""
+        held = state.values if state is not None else {}
+        if "source" not in held:
+            held["source"] = self._source(identity)
+        source: _Source = held["source"]
+        motion = motion.to(source.rest.device).float()
+        points = self.space.points_of(motion, source.rest, source.depth)
+        head = Placement(motion[:, :3], motion[:, 3:5], motion[:, 5:6])
+        coarse = whole_motion(points, source.shown.points, (head, source.shown.head))
+        # I'(q) = I(q + d(q))
+        at = pixel_places(self.size, motion.device) + enlarged(coarse, self.size)
+        frames = sampled(source.shown.pictures, at)
+        if source.plain:
+            return frames.clamp(-1, 1)
+        target = Shown(frames, points, head)
+        mouth = self.painted_mouth(source.shown, target, source.mouth, source.reference)
+        self._put(frames, MOUTH, head, mouth)
+        eyes = self.painted_eyes(source.shown, target, source.eyes)
+        for region, patch in zip(EYES, eyes.chunk(2), strict=True):
+            self._put(frames, region, head, patch)
+        return frames.clamp(-1, 1)
+
+    def _source(self, identity: Identity | None) -> _Source:
+        """What is worked out of an identity once.
+
+        Raises:
+            ValueError: nobody is shown.
+        """
+        if identity is None or identity.values is None:
+            raise ValueError("this renderer shows nobody without an identity")
+        device = self.space.depth.device
+        values = {key: value.to(device).float() for key, value in identity.values.items()}
+        points, pictures = values["points"], values["pictures"] / 127.5 - 1
+        every = Shown(pictures, points, self.space.placement(points))
+        # of several pictures the one with the widest mouth tells what the teeth are like
+        opening = (points[:, 13] - points[:, 14]).norm(dim=-1) / every.head.scale[:, 0]
+        first, wide = (Shown(*map(lambda x: _row(x, k), every)) for k in (0, int(opening.argmax())))
+        return _Source(
+            first,
+            values["rest"],
+            values["depth"],
+            look(MOUTH, first),
+            look(MOUTH, wide),
+            self._eyes(first),
+            "plain" in values,
+        )
+
+    def _eyes(self, shown: Shown) -> Look:
+        """Both eyes, one after the other."""
+        looks = [look(eye, shown) for eye in EYES]
+        return Look(*(torch.cat(part) for part in zip(*looks, strict=True)))
+
+    def painted_mouth(self, source: Shown, target: Shown, own: Look, reference: Look) -> Tensor:
+        """The mouth of frames, as the network paints it.
+
+        Args:
+            source: the picture that is moved, one or one a frame.
+            target: the frames; only their key points matter.
+            own: the source's mouth.
+            reference: another mouth of the person.
+
+        Returns:
+            [B, 3, P, P]
+        """
+        warped, maps = _moved_patch(MOUTH, source, target)
+        colours = colour_statistics(own.patch)
+        seen = [plain_colours(warped, _like(colours, warped)), maps]
+        for known in (own, reference):
+            seen += [plain_colours(known.patch, colours), known.maps]
+        return warped + colours[1] * self._run(self.mouth, seen, len(warped))
+
+    def painted_eyes(self, source: Shown, target: Shown, own: Look) -> Tensor:
+        """Both eyes of frames, as the network paints them: [2 B, 3, P, P], all right ones first."""
+        pairs = [_moved_patch(eye, source, target) for eye in EYES]
+        warped, maps = (torch.cat(part) for part in zip(*pairs, strict=True))
+        count = len(warped) // 2
+        own = Look(*(_twice(part, count) for part in own))
+        colours = colour_statistics(own.patch)
+        seen = [plain_colours(warped, colours), maps, plain_colours(own.patch, colours), own.maps]
+        return warped + colours[1] * self._run(self.eye, seen, len(warped))
+
+    @staticmethod
+    def _run(network: PatchNetwork, seen: list[Tensor], count: int) -> Tensor:
+        """A network on channels that belong together, those of the source expanded."""
+        joined = torch.cat([part.expand(count, -1, -1, -1) for part in seen], 1)
+        joined = joined.to(network.in_proj.weight.dtype)
+        out: Tensor = network(joined.contiguous(memory_format=torch.channels_last))
+        return out.float()
+
+    def _put(self, frames: Tensor, region: Region, head: Placement, patch: Tensor) -> None:
+        """Put patches into frames, with soft edges."""
+        size, device = self.size, frames.device
+        cover = feather(region.size, device).expand(len(patch), -1, -1, -1)
+        covered = torch.cat([patch, cover], 1)
+        around = places(region, head).flatten(1, 2)
+        low = (around.amin(1) * size).floor().long().clamp(min=0)
+        high = (around.amax(1) * size).ceil().long().clamp(max=size)
+        grid = pixel_places(size, device)
+        for k in range(len(frames)):
+            (left, top), (right, bottom) = low[k].tolist(), high[k].tolist()
+            if left >= right or top >= bottom:
+                continue
+            box = grid[top:bottom, left:right]
+            one = Placement(*(part[k : k + 1] for part in head))
+            own = within(region, one, box.reshape(1, -1, 2)).reshape(1, *box.shape)
+            seen = F.grid_sample(covered[k : k + 1], own, align_corners=False)[0]
+            part = frames[k, :, top:bottom, left:right]
+            part.lerp_(seen[:3], seen[3:])
+
+    def training_loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """How far painted mouths and eyes are from those of the person's other frames.
+
+        Args:
+            batch: of sources, targets and references each a frame uint8 [B, S, S, 3] and key
+                points [B, 478, 2] in pixels, as `source`, `source_points`, ...
+        """
+        names = ("source", "target", "reference")
+        pictures = [from_frames(batch[name]) for name in names]
+        if self.training and self.config.recolour:
+            pictures = recoloured(pictures, self.config.recolour)
+        source, target, reference = (
+            self._shown(picture, batch[f"{name}_points"])
+            for name, picture in zip(names, pictures, strict=True)
+        )
+        pair, wanted = (look(MOUTH, source), look(MOUTH, reference)), look(MOUTH, target)
+        own_eyes, eyes = self._eyes(source), self._eyes(target)
+        mouth = self.painted_mouth(source, target, *pair)
+        inside = (wanted.maps[:, 0] > -1) & (wanted.maps[:, 3] < 1)
+        weight = 1 + self.config.lips_weight * inside[:, None].float()
+        weight = weight * feather(MOUTH.size, weight.device)
+        std = colour_statistics(pair[0].patch)[1]
+        painted_eyes = self.painted_eyes(source, target, own_eyes)
+        eye_std = colour_statistics(own_eyes.patch)[1]
+        eye_weight = feather(RIGHT_EYE.size, weight.device)
+        return {
+            "mouth": _error(mouth, wanted.patch, std, weight),
+            "eyes": 0.3 * _error(painted_eyes, eyes.patch, eye_std, eye_weight),
+        }
+
+    def _shown(self, pictures: Tensor, points: Tensor) -> Shown:
+        shares = points.float() / pictures.shape[-1]
+        return Shown(pictures, shares, self.space.placement(shares))
+
+
+def _error(painted: Tensor, wanted: Tensor, std: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of squared and absolute errors, in the unit of the colours."""
+    apart = (painted - wanted) / std
+    weight = weight.expand(len(apart), 1, *apart.shape[2:])
+    # L = sum w (d^2 + |d| / 2) / sum w
+    error = (apart.square() + apart.abs() / 2).mean(1, keepdim=True)
+    return (error * weight).sum() / weight.sum()
+
+
+def _row(value: Any, k: int) -> Any:
+    """One row of a tensor, or of each of a tuple's."""
+    if isinstance(value, Placement):
+        return Placement(*(part[k : k + 1] for part in value))
+    return value[k : k + 1]
+
+
+def _like(statistics: tuple[Tensor, Tensor], patch: Tensor) -> tuple[Tensor, Tensor]:
+    mean, std = (part.expand(len(patch), -1, -1, -1) for part in statistics)
+    return mean, std
+
+
+def _twice(part: Tensor, count: int) -> Tensor:
+    """Rows of both eyes for each frame: [2, ...] or [2 B, ...] -> [2 B, ...]."""
+    if len(part) == 2 * count:
+        return part
+    right, left = part.chunk(2)
+    return torch.cat([right.expand(count, *right.shape[1:]), left.expand(count, *left.shape[1:])])
+
+
+def look(region: Region, shown: Shown) -> Look:
+    """What a region of pictures shows, and where its lines are."""
+    patch = sampled(shown.pictures, places(region, shown.head))
+    return Look(patch, line_maps(region, shown.head, shown.points))
+
+
+def _moved_patch(region: Region, source: Shown, target: Shown) -> tuple[Tensor, Tensor]:
+    """A region of the source, moved as in frames, and the maps of the frames' lines."""
+    at = places(region, target.head)
+    own = within(region, source.head, source.points)[0]
+    near = (own.abs().amax(-1) < AROUND).nonzero()[:, 0]
+    coarse = at.unfold(1, FINE, FINE).unfold(2, FINE, FINE).mean((-1, -2))
+    steps = moved(coarse.flatten(1, 2), target.points[:, near], source.points[:, near])
+    steps = steps.reshape(coarse.shape).permute(0, 3, 1, 2)
+    fine = F.interpolate(steps, scale_factor=FINE, mode="bilinear").permute(0, 2, 3, 1)
+    return sampled(source.pictures, at + fine), line_maps(region, target.head, target.points)

@@ -1,0 +1,180 @@
+"""One picture, or some of one person -> an avatar."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from talkers.artefacts.documents import write_json
+from talkers.artefacts.files import atomic, file_digest
+from talkers.artefacts.weights import write_weights
+from talkers.errors import ArtefactError, UsageError
+from talkers.face.portrait import Portrait, portrait_of
+from talkers.media import write_png
+from talkers.renderers.contract import Identity, from_frames
+from talkers.runtime.avatar import Avatar
+from talkers.runtime.bundle import IDENTITY, component_file
+from talkers.space.contract import HEAD
+from talkers.space.face_motion import FaceMotionSpace
+from talkers.version import __version__
+
+BASE = "portrait"  # the shipped avatar that shows nobody yet
+ANGLE_RANGE = (25.0, 20.0, 20.0)  # degrees of yaw, pitch and roll from how the picture shows them
+PLACE_RANGE = 0.5  # inter-ocular distances that a head may move
+SCALE_RANGE = 0.15  # by which it may grow or shrink
+MAX_PICTURES = 10
+
+
+@dataclass(frozen=True)
+class PortraitTerms:
+    """What avatar.json says of a portrait's origin.
+
+    Attributes:
+        command: that made it.
+        consent: who agreed to what.
+        licence: of the picture.
+    """
+
+    command: str = ""
+    consent: str | None = None
+    licence: str | None = None
+
+
+def base_folder() -> Path:
+    """The shipped avatar that shows nobody yet."""
+    return Path(str(files("talkers") / "avatars" / BASE))
+
+
+def make_portrait(
+    pictures: Sequence[str | os.PathLike[str]],
+    out: Path,
+    terms: PortraitTerms,
+    base: str | os.PathLike[str] | None = None,
+    face: str = "largest",
+) -> tuple[Avatar, list[str]]:
+    """Make an avatar of one picture, or of some of one person.
+
+    Args:
+        pictures: files; the first is the one that is moved, the others show what it hides.
+        out: the avatar's folder; a new one.
+        terms: of its origin.
+        base: an avatar that shows nobody yet (default: the one that talkers brings).
+        face: which face of the first picture, see `portrait_of`.
+
+    Returns:
+        the avatar, and what a user should know.
+
+    Raises:
+        MediaError, FaceError: a picture cannot be used. UsageError: too many, or none.
+        ArtefactError: `out` holds something, or the base shows somebody already.
+    """
+    if not 1 <= len(pictures) <= MAX_PICTURES:
+        raise UsageError(
+            f"{len(pictures)} pictures are given", todo=f"Give 1 to {MAX_PICTURES} of one person"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ArtefactError(
+            "this folder is not empty" if out.is_dir() else "this is a file",
+            where=out,
+            todo="Choose a new folder",
+        )
+    whole = Avatar.load(base or base_folder(), "cpu")
+    engine: Any = whole.engine
+    space = engine.space
+    if engine.renderer.needs == "nothing" or not isinstance(space, FaceMotionSpace):
+        raise ArtefactError(
+            "this avatar shows one person only",
+            where=whole.folder,
+            todo="Leave out --base, or name one trained with the recipe 'portrait'",
+        )
+    faces = [
+        portrait_of(path, whole.size, face if k == 0 else "largest")
+        for k, path in enumerate(pictures)
+    ]
+    identity = identity_of(engine.renderer, space, faces)
+    assert identity.values is not None
+    head = space.placement(identity.values["points"][:1])
+    there = torch.cat([head.angles, head.shift, head.scale], -1)[0]
+    moved = space.at_home_in(there)
+    out.mkdir(parents=True, exist_ok=True)
+    components = {**engine.bundle.components, IDENTITY: Path(component_file(IDENTITY))}
+    for slot, path in components.items():
+        if slot not in (IDENTITY, "space"):
+            shutil.copyfile(path, out / component_file(slot))
+    write_weights(out / component_file("space"), moved.state_dict(), engine.recipe.weights)
+    stored = {name: value.contiguous() for name, value in identity.values.items()}
+    with atomic(out / component_file(IDENTITY)) as temporary:
+        save_file(stored, temporary)
+    about = dict(whole.about)
+    about |= {
+        "talkers": __version__,
+        "components": {slot: component_file(slot) for slot in components},
+        "head": portrait_head(about["head"], space, there),
+        "consent": terms.consent,
+        "command": terms.command,
+        "portrait": {
+            "pictures": [file_digest(path) for path in pictures],
+            "licence": terms.licence,
+            "base": whole.digest,
+        },
+    }
+    write_json(out / "avatar.json", about)
+    avatar = Avatar.load(out, "cpu")
+    still = torch.zeros(1, space.width)
+    still[0, : len(there)] = there
+    write_png(out / "preview.png", avatar.decode(still)[0])
+    notes = [
+        f"{Path(path).name}: {note}"
+        for path, found in zip(pictures, faces, strict=True)
+        for note in found.notes
+    ]
+    return avatar, notes
+
+
+def identity_of(renderer: Any, space: FaceMotionSpace, faces: Sequence[Portrait]) -> Identity:
+    """Who is shown in faces that were cut out; the first at rest as far as that can be told."""
+    pictures = from_frames(torch.from_numpy(np.stack([f.picture for f in faces])))
+    points = torch.from_numpy(np.stack([f.points for f in faces]))
+    identity: Identity = renderer.identity(pictures, points)
+    assert identity.values is not None
+    depth = torch.from_numpy(faces[0].depth)
+    rest = space.rest_of_picture(points[0], torch.from_numpy(faces[0].blendshapes), depth)
+    return Identity({**identity.values, "rest": rest, "depth": depth})
+
+
+def portrait_head(base: dict[str, Any], space: FaceMotionSpace, there: Tensor) -> dict[str, Any]:
+    """The statistics of a portrait's head, from those of the base.
+
+    Args:
+        base: of the people that the base was trained on.
+        space: of the base.
+        there: the head values [6] of the picture.
+    """
+    ratio = float(there[5] / space.home[5])
+    mean = [*there.tolist(), 0.0]
+    std = list(base["std"])
+    std[3:6] = [value * ratio for value in std[3:6]]
+    scale = float(there[5])
+    reach = [*ANGLE_RANGE, PLACE_RANGE * scale, PLACE_RANGE * scale, SCALE_RANGE * scale]
+    blink = len(HEAD) - 1
+    low = [*(m - r for m, r in zip(mean, reach, strict=False)), 0.0]
+    high = [*(m + r for m, r in zip(mean, reach, strict=False)), base["high"][blink]]
+    turned = [[value * ratio for value in row] for row in base["translation_from_rotation"]]
+    return {
+        "names": HEAD,
+        "mean": mean,
+        "std": std,
+        "low": low,
+        "high": high,
+        "translation_from_rotation": turned,
+    }
