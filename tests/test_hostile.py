@@ -458,7 +458,10 @@ def greedy(folder: Path) -> dict[str, Path]:
 
 
 def test_greedy_headers_cost_little(tmp_path: Path) -> None:
-    """What each use costs this process and the one that decodes together: at most 300 MB more than an ordinary file does, and 2 s."""
+    """What each use costs this process and the one that decodes together: at most 300 MB more than an ordinary file does, and twelve times its time.
+
+    The processor's seconds are compared with those of the ordinary file on the same machine: most of these are the
+    start of the process that decodes."""
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("this system does not tell how much memory a process has had")
     code = """
@@ -494,10 +497,10 @@ USES = {
     "sound": lambda p: sum(map(len, m.audio_blocks(p))),
 }
 for name, use in USES.items():
-    ordinary = cost(sys.argv[1], use)[0]
+    usual, moment, _ = cost(sys.argv[1], use)
     for path in sys.argv[2:]:
         memory, spent, told = cost(path, use)
-        print(Path(path).stem, name, memory - ordinary, spent, told.replace(chr(10), " "), sep="\t")
+        print(Path(path).stem, name, memory - usual, spent / moment, told.replace(chr(10), " "), sep="\t")
 """
     files = greedy(tmp_path)
     command = [sys.executable, "-c", code, str(files["few"]), *map(str, files.values())]
@@ -505,9 +508,9 @@ for name, use in USES.items():
     assert done.returncode == 0, done.stderr
     told = {}
     for line in done.stdout.splitlines():
-        name, use, memory, seconds, told[name, use] = line.split("\t")
+        name, use, memory, times, told[name, use] = line.split("\t")
         assert float(memory) <= 300, line
-        assert float(seconds) <= 2, line
+        assert float(times) <= 12, line
     assert len(told) == 3 * len(files)
     assert "the sound begins 360000 s after the picture" in told["late", "sound"]
     assert "1 samples a second" in told["slow", "sound"]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
+import faces
 from talkers import Avatar, registry
 from talkers.speech import SpeechConfig
 from talkers.systems.dae_talker import tiny
 from talkers.systems.mock import mock
+from talkers.systems.portrait import tiny_portrait
 from talkers.systems.recipe import Recipe
 from talkers.testing import SpeechEncoderContract, SystemContract, as_avatar, bfloat16
+from talkers.testing.avatars import random_avatar
 
 FORMAT_3 = Path(__file__).parents[1] / "data" / "format-3"
 
@@ -24,6 +28,23 @@ class TestTiny(SystemContract):
     """All weights are random: no layer is left at zero, where mistakes would hide."""
 
     recipe = staticmethod(tiny)
+
+
+class TestPortrait(SystemContract):
+    """A synthetic person whose picture is noise; the space has learnt from other such people."""
+
+    @pytest.fixture(scope="class")
+    def avatar(self, tmp_path_factory: pytest.TempPathFactory) -> Avatar:
+        recipe = tiny_portrait()
+        space, clip = faces.fitted(recipe.space), faces.performed(faces.person(50), faces.act(50))
+        torch.manual_seed(0)
+        picture = torch.rand(1, 3, 128, 128) * 2 - 1
+        return random_avatar(
+            tmp_path_factory.mktemp("avatar"),
+            recipe,
+            space,
+            lambda renderer: renderer.identity(picture, clip.points[:1]),
+        )
 
 
 class TestTrained(SystemContract):
@@ -40,7 +61,7 @@ class TestTrained(SystemContract):
         )
 
 
-SYSTEMS: list[Recipe] = [mock(), tiny()]
+SYSTEMS: list[Recipe] = [mock(), tiny(), tiny_portrait()]
 
 
 @pytest.mark.parametrize("kind", ["renderer", "space", "motion_model"])

@@ -16,7 +16,7 @@ import pytest
 from talkers.artefacts.documents import read_json
 from talkers.corpus import Corpus, store, table
 from talkers.corpus.clips import in_pieces
-from talkers.corpus.prepare import prepare
+from talkers.corpus.prepare import Statement, prepare
 from talkers.corpus.store import fill_gaps
 from talkers.errors import ArtefactError, FaceError, TalkersError
 from talkers.face.landmarks import mouth_opening

@@ -77,7 +77,7 @@ OPTIONS = EvaluationOptions(seeds=2, jobs=1, limit=3, every=True, speed_seconds=
 def report(tiny_avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
     """The procedural speaker's avatar scored on three clips, of which one is broken."""
     folder = tmp_path_factory.mktemp("evaluation")
-    speaker.make_corpus(folder / "clips", clips=3, frames=30)
+    speaker.make_corpus(folder / "clips", clips=3, frames=20)
     (folder / "clips" / "clips" / "clip2.mp4").write_bytes(b"broken")
     outcome = evaluate(
         str(tiny_avatar.engine.folder),

@@ -25,7 +25,7 @@ from talkers.evaluation.motion import (
     silence_motion,
     silent_frames,
 )
-from talkers.evaluation.perceptual import frechet_distance, perceptual_distance
+from talkers.evaluation.perceptual import described, frechet_distance, perceptual_distance
 from talkers.evaluation.phonemes import Phone, bilabial_closure
 from talkers.evaluation.statistics import interval, summary
 from talkers.evaluation.tracked import TrackedClip
@@ -194,15 +194,16 @@ def test_perceptual_distances_order_pictures(real: TrackedClip, kind: str) -> No
         network = load_mobilenet()
     except MissingComponent as error:
         pytest.skip(str(error))
-    runs = [
-        perceptual_distance(network, worse(real, kind, amount), real.frames)
-        for amount in (0.5, 1, 2, 4)
-    ]
-    for row in ([r[0] for r in runs], [frechet_distance(*r[1]) for r in runs]):
+    known = described(network, real.frames)
+    runs = [described(network, worse(real, kind, amount)) for amount in (0.5, 1, 2, 4)]
+    pooled = known.pooled.numpy()
+    for row in (
+        [perceptual_distance(run, known) for run in runs],
+        [frechet_distance(run.pooled.numpy(), pooled) for run in runs],
+    ):
         assert all(a < b for a, b in itertools.pairwise(row)), row
-    same = perceptual_distance(network, real.frames, real.frames)
-    assert same[0] == 0
-    assert frechet_distance(*same[1]) == pytest.approx(0, abs=1e-3)
+    assert perceptual_distance(known, known) == 0
+    assert frechet_distance(pooled, pooled) == pytest.approx(0, abs=1e-3)
 
 
 def test_published_distances_are_computed_where_they_can_be_had(

@@ -2,104 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 import torch
-from torch import Tensor
 
+from faces import CONFIG, HEIGHT, act, fitted, performed, person
 from talkers.space.contract import HEAD, FaceEdit, MotionSpace
 from talkers.space.face_motion import (
     BLINK,
     GAZE,
-    POINTS,
-    FaceClip,
-    FaceMotionConfig,
     FaceMotionSpace,
 )
-from talkers.space.geometry import Placement, project
-
-CONFIG = FaceMotionConfig(brows=1, mouth=2, seen=400)
-
-
-class Person(NamedTuple):
-    """A synthetic person's canonical key points [478, 3]."""
-
-    shape: Tensor
-
-
-class Act(NamedTuple):
-    """What somebody does: head values, blink, gaze, brows and mouth, a row a frame."""
-
-    head: Placement
-    blink: Tensor
-    gaze: Tensor
-    brows: Tensor
-    mouth: Tensor
-
-
-def face() -> Tensor:
-    """Key points of a mean face: rows from above the brows to below the chin."""
-    random = torch.Generator().manual_seed(0)
-    across = torch.rand(POINTS, generator=random) * 1.6 - 0.8
-    down = torch.rand(POINTS, generator=random) * 2 - 0.6
-    deep = 0.5 * across.square() + 0.2 * torch.rand(POINTS, generator=random)
-    shape = torch.stack([across, down, deep], 1)
-    shape[33], shape[263] = torch.tensor([-0.5, 0, 0]), torch.tensor([0.5, 0, 0])
-    return shape
-
-
-MEAN = face()
-HEIGHT = MEAN[:, 1]
-
-
-def movement(where: Tensor, way: tuple[float, float]) -> Tensor:
-    return where[:, None] * torch.tensor([*way, 0.0])
-
-
-LIDS = movement((HEIGHT.abs() < 0.15).float(), (0.0, 0.05))
-LOOK = movement((HEIGHT.abs() < 0.08).float(), (0.06, 0.0))
-BROWS = movement((HEIGHT < -0.3).float(), (0.0, -0.08))
-JAW = movement((HEIGHT > 0.8).float() * (HEIGHT - 0.8), (0.0, 0.3))
-LIPS = movement(((HEIGHT - 0.8).abs() < 0.1).float() * MEAN[:, 0], (0.15, 0.0))
-for _moved in (LIDS, LOOK, BROWS, JAW, LIPS):
-    _moved[[33, 263]] = 0
-
-
-def person(seed: int) -> Person:
-    offset = 0.06 * torch.randn(POINTS, 3, generator=torch.Generator().manual_seed(seed))
-    offset[:, 2] = 0
-    offset[[33, 263]] = 0
-    return Person(MEAN + offset)
-
-
-def act(seed: int, frames: int = 120) -> Act:
-    random = torch.Generator().manual_seed(100 + seed)
-
-    def noise(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=random)
-
-    angles = noise(frames, 3) * torch.tensor([5.0, 4.0, 3.0])
-    head = Placement(angles, 0.5 + 0.02 * noise(frames, 2), 0.2 + 0.005 * noise(frames, 1))
-    mouth = noise(frames, 2).abs()
-    mouth[:20] = 0
-    blink = (noise(frames) > 1.2).float()
-    return Act(head, blink, 0.5 * noise(frames, 2), noise(frames, 1).abs(), mouth)
-
-
-def performed(who: Person, what: Act) -> FaceClip:
-    shape = who.shape + what.blink[:, None, None] * LIDS + what.gaze[:, :1, None] * LOOK
-    shape = shape + what.brows[:, :1, None] * BROWS
-    shape = shape + what.mouth[:, :1, None] * JAW + what.mouth[:, 1:, None] * LIPS
-    still = torch.arange(len(what.blink)) < 20
-    return FaceClip(project(shape, what.head), what.blink, what.gaze, still)
 
 
 @pytest.fixture(scope="module")
 def space() -> FaceMotionSpace:
-    fitted = FaceMotionSpace(CONFIG)
-    fitted.fit([performed(person(k), act(k)) for k in range(8)], MEAN[:, 2])
-    return fitted
+    return fitted()
 
 
 def test_it_is_a_motion_space(space: FaceMotionSpace) -> None:
@@ -182,3 +99,24 @@ def test_a_mouth_that_no_face_makes_is_pulled_back(space: FaceMotionSpace) -> No
     assert ((back <= highest + 1e-4) & (back >= lowest - 1e-4)).all()
     half = space.pulled_back(wild, 0.5)[:, space.mouth]
     assert torch.allclose(half, (wild[:, space.mouth] + back) / 2, atol=1e-4)
+
+
+def test_the_rest_of_one_picture_is_told_from_its_blendshapes(space: FaceMotionSpace) -> None:
+    """A picture with an open mouth gives nearly the rest that the whole clip gives."""
+    clip = performed(person(90), act(90))
+    rest = space.rest(clip.points, clip.still)
+    open_most = int(clip.blendshapes[:, 0].argmax())
+    points, shapes = clip.points[open_most], clip.blendshapes[open_most]
+    lips = HEIGHT > 0.6
+    plain = (space.canonical(points) - rest)[lips].square().mean()
+    told = (space.rest_of_picture(points, shapes) - rest)[lips].square().mean()
+    assert told < 0.2 * plain
+
+
+def test_motion_of_one_home_is_that_of_another(space: FaceMotionSpace) -> None:
+    there = torch.tensor([3.0, -2.0, 1.0, 0.4, 0.5, 2 * float(space.home[5])])
+    moved = space.at_home_in(there)
+    motion = space.denormalise(torch.randn(5, space.width))
+    other = moved.denormalise(space.normalise(motion))
+    assert torch.allclose(other, space.retarget(motion, space.home, moved.home), atol=1e-3)
+    assert torch.allclose(moved.home[:6], there)

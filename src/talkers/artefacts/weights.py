@@ -109,6 +109,12 @@ def load_weights(
         raise ArtefactError(what, where=path, why=reason(error), todo=todo) from error
 
 
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Save tensors as they are."""
+    with atomic(path) as temporary:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
+
+
 MAX_TENSORS, MAX_NUMBERS = 16, 200_000_000  # of a file that says itself what it holds
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,34 +46,37 @@ def sampled_frames(frames: Frames) -> Tensor:
     return larger.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
-@torch.inference_mode()
-def perceptual_distance(
-    network: MobileNetV2, generated: Frames, reference: Frames
-) -> tuple[float, FrameFeatures]:
-    """LPIPS-MNv2 of a clip, and the pooled features of its frames for FID-MNv2.
+class Described(NamedTuple):
+    """What the network sees in the picked frames of a clip.
 
-    Args:
-        network: with its weights.
-        generated: uint8 [T, H, W, 3].
-        reference: of the same shape.
-
-    Returns:
-        the distance, and features [n, 1280] of both.
+    Attributes:
+        taps: of each batch of frames, the tapped layers' unit vectors [n, C, H, W].
+        pooled: features [n, 1280] of all frames.
     """
-    few, wanted, distance = sampled_frames(generated), sampled_frames(reference), 0.0
-    pooled: list[tuple[Tensor, Tensor]] = []
-    for first in range(0, len(few), BATCH_FRAMES):
-        batch = slice(first, first + BATCH_FRAMES)
-        (taps_a, pooled_a), (taps_b, pooled_b) = network(few[batch]), network(wanted[batch])
-        # d = 1/L sum_l mean_xy |a_l / |a_l| - b_l / |b_l||^2 over the L tapped layers
-        apart = sum(
-            float((F.normalize(a, dim=1) - F.normalize(b, dim=1)).square().sum(1).mean())
-            for a, b in zip(taps_a, taps_b, strict=True)
-        )
-        distance += len(few[batch]) * apart / len(few)
-        pooled.append((pooled_a, pooled_b))
-    features = (torch.cat(part).numpy() for part in zip(*pooled, strict=True))
-    return distance / len(TAPS), FrameFeatures(*features)
+
+    taps: list[list[Tensor]]
+    pooled: Tensor
+
+
+@torch.inference_mode()
+def described(network: MobileNetV2, frames: Frames) -> Described:
+    """What the network sees in frames uint8 [T, H, W, 3], of which some are looked at."""
+    taps, pooled = [], []
+    for batch in torch.split(sampled_frames(frames), BATCH_FRAMES):
+        tapped, features = network(batch)
+        taps.append([F.normalize(layer, dim=1) for layer in tapped])
+        pooled.append(features)
+    return Described(taps, torch.cat(pooled))
+
+
+def perceptual_distance(a: Described, b: Described) -> float:
+    """LPIPS-MNv2 of two clips of equal length."""
+    # d = 1/L sum_l mean_xy |a_l / |a_l| - b_l / |b_l||^2 over the L tapped layers
+    apart = [
+        len(x[0]) * sum(float((p - q).square().sum(1).mean()) for p, q in zip(x, y, strict=True))
+        for x, y in zip(a.taps, b.taps, strict=True)
+    ]
+    return sum(apart) / len(a.pooled) / len(TAPS)
 
 
 class MobileNetDistances(Metric):
@@ -86,16 +90,32 @@ class MobileNetDistances(Metric):
 
     def __init__(self) -> None:
         self.network = load_mobilenet()
+        self._reference: tuple[TrackedClip, dict[str, Described]] | None = None
+
+    def _of_reference(self, clip: TrackedClip) -> dict[str, Described]:
+        """The regions of a clip that many generated ones in turn are compared with."""
+        if self._reference is None or self._reference[0] is not clip:
+            self._reference = None  # before the next takes its room
+            self._reference = (
+                clip,
+                {
+                    suffix: described(self.network, clip.frames[:, *region])
+                    for suffix, region in regions(clip).items()
+                },
+            )
+        return self._reference[1]
 
     def scores(
         self, generated: TrackedClip, reference: TrackedClip, utterance: Utterance
     ) -> dict[str, Score]:
         """Distances and features of each region; see the class."""
         found: dict[str, Score] = {}
+        known = self._of_reference(reference)
         for suffix, region in regions(reference).items():
-            pair = generated.frames[:, *region], reference.frames[:, *region]
-            distance, features = perceptual_distance(self.network, *pair)
-            found |= {f"lpips_mnv2{suffix}": distance, f"fid_mnv2{suffix}": features}
+            seen, wanted = described(self.network, generated.frames[:, *region]), known[suffix]
+            features = FrameFeatures(seen.pooled.numpy(), wanted.pooled.numpy())
+            found[f"lpips_mnv2{suffix}"] = perceptual_distance(seen, wanted)
+            found[f"fid_mnv2{suffix}"] = features
         return found
 
 

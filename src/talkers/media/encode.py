@@ -286,4 +286,4 @@ def write_flac(path: str | os.PathLike[str], samples: NDArray[np.float32], rate:
 def write_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
     """Write a picture, uint8 [H, W, 3] RGB."""
     with atomic(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG", optimize=True)
+        Image.fromarray(image).save(temporary, format="PNG")

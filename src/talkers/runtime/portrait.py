@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from talkers.artefacts.documents import write_json
-from talkers.artefacts.files import atomic, file_digest
-from talkers.artefacts.weights import write_weights
+from talkers.artefacts.files import file_digest
+from talkers.artefacts.weights import write_tensors, write_weights
 from talkers.errors import ArtefactError, UsageError
 from talkers.face.portrait import Portrait, portrait_of
 from talkers.media import write_png
@@ -112,9 +111,7 @@ def make_portrait(
         if slot not in (IDENTITY, "space"):
             shutil.copyfile(path, out / component_file(slot))
     write_weights(out / component_file("space"), moved.state_dict(), engine.recipe.weights)
-    stored = {name: value.contiguous() for name, value in identity.values.items()}
-    with atomic(out / component_file(IDENTITY)) as temporary:
-        save_file(stored, temporary)
+    write_tensors(out / component_file(IDENTITY), identity.values)
     about = dict(whole.about)
     about |= {
         "talkers": __version__,

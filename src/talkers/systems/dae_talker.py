@@ -134,7 +134,7 @@ def compact_512() -> Recipe:
 def tiny() -> Recipe:
     """For tests and for trying things out: 64 px, log-mel features, trained in minutes on a CPU."""
     unet = UNetConfig(
-        channels=32,
+        channels=24,
         multipliers=(1, 2),
         blocks=1,
         attention=(),
@@ -148,7 +148,7 @@ def tiny() -> Recipe:
         appearance=AppearanceConfig(4, 8, 64),
     )
     encoder = EncoderConfig(
-        channels=32,
+        channels=24,
         multipliers=(1, 2),
         blocks=1,
         attention=(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 from talkers.artefacts.documents import write_json
-from talkers.artefacts.weights import write_weights
+from talkers.artefacts.weights import write_tensors, write_weights
 from talkers.hardware import bfloat16_pays
 from talkers.registry import component
+from talkers.renderers.contract import Identity, ReadsSpace
 from talkers.runtime.avatar import Avatar
-from talkers.runtime.bundle import FORMAT_VERSION, component_file
+from talkers.runtime.bundle import FORMAT_VERSION, IDENTITY, component_file
 from talkers.speech import StreamingSpeechEncoder, can_stream, load_speech_encoder
 from talkers.systems.recipe import Recipe, to_dict
 
@@ -45,12 +46,15 @@ def as_avatar(folder: Path, recipe: Recipe, parts: dict[str, Any], about: dict[s
     Args:
         folder: takes the files.
         recipe: what the components are.
-        parts: components by their slots ("renderer", "space", "motion/KEY", "speech/student").
+        parts: components by their slots ("renderer", "space", "motion/KEY", "speech/student"), and
+            an `Identity` as "identity".
         about: what avatar.json says beside the recipe and the components.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for slot, part in parts.items():
-        if isinstance(part, nn.Module) and part.state_dict():
+        if isinstance(part, Identity):
+            write_tensors(folder / component_file(slot), part.values or {})
+        elif isinstance(part, nn.Module) and part.state_dict():
             write_weights(folder / component_file(slot), part.state_dict(), recipe.weights)
     files = {slot: component_file(slot) for slot in parts}
     changes = {
@@ -62,12 +66,19 @@ def as_avatar(folder: Path, recipe: Recipe, parts: dict[str, Any], about: dict[s
     return Avatar.load(folder, device="cpu")
 
 
-def random_avatar(folder: Path, recipe: Recipe) -> Avatar:
+def random_avatar(
+    folder: Path,
+    recipe: Recipe,
+    space: Any = None,
+    identity_of: Callable[[Any], Identity] | None = None,
+) -> Avatar:
     """An avatar of a recipe whose weights are random, so that no layer is zero.
 
     Args:
         folder: takes its files.
         recipe: a small one.
+        space: of its motion, where random numbers would be none (default: a random one).
+        identity_of: who is shown by a renderer that needs to know it.
     """
     torch.manual_seed(0)
     width = load_speech_encoder(recipe.speech).width
@@ -81,8 +92,13 @@ def random_avatar(folder: Path, recipe: Recipe) -> Avatar:
         return part
 
     renderer = built("renderer", recipe.renderer)
-    space = built("space", recipe.space, renderer.motion_width)
+    if space is None:
+        space = built("space", recipe.space, renderer.motion_width)
     parts = {"renderer": renderer, "space": space}
+    if isinstance(renderer, ReadsSpace):
+        renderer.bind(space)
+    if identity_of is not None:
+        parts[IDENTITY] = identity_of(renderer)
     for key, config in recipe.motion.items():
         parts[f"motion/{key}"] = built("motion_model", config, width, space)
     if not can_stream(recipe.speech):

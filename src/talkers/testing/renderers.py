@@ -36,27 +36,31 @@ class RendererContract:
         renderer = avatar.engine.renderer
         assert isinstance(renderer, Renderer)
         assert renderer.needs in ("nothing", "portrait", "frames", "video")
+        assert (renderer.needs == "nothing") == (avatar.engine.identity is None)
 
     def test_renderer_makes_one_picture_a_frame_in_range(
         self, avatar: Avatar, motion: Tensor
     ) -> None:
         renderer = avatar.engine.renderer
-        pictures = renderer.render(motion, RenderOptions())
+        pictures = renderer.render(motion, RenderOptions(), avatar.engine.identity)
         assert pictures.shape == (5, 3, renderer.size, renderer.size)
         assert pictures.isfinite().all()
         assert pictures.abs().max() <= 1 + 1e-5
 
     def test_renderer_batch_equals_its_parts(self, avatar: Avatar, motion: Tensor) -> None:
         renderer, options = avatar.engine.renderer, RenderOptions(3)
-        together = renderer.render(motion, options)
-        apart = torch.cat([renderer.render(row[None], options) for row in motion])
+        who = avatar.engine.identity
+        together = renderer.render(motion, options, who)
+        apart = torch.cat([renderer.render(row[None], options, who) for row in motion])
         assert (together - apart).abs().max() <= LEVEL
 
     def test_renderer_runs_equal_the_whole(self, avatar: Avatar, motion: Tensor) -> None:
         renderer, options, state = avatar.engine.renderer, RenderOptions(3), RenderState()
-        whole = renderer.render(motion, options, state=RenderState())
+        who = avatar.engine.identity
+        whole = renderer.render(motion, options, who, state=RenderState())
         parts = [
-            renderer.render(part, options, state=state) for part in torch.split(motion, [2, 1, 2])
+            renderer.render(part, options, who, state=state)
+            for part in torch.split(motion, [2, 1, 2])
         ]
         assert (whole - torch.cat(parts)).abs().max() <= LEVEL
 
@@ -67,7 +71,8 @@ class RendererContract:
     def test_renderer_shows_the_motion(self, avatar: Avatar, motion: Tensor) -> None:
         other = motion + 0.3 * motion.std().clamp(min=0.1)
         pictures = [
-            avatar.engine.renderer.render(rows, RenderOptions()) for rows in (motion, other)
+            avatar.engine.renderer.render(rows, RenderOptions(), avatar.engine.identity)
+            for rows in (motion, other)
         ]
         assert (pictures[0] - pictures[1]).abs().max() > 1e-4
 

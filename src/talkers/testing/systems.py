@@ -52,6 +52,8 @@ class SystemContract(RendererContract, SpaceContract, MotionModelContract, Speec
         parts |= {f"motion/{key}": model for key, model in engine.motion.items()}
         if engine.student is not None:
             parts["speech/student"] = engine.student
+        if engine.identity is not None:
+            parts["identity"] = engine.identity
         about = {**avatar.about}
         again = as_avatar(tmp_path_factory.mktemp("again"), engine.recipe, parts, about)
         samples = np.random.default_rng(0).normal(0, 0.1, 9600).astype(np.float32)

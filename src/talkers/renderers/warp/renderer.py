@@ -71,10 +71,10 @@ class WarpConfig:
     type: str = "warp"
     size: int = limited(256, 64, 1024)  # side of the frames, pixels
     motion_width: int = limited(33, 1, 1024)  # numbers of the face motion that it shows
-    mouth_width: int = limited(96, 8, 512)  # channels of the mouth's network
-    mouth_blocks: int = limited(3, 1, 8)
-    eye_width: int = limited(64, 8, 512)
-    eye_blocks: int = limited(2, 1, 8)
+    mouth_width: int = limited(80, 8, 512)  # channels of the mouth's network
+    mouth_blocks: int = limited(2, 1, 8)
+    eye_width: int = limited(48, 8, 512)
+    eye_blocks: int = limited(1, 1, 8)
     recolour: float = limited(0.3, 0, 1)  # how far colours are changed in training
     lips_weight: float = limited(4.0, 0, 100)  # of the loss between and on the lips, beside 1
 
@@ -184,22 +184,6 @@ class WarpRenderer(nn.Module):
         """The same person, whose pictures are only moved: the control of what networks add."""
         assert identity.values is not None
         return Identity({**identity.values, "plain": torch.ones(1)})
-
-    def encode(self, pictures: Tensor, landmarks: Tensor | None = None) -> Tensor:
-        """Face motion of pictures of one person, relative to how they show the face at rest.
-
-        Args:
-            pictures: [T, 3, S, S]; only their size matters.
-            landmarks: [T, 478, 2] pixels.
-
-        Raises:
-            ValueError: there are no landmarks.
-        """
-        if landmarks is None:
-            raise ValueError("face motion is read from landmarks")
-        points = landmarks / pictures.shape[-1]
-        still = torch.ones(len(points), dtype=torch.bool, device=points.device)
-        return self.space.motion_of(points, self.space.rest(points, still))
 
     def render(
         self,
