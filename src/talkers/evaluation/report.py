@@ -48,7 +48,7 @@ def columns_of(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The variants of metrics.json, side by side."""
     columns: dict[str, dict[str, Any]] = {
         name: metrics[name]
-        for name in ("codec", "speech", "sampled", "live", "pairs")
+        for name in ("codec", "reenacted", "speech", "sampled", "live", "pairs")
         if name in metrics
     }
     for name in ("speech", "sampled"):

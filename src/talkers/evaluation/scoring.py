@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from talkers.corpus.views import head_values
 from talkers.evaluation.contract import Utterance
 from talkers.evaluation.metrics import ClipScores, load_metrics
 from talkers.evaluation.motion import takes_differ
+from talkers.evaluation.portraits import self_portrait
 from talkers.evaluation.records import write_pictures, write_record
 from talkers.evaluation.tracked import TrackedClip, track_clip
 from talkers.evaluation.variants import RealClip, variants
@@ -27,6 +29,7 @@ from talkers.runtime.avatar import Avatar
 
 SEEDED = (
     "codec",
+    "reenacted",
     "speech",
     "speech_given_pose",
     "sampled",
@@ -108,24 +111,32 @@ def score_clip(task: ClipTask) -> None:
     reference = track_clip(frames[at])
     speech = np.array(corpus.column("speech", name), dtype=bool)[at]
     utterance = Utterance(samples, speech, sentence)
-    head = torch.from_numpy(head_values(corpus, name))
-    clip = RealClip(frames, samples, shuffled(corpus.audio(task.other), name), head)
-    scores: dict[str, list[ClipScores]] = {}
-    columns: dict[str, TrackedClip] = {"real": reference}
-    for variant, make in variants(avatar, clip).items():
-        scores[variant], first = [], reference
-        for seed in range(task.seeds if variant in SEEDED else 1):
-            generated = reference
-            if variant != "controls.real":
-                generated = track_clip(make(seed)[at], 0.0)
-            scores[variant].append(metrics.score(generated, reference, utterance))
-            first = generated if seed == 0 else first
-            apart = takes_differ(generated, first) if seed else float("nan")
-            scores[variant][-1].figures["takes_differ"] = apart
-            if seed == 0 and not variant.startswith("controls."):
-                columns[variant] = generated
-            del generated
-            give_back_memory()
+    clip = RealClip(
+        frames,
+        samples,
+        shuffled(corpus.audio(task.other), name),
+        torch.from_numpy(head_values(corpus, name)),
+    )
+    with TemporaryDirectory() as folder:
+        if avatar.engine.renderer.needs != "nothing":
+            landmarks = corpus.column("landmarks", name)
+            avatar, clip = self_portrait(avatar, clip, landmarks, Path(folder) / "portrait")
+        scores: dict[str, list[ClipScores]] = {}
+        columns: dict[str, TrackedClip] = {"real": reference}
+        for variant, make in variants(avatar, clip).items():
+            scores[variant], first = [], reference
+            for seed in range(task.seeds if variant in SEEDED else 1):
+                generated = reference
+                if variant != "controls.real":
+                    generated = track_clip(make(seed)[at], 0.0)
+                scores[variant].append(metrics.score(generated, reference, utterance))
+                first = generated if seed == 0 else first
+                apart = takes_differ(generated, first) if seed else float("nan")
+                scores[variant][-1].figures["takes_differ"] = apart
+                if seed == 0 and not variant.startswith("controls."):
+                    columns[variant] = generated
+                del generated
+                give_back_memory()
     curves = None
     if task.pictured:
         curves = write_pictures(task.path.with_suffix(""), columns, samples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,12 +35,14 @@ class RealClip:
         samples: its sound, float32 [n] at 16 kHz.
         other_samples: another clip's sound, float32 [n].
         head: its measured head values [T, 7], in the order of `HEAD`.
+        motion: [T, width] of its frames, for an avatar that cannot encode them.
     """
 
     frames: Frames
     samples: NDArray[np.float32]
     other_samples: NDArray[np.float32]
     head: Tensor
+    motion: Tensor | None = None
 
 
 def features_at_frames(avatar: Avatar, samples: NDArray[np.float32], frames: int) -> Tensor:
@@ -69,6 +71,14 @@ def with_own_noise(avatar: Avatar, motion: Tensor, seed: int) -> Frames:
         for row, own in zip(motion, seeds, strict=True)
     ]
     return np.concatenate(frames)
+
+
+def moved_only(avatar: Avatar, motion: Tensor) -> Frames:
+    """Frames of motion [T, width] of a portrait whose picture is moved, and nothing painted."""
+    engine: Any = avatar.engine
+    plain = engine.renderer.without_networks(engine.identity)
+    frames: Frames = engine.decode(motion, engine.options(0), identity=plain)
+    return frames
 
 
 def of_length(frames: Frames, count: int) -> Frames:
@@ -145,15 +155,21 @@ def control_variants(
         mean = clip.frames.mean(0, dtype=np.float64).round().astype(np.uint8)
         return np.repeat(mean[None], len(clip.frames), 0)
 
-    return {
+    own: dict[str, MakeFrames] = {}
+    motion = clip.motion
+    if motion is None:
+        own["controls.per_frame_noise"] = lambda seed: with_own_noise(
+            avatar, motion_of(clip.samples), seed
+        )
+    else:
+        own["controls.picture"] = lambda seed: np.repeat(clip.frames[:1], len(clip.frames), 0)
+        own["controls.mesh_warp"] = lambda seed: moved_only(avatar, motion)
+    return own | {
         "controls.real": lambda seed: clip.frames,
         "controls.silent_audio": spoken(np.zeros_like(clip.samples)),
         "controls.shuffled_audio": spoken(other),
         "controls.audio_later": spoken(shifted(clip.samples, SHIFT_FRAMES)),
         "controls.audio_sooner": spoken(shifted(clip.samples, -SHIFT_FRAMES)),
-        "controls.per_frame_noise": lambda seed: with_own_noise(
-            avatar, motion_of(clip.samples), seed
-        ),
         "controls.mean_frame": lambda seed: mean_frame(),
         "controls.previous_frame": lambda seed: np.concatenate([clip.frames[:1], clip.frames[:-1]]),
     }
@@ -163,13 +179,15 @@ def variants(avatar: Avatar, clip: RealClip) -> dict[str, MakeFrames]:
     """How to make each variant of a clip from a seed.
 
     Returns:
-        codec (reconstruction), speech (as a user gets it), speech_given_pose, sampled and
-        sampled_given_pose (the same by the flow model), live (the stream, measured pose), and
-        controls: silent_audio, shuffled_audio, audio_later, audio_sooner, per_frame_noise (all
-        with measured pose), mean_frame, previous_frame, real.
+        codec (reconstruction) or reenacted (a portrait that does what the clip does), speech (as a
+        user gets it), speech_given_pose, sampled and sampled_given_pose (the same by the flow
+        model), live (the stream, measured pose), and controls: silent_audio, shuffled_audio,
+        audio_later, audio_sooner, per_frame_noise (all with measured pose), mean_frame,
+        previous_frame, real; of a portrait also picture (its own, still) and mesh_warp (moved
+        without networks).
     """
     engine, count = avatar.engine, len(clip.frames)
-    motion = avatar.encode(clip.frames)
+    motion = avatar.encode(clip.frames) if clip.motion is None else clip.motion
     features = features_at_frames(avatar, clip.samples, count)
     appearance = engine.estimate_appearance(motion, features, clip.head)
 
@@ -180,8 +198,12 @@ def variants(avatar: Avatar, clip: RealClip) -> dict[str, MakeFrames]:
 
         return make
 
-    makers: dict[str, MakeFrames] = {
-        "codec": lambda seed: np.stack(list(avatar.reconstruct(iter(clip.frames), seed))),
+    makers: dict[str, MakeFrames] = {}
+    if clip.motion is None:
+        makers["codec"] = lambda seed: np.stack(list(avatar.reconstruct(iter(clip.frames), seed)))
+    else:
+        makers["reenacted"] = lambda seed: avatar.decode(motion, seed)
+    makers |= {
         "speech": lambda seed: speak_freely(avatar, clip.samples, count, seed),
         "speech_given_pose": with_pose("regressor", appearance),
     }

@@ -303,7 +303,10 @@ class FaceTracker:
         Args:
             picture: uint8 [H, W, 3] RGB.
         """
-        found = self._readings(picture, whole(picture)) or self._search(picture)
+        found = self._readings(picture, whole(picture))
+        for reading in self._search(picture):  # small ones beside a large one
+            if not any(same_face(reading, other) for other in found):
+                found.append(reading)
         ranked = sorted(found, key=lambda r: -float(np.ptp(r.landmarks, axis=0).prod()))
         return [replace(reading, faces=len(ranked)) for reading in ranked]
 

@@ -87,6 +87,23 @@ def portrait_of(path: str | os.PathLike[str], size: int, face: str = "largest") 
     return Portrait(cut, points, straight_depth(chosen), chosen.blendshapes, tuple(notes))
 
 
+def portrait_of_frame(frame: NDArray[np.uint8]) -> Portrait:
+    """The face of a frame that is cut out already, as it is.
+
+    Args:
+        frame: uint8 [S, S, 3].
+
+    Raises:
+        FaceError: no face is seen in it.
+    """
+    with FaceTracker(1) as tracker:
+        faces = tracker.faces(frame)
+    if not faces:
+        raise FaceError("no face is seen in this frame", todo="Begin with another frame")
+    points = faces[0].landmarks / np.float32(len(frame))
+    return Portrait(frame, points, straight_depth(faces[0]), faces[0].blendshapes, ())
+
+
 def choose_face(faces: list[FaceReading], which: str) -> FaceReading:
     """One of several faces.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,13 @@ class PortraitTerms:
         command: that made it.
         consent: who agreed to what.
         licence: of the picture.
+        pictures: SHA-256 of their files.
     """
 
     command: str = ""
     consent: str | None = None
     licence: str | None = None
+    pictures: tuple[str, ...] = ()
 
 
 def base_folder() -> Path:
@@ -75,7 +77,7 @@ def make_portrait(
 
     Raises:
         MediaError, FaceError: a picture cannot be used. UsageError: too many, or none.
-        ArtefactError: `out` holds something, or the base shows somebody already.
+        ArtefactError: `out` holds something, or the base shows one person only.
     """
     if not 1 <= len(pictures) <= MAX_PICTURES:
         raise UsageError(
@@ -88,6 +90,34 @@ def make_portrait(
             todo="Choose a new folder",
         )
     whole = Avatar.load(base or base_folder(), "cpu")
+    faces = [
+        portrait_of(path, whole.size, face if k == 0 else "largest")
+        for k, path in enumerate(pictures)
+    ]
+    digests = [file_digest(path) for path in pictures]
+    avatar = avatar_showing(whole, faces, out, replace(terms, pictures=tuple(digests)))
+    notes = [
+        f"{Path(path).name}: {note}"
+        for path, found in zip(pictures, faces, strict=True)
+        for note in found.notes
+    ]
+    return avatar, notes
+
+
+def avatar_showing(
+    whole: Avatar, faces: Sequence[Portrait], out: Path, terms: PortraitTerms
+) -> Avatar:
+    """Write an avatar that shows somebody.
+
+    Args:
+        whole: a base, or another portrait.
+        faces: of one person, cut out; the first is moved.
+        out: the avatar's folder.
+        terms: of its origin.
+
+    Raises:
+        ArtefactError: the base shows one person only.
+    """
     engine: Any = whole.engine
     space = engine.space
     if engine.renderer.needs == "nothing" or not isinstance(space, FaceMotionSpace):
@@ -96,10 +126,6 @@ def make_portrait(
             where=whole.folder,
             todo="Leave out --base, or name one trained with the recipe 'portrait'",
         )
-    faces = [
-        portrait_of(path, whole.size, face if k == 0 else "largest")
-        for k, path in enumerate(pictures)
-    ]
     identity = identity_of(engine.renderer, space, faces)
     assert identity.values is not None
     head = space.placement(identity.values["points"][:1])
@@ -120,7 +146,7 @@ def make_portrait(
         "consent": terms.consent,
         "command": terms.command,
         "portrait": {
-            "pictures": [file_digest(path) for path in pictures],
+            "pictures": list(terms.pictures),
             "licence": terms.licence,
             "base": whole.digest,
         },
@@ -130,12 +156,7 @@ def make_portrait(
     still = torch.zeros(1, space.width)
     still[0, : len(there)] = there
     write_png(out / "preview.png", avatar.decode(still)[0])
-    notes = [
-        f"{Path(path).name}: {note}"
-        for path, found in zip(pictures, faces, strict=True)
-        for note in found.notes
-    ]
-    return avatar, notes
+    return avatar
 
 
 def identity_of(renderer: Any, space: FaceMotionSpace, faces: Sequence[Portrait]) -> Identity:

@@ -181,18 +181,20 @@ class FaceMotionSpace(NormalisedSpace):
         """Nothing: who is shown is the renderer's here."""
         return Appearance(motion.new_zeros(0), torch.zeros_like(self.motion_mean))
 
-    def motion_of(self, points: Tensor, rest: Tensor) -> Tensor:
+    def motion_of(self, points: Tensor, rest: Tensor, depth: Tensor | None = None) -> Tensor:
         """Key points -> motion.
 
         Args:
             points: [..., 478, 2], shares of the frame's side.
             rest: [478, 2], see `rest`.
+            depth: [478] of the person (default: that of the mean face).
 
         Returns:
             [..., width]
         """
         head = self.placement(points)
-        moved = unproject(points, self.depth, head)[..., :2] - rest
+        deep = self.depth if depth is None else depth
+        moved = unproject(points, deep, head)[..., :2] - rest
         rows = self.basis.flatten(1)
         # e = (B B^T + l I)^-1 B d
         gram = rows @ rows.T

@@ -68,8 +68,8 @@ class WarpTraining(StageConfig):
     type: str = "warp"
     share: float = limited(0.5, 0, 1000)
     frames: int = limited(200_000, 0, 10**10)
-    batch: int = 16  # pairs
-    learning_rate: float = 1e-3
+    batch: int = 8  # pairs
+    learning_rate: float = 8e-4
     ema: float = 0.998
     partners: int = limited(16, 1, 1024)  # frames to which each is paired
     open_boost: float = 2.0  # wide mouths are seen 1 + this times as often

@@ -1,0 +1,133 @@
+"""One picture becomes an avatar that speaks, turns, blinks and looks."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import faces
+from talkers import Avatar, Controls
+from talkers.cli import main
+from talkers.errors import ArtefactError, MissingComponent
+from talkers.face.landmarks import EYE_CORNERS
+from talkers.face.portrait import portrait_of
+from talkers.runtime.portrait import PortraitTerms, make_portrait
+from talkers.systems.portrait import tiny_portrait
+from talkers.testing.avatars import random_avatar
+
+PHOTO = Path(str(files("talkers") / "avatars" / "default" / "preview.png"))
+CONSENT = "the person in the bundled avatar, CC BY 4.0"
+SPEECH = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base whose space has learnt from synthetic people, and whose networks from nobody.
+
+    Its mean face is a real one, so that heads are where they are.
+    """
+    recipe = tiny_portrait()
+    space = faces.fitted(recipe.space)
+    try:
+        found = portrait_of(PHOTO, recipe.renderer.size)
+    except MissingComponent as error:
+        pytest.skip(str(error))
+    right, left = found.points[list(EYE_CORNERS)]
+    mean = (found.points - (right + left) / 2) / np.linalg.norm(left - right)
+    space.mean.copy_(torch.from_numpy(mean))
+    space.depth.copy_(torch.from_numpy(found.depth))
+    folder = tmp_path_factory.mktemp("base")
+    random_avatar(folder, recipe, space)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Avatar:
+    folder = tmp_path_factory.mktemp("portrait") / "ada"
+    return make_portrait([PHOTO], folder, PortraitTerms("test", CONSENT), base)[0]
+
+
+def test_it_says_where_it_comes_from(made: Avatar) -> None:
+    assert made.about["consent"] == CONSENT
+    assert len(made.about["portrait"]["pictures"][0]) == 64
+    assert "identity" in made.about["components"]
+    assert (made.folder / "preview.png").exists()
+
+
+def test_at_rest_it_shows_the_picture(made: Avatar) -> None:
+    """Away from mouth and eyes, which the untrained networks paint."""
+    engine = made.engine
+    assert engine.identity is not None
+    pictures = engine.identity.values["pictures"]
+    wanted = torch.nn.functional.avg_pool2d(pictures.float(), 2)[0].permute(1, 2, 0).numpy()
+    shown = made.decode(engine.space.home[None])[0].astype(float)
+    top = slice(0, made.size // 4)  # hair and background
+    assert np.abs(shown[top] - wanted[top]).mean() < 4
+
+
+def test_it_speaks_without_drifting(made: Avatar) -> None:
+    """A frame is made of the picture and its motion alone, however many were made before."""
+    frames = np.stack(list(made.speak(np.tile(SPEECH, 3), live=True)))
+    assert frames.shape == (75, made.size, made.size, 3)
+    motion = torch.cat(list(made.speak(np.tile(SPEECH, 3), live=True, provenance=False).motion()))
+    plain = np.stack(list(made.speak(np.tile(SPEECH, 3), live=True, provenance=False)))
+    assert np.abs(made.decode(motion[-1:])[0].astype(int) - plain[-1]).max() <= 1
+
+
+def test_its_head_turns_as_it_is_told(made: Avatar, tmp_path: Path) -> None:
+    space = made.engine.space
+    home = float(space.home[0])
+    shown = []
+    for name, yaw in (("straight", home), ("turned", home + 15)):
+        path = tmp_path / f"{name}.csv"
+        path.write_text(f"time,yaw\n0,{yaw}\n")
+        talk = made.speak(SPEECH, live=True, controls=Controls(pose=str(path)))
+        motion = torch.cat(list(talk.motion()))
+        assert float((space.read(motion).pose[:, 0] - yaw).abs().max()) < 0.5
+        shown.append(made.decode(motion[:1])[0].astype(int))
+    assert np.abs(shown[0] - shown[1]).mean() > 2
+
+
+def test_it_is_not_written_over_anything(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    with pytest.raises(ArtefactError, match="not empty"):
+        make_portrait([PHOTO], tmp_path / "full", PortraitTerms(), base)
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine.txt"]
+
+
+def test_an_avatar_of_one_person_is_no_base(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="shows one person only"):
+        make_portrait([PHOTO], tmp_path / "a", PortraitTerms(), "mock")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_base_says_that_it_shows_nobody(base: Path) -> None:
+    with pytest.raises(ArtefactError, match="shows nobody yet"):
+        list(Avatar.load(base).speak(SPEECH, live=True))
+
+
+def test_the_command_line_makes_one_and_lets_it_speak(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, folder = tmp_path / "photo.png", tmp_path / "ada"
+    shutil.copy(PHOTO, photo)
+    command = ["portrait", str(photo), "-o", str(folder), "--base", str(base)]
+    assert main(command) == 2
+    assert "nobody is said to have agreed" in capsys.readouterr().err
+    assert not folder.exists()
+    assert main([*command, "--consent", CONSENT]) == 0
+    sound = str(files("talkers") / "avatars" / "hello.flac")
+    out = tmp_path / "out.mp4"
+    assert main(["speak", sound, "--avatar", str(folder), "--live", "-o", str(out)]) == 0
+    assert out.stat().st_size > 1000
+    (tmp_path / "text.png").write_text("no picture")
+    command[1] = str(tmp_path / "text.png")
+    command[3] = str(tmp_path / "other")
+    assert main([*command, "--consent", CONSENT]) == 3
+    assert not (tmp_path / "other").exists()
