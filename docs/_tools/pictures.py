@@ -2,6 +2,7 @@
 
     python docs/_tools/pictures.py controls
     python docs/_tools/pictures.py footage FOLDER_WITH_SFHQ_PORTRAITS
+    python docs/_tools/pictures.py portraits FOLDER_WITH_SFHQ_PORTRAITS
 
 The portraits are of SFHQ and SFHQ-T2I (David Beniaguev, MIT): nobody in them exists.
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,11 +165,41 @@ def footage(faces: Path) -> Picture:
     )
 
 
+PORTRAITS = (
+    "SFHQ_sample_2x4_r1_c1",
+    "SFHQ_sample_4x8_r1_c1",
+    "SFHQ_sample_1x2_r0_c0",
+    "SFHQ_sample_3x6_r1_c5",
+    "all_model_images_r0_c2",
+    "search_1_age_female_r6_c7",
+)
+
+
+def portraits(faces: Path) -> Picture:
+    """Six pictures say the same sentence: the picture, and moments of what is made of it."""
+    from talkers.controls import Controls
+    from talkers.runtime.portrait import PortraitTerms, make_portrait
+
+    speech, rows = str(files("talkers") / "avatars" / "hello.flac"), []
+    with TemporaryDirectory() as folder:
+        for name in PORTRAITS:
+            path = next(faces.rglob(f"{name}.jpg"))
+            avatar, _ = make_portrait([path], Path(folder) / name, PortraitTerms())
+            talk = avatar.speak(speech, controls=Controls(blink_times=(1.2,)), provenance=False)
+            frames = list(talk)
+            shown = [Tile(Image.open(avatar.folder / "preview.png"), "the picture, at rest")]
+            for at in (18, 31, 48, 62):
+                shown.append(Tile(Image.fromarray(frames[at]), f"{at / 25:.2f} s"))
+            rows.append(shown)
+    return sheet(rows)
+
+
 def main() -> None:
     """Write the picture that the first argument names."""
     makers: dict[str, Callable[[], Picture]] = {
         "controls": controls,
         "footage": lambda: footage(Path(sys.argv[2])),
+        "portraits": lambda: portraits(Path(sys.argv[2])),
     }
     makers[sys.argv[1]]().save(PICTURES / f"{sys.argv[1]}.jpg", quality=85, optimize=True)
 

@@ -27,6 +27,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from filelock import FileLock
+from PIL import Image
 
 from talkers import registry
 from talkers.artefacts import pretrained
@@ -81,11 +82,13 @@ def blocks_of(page: Path) -> list[Block]:
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with speech.wav: one second of it."""
+    """A folder with speech.wav, one second of it, and photo.jpg, a face."""
     folder = tmp_path_factory.mktemp("speech")
     samples = read_audio(ROOT / "src" / "talkers" / "avatars" / "hello.flac")[:AUDIO_RATE]
     for name in ("speech.wav", "another.wav"):
         soundfile.write(folder / name, samples, AUDIO_RATE, subtype="PCM_16")
+    with Image.open(ROOT / "src" / "talkers" / "avatars" / "default" / "preview.png") as face:
+        face.save(folder / "photo.jpg", quality=95)
     return folder
 
 

@@ -22,7 +22,8 @@ class TrainArguments:
     """How an avatar is trained, and what is said of it."""
 
     recipe: str = "compact"
-    """compact, compact_512, dae_talker, dae_talker_128 or tiny."""
+    """compact, compact_512, dae_talker, dae_talker_128, portrait (a base for portraits, of many
+    people), or tiny and tiny_portrait for trying out."""
     set: Settings = ()
     """Settings to change, as key=value, several at once or one by one (see the recipe in
     avatar.json for the keys)."""
