@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin
-PIP = $(RUN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PIP = $(RUN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
 .PHONY: demo test lint docs bench oldest newest clean
 

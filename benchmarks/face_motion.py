@@ -76,6 +76,7 @@ def as_clip(seen: dict[str, NDArray[np.float32]]) -> FaceClip:
         shapes[:, list(BLINKS)].mean(1),
         gaze_of_blendshapes(shapes),
         torch.from_numpy(seen["speech"] < 0.5),
+        shapes,
     )
 
 

@@ -183,21 +183,27 @@ def test_memory_that_ran_out_is_no_damaged_file() -> None:
     refuse_if_out_of_memory(ValueError("a fault"))
 
 
-def test_a_photo_is_no_avatar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_photo_without_a_face_is_told_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from PIL import Image
 
     photo = tmp_path / "me.jpg"
     Image.new("RGB", (64, 64)).save(photo)
     soundfile.write(tmp_path / "a.wav", np.zeros(8_000), 16_000)
     speak = ["speak", str(tmp_path / "a.wav"), "-o", str(tmp_path / "o.mp4")]
-    for arguments, code in (
-        ([*speak, "--avatar", str(photo)], 4),
-        (["inspect", str(photo)], 4),
-        (["check", str(photo)], 3),
-        (["prepare", str(photo), "-o", str(tmp_path / "c")], 3),
+    agreed = ["--consent", "nobody is shown"]
+    for arguments, code, said in (
+        ([*speak, "--avatar", str(photo)], 2, "nobody is said to have agreed"),
+        ([*speak, "--avatar", str(photo), *agreed], 3, "no face is seen"),
+        (["portrait", str(photo), "-o", str(tmp_path / "p"), *agreed], 3, "no face is seen"),
+        (["inspect", str(photo)], 4, "no avatar yet"),
+        (["check", str(photo)], 3, "a photo does not do"),
+        (["prepare", str(photo), "-o", str(tmp_path / "c")], 3, "a photo does not do"),
     ):
         assert main(arguments) == code, arguments
-        assert "a photo does not do" in capsys.readouterr().err
+        assert said in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.wav", "me.jpg"]
 
 
 def test_advice_names_no_footage_folder_as_output(

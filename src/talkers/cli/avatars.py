@@ -18,8 +18,32 @@ PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".bmp", "
 NO_FOOTAGE = "an avatar is trained from minutes of video, a photo does not do"
 
 
-def load_avatar(name: str, consent: str | None = None) -> Avatar:
-    """The avatar of a folder, the bundled one, or one made of a photo for this once.
+def load_avatar(name: str) -> Avatar:
+    """The avatar of a folder, or a shipped one.
+
+    Raises:
+        ArtefactError: there is none; a photo or another file was named.
+    """
+    from talkers.runtime.avatar import Avatar
+
+    path = Path(name)
+    if _is_file(path):
+        photo = path.suffix.lower() in PHOTOS
+        raise ArtefactError(
+            "this is a photo, and no avatar yet"
+            if photo
+            else "this is a file, and an avatar is a folder",
+            where=path,
+            todo=f"Make one of it: `talkers portrait {path.name} -o {path.stem}/`"
+            if photo
+            else "Name a folder made by `talkers train` or `talkers portrait`, or 'default' for "
+            "the bundled avatar",
+        )
+    return Avatar.load(name)
+
+
+def speaking_avatar(name: str, consent: str | None) -> Avatar:
+    """The avatar of a folder, a shipped one, or one that is made of a photo for this once.
 
     Args:
         name: a folder, the name of a shipped avatar, or a picture's file.
@@ -30,23 +54,17 @@ def load_avatar(name: str, consent: str | None = None) -> Avatar:
         UsageError: nobody is said to have agreed to be shown in a photo.
         MediaError, FaceError: the photo cannot be used.
     """
-    from talkers.runtime.avatar import Avatar
-
     path = Path(name)
-    try:
-        is_file = path.is_file()
-    except (OSError, ValueError):  # no name that a file can have
-        is_file = False
-    if is_file and path.suffix.lower() in PHOTOS:
+    if _is_file(path) and path.suffix.lower() in PHOTOS:
         return avatar_of_photo(path, consent)
-    if is_file:
-        raise ArtefactError(
-            "this is a file, and an avatar is a folder",
-            where=path,
-            todo="Name a folder made by `talkers train` or `talkers portrait`, a photo, or "
-            "'default' for the bundled avatar",
-        )
-    return Avatar.load(name)
+    return load_avatar(name)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name that a file can have
+        return False
 
 
 def avatar_of_photo(path: Path, consent: str | None) -> Avatar:

@@ -14,7 +14,7 @@ from tyro.conf import Positional, arg
 from talkers.artefacts.files import refuse_same_file
 from talkers.artefacts.pretrained import KOKORO_LANGUAGES, KOKORO_VOICES
 from talkers.cli.app import app
-from talkers.cli.avatars import load_avatar
+from talkers.cli.avatars import speaking_avatar
 from talkers.cli.console import progress_bar, remark
 from talkers.cli.options import Out, VideoOptions
 from talkers.cli.speak import save_speech, say_what_was_written
@@ -84,7 +84,7 @@ def say(
         remark(f"note: {note}")
     speaker = load_voice(voice.voice)
     said = say_script(speaker, script, voice.speed)
-    avatar = load_avatar(options.avatar, options.consent)
+    avatar = speaking_avatar(options.avatar, options.consent)
     with tempfile.TemporaryDirectory() as folder:
         import soundfile
 

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from talkers.artefacts.files import file_digest, refuse_same_file
 from talkers.cli.app import app
-from talkers.cli.avatars import load_avatar
+from talkers.cli.avatars import speaking_avatar
 from talkers.cli.batch import run_batch, targets
 from talkers.cli.console import progress_bar, remark, tell
 from talkers.cli.options import Out, VideoOptions, some
@@ -68,7 +68,7 @@ def speak(
     (source,) = sources
     name = "standard input" if source == STANDARD else str(source)
     with received(source, pcm) as sound:
-        avatar = load_avatar(options.avatar, options.consent)
+        avatar = speaking_avatar(options.avatar, options.consent)
         with progress_bar() as report:
             talk = save_speech(avatar, Speech(sound, track=track), name, output, options, report)
     say_what_was_written(output, talk)
@@ -140,7 +140,7 @@ def speak_all(
     from talkers.media.incoming import received
     from talkers.runtime.source import Speech
 
-    avatar = load_avatar(options.avatar, options.consent)
+    avatar = speaking_avatar(options.avatar, options.consent)
     files = [path for path in options.files if path.is_file()]
     decides = asdict(options) | {
         "track": track,

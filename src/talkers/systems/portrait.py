@@ -56,7 +56,7 @@ def tiny_portrait() -> Recipe:
         },
         streaming_encoder=StreamingEncoderConfig(width=64, blocks=2),
         stages=(
-            WarpTraining(frames=1_600, batch=8, validate_every=800, save_every=800),
+            WarpTraining(frames=1_600, ema=0.95, validate_every=800, save_every=800),
             *(
                 stage(
                     frames=40_000,

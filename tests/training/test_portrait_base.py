@@ -1,0 +1,60 @@
+"""A base for portraits is trained on many people, and measured on people it has not seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import speaker
+from talkers.artefacts.documents import write_json
+from talkers.corpus import Corpus
+from talkers.corpus.splits import held_out_clips, held_out_people, training_clips
+from talkers.systems.portrait import tiny_portrait
+from talkers.systems.recipe import with_settings
+from talkers.training.save import Terms
+from talkers.training.train import TrainOptions, train
+
+PEOPLE = ["ada", "bob", "carl", "dan", "eve", "s22"]
+SHORT = (
+    "stages.warp.frames=960",
+    "stages.warp.validate_every=960",
+    "stages.warp.ema=0.9",
+    "stages.regressor.frames=2000",
+    "stages.flow.frames=2000",
+    "stages.streaming_encoder.frames=2000",
+)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """One clip of each of six people, who all look like the procedural speaker."""
+    folder = tmp_path_factory.mktemp("people")
+    speaker.make_corpus(folder, clips=len(PEOPLE), frames=50)
+    about = json.loads((folder / "corpus.json").read_text())
+    for clip, name in zip(about["clips"], PEOPLE, strict=True):
+        clip["speaker"] = name
+    write_json(folder / "corpus.json", about)
+    return Corpus(folder)
+
+
+def test_whole_people_are_held_out(people: Corpus) -> None:
+    assert held_out_people([f"s{k}" for k in range(1, 35)])[:3] == ["s10", "s11", "s18"]
+    assert held_out_people(PEOPLE) == ["s22"]
+    assert held_out_clips(people) == ["clip5"]
+    assert training_clips(people) == [f"clip{k}" for k in range(5)]
+
+
+def test_a_base_is_trained_on_many_people(people: Corpus, tmp_path: Path) -> None:
+    recipe = with_settings(tiny_portrait(), SHORT)
+    avatar = train(people, tmp_path / "base", recipe, TrainOptions(terms=Terms("pytest")))
+    assert avatar is not None
+    assert avatar.engine.identity is None
+    assert avatar.about["data"]["held_out"] == ["clip5"]
+    metrics = avatar.about["metrics"]
+    # the mouth of somebody never seen: painted better than the picture stands still
+    assert metrics["portrait"]["mouth_r2"] > metrics["picture"]["mouth_r2"] + 0.3
+    assert metrics["portrait"]["mouth_r2"] > metrics["mesh_warp"]["mouth_r2"]
+    assert metrics["portrait"]["psnr_mouth"] > metrics["mesh_warp"]["psnr_mouth"]
+    assert (tmp_path / "base" / "training" / "held-out.png").exists()
