@@ -1,6 +1,8 @@
 # Two commands on a fresh machine: `make demo` and `make test`. They need python3 (3.11 to 3.13) and make.
 PYTHON ?= python3
 VENV ?= .venv
+# One process more than cores: some tests wait
+TESTERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 5)))
 RUN = $(VENV)/bin
 PIP = $(RUN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
@@ -10,7 +12,7 @@ demo: $(VENV)/.speaks
 	$(RUN)/talkers demo -o demo
 
 test: $(VENV)/.tests
-	$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(RUN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal
 
 lint: $(VENV)/.tests
 	$(RUN)/ruff check . && $(RUN)/ruff format --check . && $(RUN)/mypy && $(RUN)/lint-imports

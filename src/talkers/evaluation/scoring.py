@@ -29,7 +29,6 @@ from talkers.runtime.avatar import Avatar
 
 SEEDED = (
     "codec",
-    "reenacted",
     "speech",
     "speech_given_pose",
     "sampled",

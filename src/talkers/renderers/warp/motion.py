@@ -22,6 +22,7 @@ HEAD_MIDDLE = 0.15  # of the rings, below the eyes
 RING_POINTS = 18
 SHOULDERS = ((-2.0, 2.9), (-1.1, 2.5), (0.0, 2.3), (1.1, 2.5), (2.0, 2.9))
 SHOULDER_SHARE = 0.3  # of the head's shift that they follow
+GROUND = (2.2, 2.6)  # half width and half height of the ring from which the background stays
 BORDER_POINTS = 8  # a side
 COARSE = 8  # pixels of a frame to one of its motion
 
@@ -34,6 +35,13 @@ def head_ring() -> Tensor:
         for w, h, d in HEAD_RINGS
     ]
     return torch.cat(rings, 1).T
+
+
+def ground_ring() -> Tensor:
+    """Canonical places above and beside a head's rest, which stay: [R, 2]."""
+    angles = (torch.arange(RING_POINTS) / (RING_POINTS - 1) - 0.5) * 1.3 * math.pi
+    width, height = GROUND
+    return torch.stack([width * angles.sin(), HEAD_MIDDLE - height * angles.cos()], 1)
 
 
 def border() -> Tensor:
@@ -80,14 +88,16 @@ def whole_motion(target: Tensor, source: Tensor, heads: tuple[Placement, Placeme
         by how much they lie elsewhere, for a coarse grid: [B, G, G, 2] shares of the side.
     """
     device, count = target.device, len(target)
-    ring, edge = head_ring().to(device), border().to(device)[None].expand(count, -1, -1)
+    ring, edge = head_ring().to(device), border().to(device)[None]
     there, here = project(ring, heads[0]), project(ring, heads[1])
     flat = torch.tensor(SHOULDERS, device=device)
     resting = heads[1].scale * flat + heads[1].shift[..., None, :]
     follow = SHOULDER_SHARE * (heads[0].shift - heads[1].shift)[..., None, :]
     shoulders = resting + follow
-    targets = torch.cat([target, there, shoulders, edge], 1)
-    sources = torch.cat([source, here, resting, edge[:1]], 1)
+    ground = heads[1].scale * ground_ring().to(device) + heads[1].shift[..., None, :]
+    still = torch.cat([ground, edge], 1)
+    targets = torch.cat([target, there, shoulders, still.expand(count, -1, -1)], 1)
+    sources = torch.cat([source, here, resting, still], 1)
     weights = torch.ones(targets.shape[1], device=device)
     weights[: target.shape[1]] = FACE_WEIGHT
     steps = moved(_coarse(device), targets, sources, weights)

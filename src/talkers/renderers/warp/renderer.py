@@ -8,6 +8,7 @@ painted by two small networks in squares that go along with the head.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -156,7 +157,7 @@ class WarpRenderer(nn.Module):
         dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
         for network in (self.mouth, self.eye):
             network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.space.to(device)
+        self._space = [deepcopy(self.space).to(device)]  # motion models use theirs where they are
 
     def identity(self, source: Tensor | None = None, landmarks: Tensor | None = None) -> Identity:
         """Who is shown in pictures; the first is the one that is moved.
