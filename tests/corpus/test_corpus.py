@@ -90,8 +90,10 @@ def footage(bundled: Avatar, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_preparing_does_what_can_be_done(footage: Path, tmp_path: Path) -> None:
-    done = prepare([footage], tmp_path / "c", statement=Statement("the avatar's"), jobs=2)
+    statement = Statement("the avatar's", speaker="ada")
+    done = prepare([footage], tmp_path / "c", statement=statement, jobs=2)
     assert done.added == 3
+    assert done.corpus.speakers == {"ada": ["good0", "good1", "good2"]}
     assert {Path(name).name for name in done.failures} == {"empty.mp4", "text.mp4", "cartoon.mp4"}
     assert done.corpus.names == ["good0", "good1", "good2"]
     assert done.corpus.about["consent"] == "the avatar's"
