@@ -297,14 +297,15 @@ class FaceTracker:
             return self._chosen(readings)
         return None
 
-    def faces(self, picture: NDArray[np.uint8]) -> list[FaceReading]:
+    def faces(self, picture: NDArray[np.uint8], every: bool = True) -> list[FaceReading]:
         """All faces of a picture that stands alone, the largest first.
 
         Args:
             picture: uint8 [H, W, 3] RGB.
+            every: look for small faces beside a large one too, which takes longer.
         """
         found = self._readings(picture, whole(picture))
-        for reading in self._search(picture):  # small ones beside a large one
+        for reading in [] if found and not every else self._search(picture):
             if not any(same_face(reading, other) for other in found):
                 found.append(reading)
         ranked = sorted(found, key=lambda r: -float(np.ptp(r.landmarks, axis=0).prod()))

@@ -50,13 +50,19 @@ class Portrait:
     notes: tuple[str, ...]
 
 
-def portrait_of(path: str | os.PathLike[str], size: int, face: str = "largest") -> Portrait:
+def portrait_of(
+    path: str | os.PathLike[str],
+    size: int,
+    face: str = "largest",
+    tracker: FaceTracker | None = None,
+) -> Portrait:
     """Find the face in a picture file, and cut it out.
 
     Args:
         path: a picture.
         size: side of the frames that are made of it, pixels.
         face: "largest", "left", "right", or "x,y" of a place in the picture, in pixels.
+        tracker: that finds faces (default: one of its own, which looks for small ones too).
 
     Raises:
         MediaError: it cannot be read. UsageError: no such face.
@@ -64,8 +70,11 @@ def portrait_of(path: str | os.PathLike[str], size: int, face: str = "largest") 
         MissingComponent: mediapipe, which finds the face, is not installed.
     """
     picture = read_photo(path)
-    with FaceTracker(MAX_FACES) as tracker:
-        faces = tracker.faces(picture)
+    if tracker is not None:
+        faces = tracker.faces(picture, every=False)
+    else:
+        with FaceTracker(MAX_FACES) as own:
+            faces = own.faces(picture)
     if not faces:
         raise FaceError(
             "no face is seen in this picture",

@@ -72,6 +72,8 @@ class WarpTraining(StageConfig):
     learning_rate: float = 8e-4
     ema: float = 0.998
     partners: int = limited(16, 1, 1024)  # frames to which each is paired
+    pictures: str = ""  # folder of portraits of many people that are learnt from too
+    pictures_share: float = limited(0.4, 0, 1)  # of the pairs, if there is such a folder
     open_boost: float = 2.0  # wide mouths are seen 1 + this times as often
     blink_boost: float = 3.0  # closed eyes likewise
     validate_every: int = 16_000

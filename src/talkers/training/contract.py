@@ -116,6 +116,9 @@ class Run:
         """A space of key points, fitted on those of the clips; None for spaces of other kinds."""
         if not isinstance(self.recipe.space, FaceMotionConfig):
             return None
+        kept = self.reusable.get("space")
+        if isinstance(kept, FaceMotionSpace):  # a motion model that is kept knows this one
+            return kept
         space = FaceMotionSpace(self.recipe.space)
         fit_face_motion(space, self.corpus, self.training_clips, self.report)
         return space

@@ -16,6 +16,7 @@ from talkers.errors import ArtefactError, UsageError
 from talkers.progress import Report, quiet
 from talkers.registry import component
 from talkers.runtime.avatar import Avatar
+from talkers.space.face_motion import FaceMotionConfig
 from talkers.systems.recipe import Recipe
 from talkers.training.budget import TimeBudget
 from talkers.training.contract import Run, Stage
@@ -96,8 +97,9 @@ def reuse_components(
 ) -> dict[str, nn.Module]:
     """Components of a finished avatar that stand in for stages that see 0 frames.
 
-    A motion model fits if the speech encoder is the same and the renderer is kept too; it brings
-    its space. A streaming encoder fits if the speech encoder is the same.
+    A motion model fits if the speech encoder is the same and the renderer is kept too (face motion
+    depends on no renderer); it brings its space. A streaming encoder fits if the speech encoder is
+    the same.
 
     Args:
         init_from: the avatar's folder, or None.
@@ -120,6 +122,8 @@ def reuse_components(
     other, found = engine.recipe, dict[str, nn.Module]()
     same_speech = other.speech == recipe.speech
     same_motion = same_speech and other.renderer == recipe.renderer and "renderer" in kept
+    if isinstance(recipe.space, FaceMotionConfig):  # whose motion no renderer decides
+        same_motion = same_speech and other.space == recipe.space
     for slot in kept:
         key = slot.removeprefix("motion/")
         same = other.motion.get(key) == recipe.motion.get(key)

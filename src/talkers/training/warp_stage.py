@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from talkers.training.frames import FrameStore
 from talkers.training.initial import initialise_from
 from talkers.training.loop import StageData
 from talkers.training.module import StageModule
+from talkers.training.picture_pairs import PicturePairs, read_pictures
 from talkers.training.progress import TrainingProgress
 from talkers.training.renderer_stage import BLINK_FLOOR, BLINK_GAIN, RendererStage
 
@@ -39,17 +41,30 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         landmarks: [N, 478, 2] pixels of all of them.
         partners: of each frame.
         seed: by which partners are drawn.
+        pictures: pairs of single pictures, whose numbers come after those of the frames.
     """
 
-    def __init__(self, store: FrameStore, landmarks: NDArray[np.float32], partners: int, seed: int):
+    def __init__(
+        self,
+        store: FrameStore,
+        landmarks: NDArray[np.float32],
+        partners: int,
+        seed: int,
+        pictures: PicturePairs | None = None,
+    ):
         self.store, self.landmarks = store, landmarks
-        self.partners, self.seed = partners, seed
+        self.partners, self.seed, self.pictures = partners, seed, pictures
         clips = [(store.start[c.name], c.frames) for c in store.corpus.clips]
         self._clip_of = np.repeat(np.arange(len(clips)), [count for _, count in clips])
         self._seen = [start + np.flatnonzero(store.face[start : start + n]) for start, n in clips]
 
+    @property
+    def count(self) -> int:
+        """Of targets: frames, then pictures."""
+        return len(self._clip_of) + (0 if self.pictures is None else len(self.pictures))
+
     def __len__(self) -> int:
-        return len(self._clip_of) * self.partners
+        return self.count * self.partners
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """A pair, and a third frame of the clip as reference of the teeth.
@@ -58,6 +73,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
             source, target, reference: uint8 [S, S, 3]; source_points, ...: [478, 2] pixels.
         """
         target, partner = divmod(index, self.partners)
+        if self.pictures is not None and target >= len(self._clip_of):
+            return self.pictures.pair(target - len(self._clip_of), partner)
         random = np.random.default_rng((self.seed, target, partner))
         frames = self._seen[self._clip_of[target]]
         source, other = (int(frames[k]) for k in random.integers(len(frames), size=2))
@@ -194,7 +211,13 @@ class WarpStage(RendererStage):
         counts = {name: (speaker == name).sum() for name in np.unique(speaker)}
         shares = np.array([counts[name] ** -0.5 for name in speaker])
         weights = (1 + config.open_boost * wide + config.blink_boost * closed) * shares
-        dataset = PairDataset(store, landmarks, config.partners, run.recipe.seed)
+        pictures = self._pictures(run)
+        dataset = PairDataset(store, landmarks, config.partners, run.recipe.seed, pictures)
+        if pictures is not None:
+            first, share = len(store.frames), config.pictures_share
+            indices = np.concatenate([indices, np.arange(first, dataset.count)])
+            each = share / max(1 - share, 1e-6) * weights.sum() / len(pictures)
+            weights = np.concatenate([weights, np.full(len(pictures), each)])
         every = indices[:, None] * config.partners + np.arange(config.partners)
         clips = [store.indices([name]) for name in run.held_out]
         clips = [c for c in clips if len(c)][:: max(1, len(clips) // VALIDATION_CLIPS)]
@@ -208,6 +231,18 @@ class WarpStage(RendererStage):
         return StageData(
             dataset, every.reshape(-1), np.repeat(weights, config.partners), validation
         )
+
+    def _pictures(self, run: Run) -> PicturePairs | None:
+        """Pairs of the pictures that the settings name.
+
+        Raises:
+            ArtefactError: there are none.
+        """
+        if not self.config.pictures or run.face_space is None:
+            return None
+        folder, cache = Path(self.config.pictures), run.corpus.folder / ".cache"
+        pictures = read_pictures(folder, run.corpus.size, cache, run.report)
+        return PicturePairs(pictures, run.face_space, run.recipe.seed)
 
     def module(self, run: Run, data: StageData, progress: TrainingProgress) -> StageModule:
         """The renderer with its loss."""

@@ -24,7 +24,7 @@ SHOULDERS = ((-2.0, 2.9), (-1.1, 2.5), (0.0, 2.3), (1.1, 2.5), (2.0, 2.9))
 SHOULDER_SHARE = 0.3  # of the head's shift that they follow
 GROUND = (2.2, 2.6)  # half width and half height of the ring from which the background stays
 BORDER_POINTS = 8  # a side
-COARSE = 8  # pixels of a frame to one of its motion
+COARSE = 33  # places a side where motion is worked out
 
 
 def head_ring() -> Tensor:
@@ -76,13 +76,16 @@ def moved(places: Tensor, target: Tensor, source: Tensor, weights: Tensor | None
     return total[..., :2] / total[..., 2:]
 
 
-def whole_motion(target: Tensor, source: Tensor, heads: tuple[Placement, Placement]) -> Tensor:
+def whole_motion(
+    target: Tensor, source: Tensor, heads: tuple[Placement, Placement], side: int = COARSE
+) -> Tensor:
     """Where the pixels of whole frames come from.
 
     Args:
         target: [B, 478, 2] key points in the frames, shares of the side.
         source: [1, 478, 2] in the source picture.
         heads: where the head is in the frames and in the source picture.
+        side: of the grid.
 
     Returns:
         by how much they lie elsewhere, for a coarse grid: [B, G, G, 2] shares of the side.
@@ -100,18 +103,9 @@ def whole_motion(target: Tensor, source: Tensor, heads: tuple[Placement, Placeme
     sources = torch.cat([source, here, resting, still], 1)
     weights = torch.ones(targets.shape[1], device=device)
     weights[: target.shape[1]] = FACE_WEIGHT
-    steps = moved(_coarse(device), targets, sources, weights)
-    return steps.reshape(count, _side(), _side(), 2)
-
-
-def _side() -> int:
-    return 256 // COARSE + 1
-
-
-def _coarse(device: torch.device) -> Tensor:
-    """The places of the coarse grid, its outermost on the frame's corners: [1, G * G, 2]."""
-    line = torch.linspace(0, 1, _side(), device=device)
-    return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(1, -1, 2)
+    line = torch.linspace(0, 1, side, device=device)
+    grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(1, -1, 2)
+    return moved(grid, targets, sources, weights).reshape(count, side, side, 2)
 
 
 def pixel_places(size: int, device: torch.device) -> Tensor:

@@ -62,7 +62,7 @@ EYES = (RIGHT_EYE, LEFT_EYE)
 FINE = 2  # pixels of a patch to one of its motion
 AROUND = 1.6  # of a region's half side: key points that say how it moves
 SOURCE_SIZE = 2  # sides of a source picture in sides of a frame: it is looked at from near by
-MAX_PICTURES = 10
+JITTER = (4.0, 0.03, 0.06)  # of patches in training: degrees, inter-ocular distances, shares
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,9 @@ class WarpRenderer(nn.Module):
         looks = [look(eye, shown) for eye in EYES]
         return Look(*(torch.cat(part) for part in zip(*looks, strict=True)))
 
-    def painted_mouth(self, source: Shown, target: Shown, own: Look, reference: Look) -> Tensor:
+    def painted_mouth(
+        self, source: Shown, target: Shown, own: Look, reference: Look, flipped: bool = False
+    ) -> Tensor:
         """The mouth of frames, as the network paints it.
 
         Args:
@@ -254,6 +256,7 @@ class WarpRenderer(nn.Module):
             target: the frames; only their key points matter.
             own: the source's mouth.
             reference: another mouth of the person.
+            flipped: whether the network sees it in a mirror.
 
         Returns:
             [B, 3, P, P]
@@ -263,7 +266,10 @@ class WarpRenderer(nn.Module):
         seen = [plain_colours(warped, _like(colours, warped)), maps]
         for known in (own, reference):
             seen += [plain_colours(known.patch, colours), known.maps]
-        return warped + colours[1] * self._run(self.mouth, seen, len(warped))
+        if flipped:
+            seen = [part.flip(-1) for part in seen]
+        added = self._run(self.mouth, seen, len(warped))
+        return warped + colours[1] * (added.flip(-1) if flipped else added)
 
     def painted_eyes(self, source: Shown, target: Shown, own: Look) -> Tensor:
         """Both eyes of frames, as the network paints them: [2 B, 3, P, P], all right ones first."""
@@ -314,13 +320,15 @@ class WarpRenderer(nn.Module):
         pictures = [from_frames(batch[name]) for name in names]
         if self.training and self.config.recolour:
             pictures = recoloured(pictures, self.config.recolour)
+        jitter = torch.randn(len(pictures[0]), 4, device=pictures[0].device)
         source, target, reference = (
-            self._shown(picture, batch[f"{name}_points"])
+            self._shown(picture, batch[f"{name}_points"], jitter if self.training else None)
             for name, picture in zip(names, pictures, strict=True)
         )
         pair, wanted = (look(MOUTH, source), look(MOUTH, reference)), look(MOUTH, target)
         own_eyes, eyes = self._eyes(source), self._eyes(target)
-        mouth = self.painted_mouth(source, target, *pair)
+        flipped = self.training and bool(torch.rand(()) < 0.5)
+        mouth = self.painted_mouth(source, target, *pair, flipped)
         inside = (wanted.maps[:, 0] > -1) & (wanted.maps[:, 3] < 1)
         weight = 1 + self.config.lips_weight * inside[:, None].float()
         weight = weight * feather(MOUTH.size, weight.device)
@@ -333,9 +341,17 @@ class WarpRenderer(nn.Module):
             "eyes": 0.3 * _error(painted_eyes, eyes.patch, eye_std, eye_weight),
         }
 
-    def _shown(self, pictures: Tensor, points: Tensor) -> Shown:
+    def _shown(self, pictures: Tensor, points: Tensor, jitter: Tensor | None = None) -> Shown:
         shares = points.float() / pictures.shape[-1]
-        return Shown(pictures, shares, self.space.placement(shares))
+        head = self.space.placement(shares)
+        if jitter is not None:  # patches are cut elsewhere, smaller or larger, and turned
+            roll, place, scale = jitter[:, :1], jitter[:, 1:3], jitter[:, 3:]
+            head = Placement(
+                torch.cat([head.angles[:, :2], head.angles[:, 2:] + JITTER[0] * roll], 1),
+                head.shift + JITTER[1] * head.scale * place,
+                head.scale * (1 + JITTER[2] * scale),
+            )
+        return Shown(pictures, shares, head)
 
 
 def _error(painted: Tensor, wanted: Tensor, std: Tensor, weight: Tensor) -> Tensor:
