@@ -93,7 +93,9 @@ def calibrate(run: Run, avatar: Avatar, names: Sequence[str], kind: str) -> list
 
 @torch.inference_mode()
 def space_amplitudes(run: Run, avatar: Avatar, names: Sequence[str], kind: str) -> list[float]:
-    """The same where nobody is shown, read off the motion: mouths grow with the amplitude there.
+    """The same where nobody is shown, read off the key points of a mean face.
+
+    There a mouth opens in proportion to the amplitude.
 
     Args:
         run: the training.
@@ -101,15 +103,16 @@ def space_amplitudes(run: Run, avatar: Avatar, names: Sequence[str], kind: str) 
         names: of the clips that it speaks.
         kind: key of one of its motion models.
     """
-    generated, reference = [], []
+    generated: list[NDArray[np.float32]] = []
+    reference: list[NDArray[np.float32]] = []
     for name in names:
         space: Any = avatar.engine.space
         features, spoken = run.features.rows(name, "clean"), run.motion_data.latents[name]
         motion = avatar.engine.generate(features, None, kind=kind, amplitude=1.0)
-        generated.append(space.read(motion).mouth)
-        reference.append(space.read(spoken).mouth)
-    moves, moved = (float(torch.cat(rows).std(0).norm()) for rows in (generated, reference))
-    whole = float(np.clip(moved / max(moves, 1e-6), 1.0, AMPLITUDES[-1]))
+        for rows, kept in ((motion, generated), (spoken, reference)):
+            kept.append(mouth_opening(space.points_of(rows, space.mean).numpy()))
+    moves, moved = (float(np.concatenate(rows).std()) for rows in (generated, reference))
+    whole = float(np.clip(moved / max(moves, 1e-6), 0.5, AMPLITUDES[-1]))
     return [round(whole * opening, 3) for opening in OPENINGS]
 
 
