@@ -29,6 +29,7 @@ SOURCE = Path(talkers.__file__).parent
 SPEAKING = {
     "--output",
     "--avatar",
+    "--consent",
     "--seed",
     "--steps",
     "--fps",
@@ -53,7 +54,8 @@ SPEAKING |= {
 VERBS = {
     "demo": {"--output"},
     "check": {"--json", "--jobs"},
-    "prepare": {"--output", "--size", "--rate", "--jobs", "--consent", "--licence"},
+    "portrait": {"--output", "--pictures", "--face", "--consent", "--licence", "--base"},
+    "prepare": {"--output", "--size", "--rate", "--jobs", "--consent", "--licence", "--speaker"},
     "train": {
         "--output",
         "--recipe",

@@ -139,6 +139,6 @@ def pose_share(run: Run, avatar: Avatar, names: Sequence[str], kind: str) -> flo
         if motion.state is None:
             return 1.0
         sampled.append(motion.head[0, :, : len(ANGLES)].std(0).numpy())
-        real.append(run.motion_data.heads[name][:, : len(ANGLES)].std(0).numpy())
+        real.append(run.heads(name)[:, : len(ANGLES)].numpy().std(0))
     share = np.mean(real) / max(np.mean(sampled), 1e-6)
     return round(float(np.clip(share, *POSE_SHARE_LIMITS)), 3)

@@ -10,10 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from talkers.corpus import Corpus
 from talkers.corpus.splits import held_out_clips, training_clips
+from talkers.corpus.views import head_values
 from talkers.errors import ArtefactError, UsageError
 from talkers.progress import Report, quiet
 from talkers.renderers.contract import MotionEncoder
@@ -122,6 +124,12 @@ class Run:
         space = FaceMotionSpace(self.recipe.space)
         fit_face_motion(space, self.corpus, self.training_clips, self.report)
         return space
+
+    def heads(self, name: str) -> Tensor:
+        """Head values [T, 7] of a clip: those of its motion, where that says them."""
+        if self.face_space is not None:
+            return self.motion_data.heads[name]
+        return torch.from_numpy(head_values(self.corpus, name))
 
     @cached_property
     def trainable_clips(self) -> list[str]:

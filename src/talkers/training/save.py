@@ -73,7 +73,7 @@ def about_avatar(run: Run, terms: Terms) -> dict[str, Any]:
     corpus, recipe = run.corpus, run.recipe
     names = run.trainable_clips
     faces = {n: np.asarray(corpus.column("face", n), bool) for n in names}
-    heads = np.concatenate([run.motion_data.heads[n].numpy()[faces[n]] for n in names])
+    heads = np.concatenate([run.heads(n).numpy()[faces[n]] for n in names])
     low, high = np.percentile(heads, [1, 99], axis=0)
     seconds = float(sum(corpus.clip(n).frames for n in names) / corpus.rate)
     return {

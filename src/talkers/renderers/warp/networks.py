@@ -74,8 +74,9 @@ def plain_colours(patch: Tensor, statistics: tuple[Tensor, Tensor]) -> Tensor:
 def recoloured(patches: list[Tensor], strength: float) -> list[Tensor]:
     """Patches [B, 3, S, S] that belong together, in other colours, all of a row alike."""
     count, device = len(patches[0]), patches[0].device
-    mix = torch.eye(3, device=device) + strength * torch.randn(count, 3, 3, device=device) / 3
-    gain = 1 + strength * torch.randn(count, 1, 1, device=device)
-    bias = strength * torch.randn(count, 3, 1, device=device) / 2
+    # c' = g M c + b: other casts, exposures and blacks than those of the people who were filmed
+    mix = torch.eye(3, device=device) + strength * torch.randn(count, 3, 3, device=device) / 2
+    gain = torch.exp(strength * torch.randn(count, 1, 1, device=device) / 2)
+    bias = strength * torch.randn(count, 3, 1, device=device) / 4
     mixed = [(gain * (mix @ p.flatten(2)) + bias).reshape(p.shape) for p in patches]
     return [m.clamp(-1, 1) for m in mixed]

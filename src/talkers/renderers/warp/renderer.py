@@ -76,7 +76,7 @@ class WarpConfig:
     mouth_blocks: int = limited(2, 1, 8)
     eye_width: int = limited(48, 8, 512)
     eye_blocks: int = limited(1, 1, 8)
-    recolour: float = limited(0.3, 0, 1)  # how far colours are changed in training
+    recolour: float = limited(0.5, 0, 1)  # how far colours are changed in training
     lips_weight: float = limited(4.0, 0, 100)  # of the loss between and on the lips, beside 1
 
     def __post_init__(self) -> None:
@@ -355,11 +355,13 @@ class WarpRenderer(nn.Module):
 
 
 def _error(painted: Tensor, wanted: Tensor, std: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of squared and absolute errors, in the unit of the colours."""
+    """Weighted mean of errors of colours and of their steps, in the unit of the colours."""
     apart = (painted - wanted) / std
     weight = weight.expand(len(apart), 1, *apart.shape[2:])
-    # L = sum w (d^2 + |d| / 2) / sum w
-    error = (apart.square() + apart.abs() / 2).mean(1, keepdim=True)
+    # L = sum w (d^2 + |d| / 2 + |grad d| / 2) / sum w: steps, so that edges and teeth are sharp
+    across, down = apart.diff(dim=3), apart.diff(dim=2)
+    steps = F.pad(across.abs(), (0, 1)) + F.pad(down.abs(), (0, 0, 0, 1))
+    error = (apart.square() + apart.abs() / 2 + steps / 2).mean(1, keepdim=True)
     return (error * weight).sum() / weight.sum()
 
 
