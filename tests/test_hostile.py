@@ -607,12 +607,14 @@ def test_evil_file_names_are_only_names(
     tiny = ["--avatar", str(tiny_avatar.engine.folder)]
     new = str(tmp_path / "new")
     (tmp_path / "pose").mkdir()
-    for name in evil:
+    for k, name in enumerate(evil):
         shutil.copy(os.fsencode(tmp_path / "a.flac"), name)
         path = os.fsdecode(name)
         assert main(["speak", f"./{path}", "-o", f"./{path}.mp4", "--avatar", "mock"]) == 0, path
         assert Path(f"{path}.mp4").stat().st_size > 500, path
         assert main(["verify", f"./{path}.mp4"]) == 0, path
+        if k % 2:  # neighbours in the list are of one kind: the other verbs meet one of them
+            continue
         again = os.fsdecode(os.fsencode(tmp_path / "again") + b"/" + name[:200] + b".mp4")
         assert main(["reconstruct", f"./{path}.mp4", "-o", again, *tiny]) == 0, path
         assert Path(again).stat().st_size > 500, path
