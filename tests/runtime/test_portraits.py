@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import faces
 from talkers import Avatar, Controls
 from talkers.cli import main
-from talkers.errors import ArtefactError, MissingComponent
+from talkers.errors import ArtefactError, MissingComponent, ResourceError
 from talkers.face.landmarks import EYE_CORNERS
 from talkers.face.portrait import portrait_of
 from talkers.runtime.portrait import PortraitTerms, make_portrait
@@ -99,6 +101,40 @@ def test_it_is_not_written_over_anything(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="not empty"):
         make_portrait([PHOTO], tmp_path / "full", PortraitTerms(), base)
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine.txt"]
+
+
+def test_a_portrait_that_cannot_be_written_leaves_nothing(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(ResourceError, match=r"cannot be written.*No space left"):
+        make_portrait([PHOTO], tmp_path / "ada", PortraitTerms(), base)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["missing", "cut", "names", "shapes", "not finite"])
+def test_a_damaged_identity_is_told(made: Avatar, tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(made.folder, folder)
+    path = folder / "identity.safetensors"
+    held = load_file(path)
+    if what == "missing":
+        path.unlink()
+    elif what == "cut":
+        path.write_bytes(path.read_bytes()[:500])
+    else:
+        changed = {
+            "names": {"pictures": held["pictures"]},
+            "shapes": held | {"points": held["points"][:, :100].contiguous()},
+            "not finite": held | {"rest": held["rest"] * float("nan")},
+        }
+        save_file(changed[what], path)
+    with pytest.raises(ArtefactError) as error:
+        Avatar.load(folder)
+    assert error.value.todo
 
 
 def test_an_avatar_of_one_person_is_no_base(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -64,6 +65,36 @@ def _ordinary_mode(path: Path) -> int:
     finally:
         os.close(handle)
         path.unlink()
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a temporary folder beside `path`, renamed to it on success, removed on any failure.
+
+    Args:
+        path: the folder to make; it may be there, if nothing is in it.
+
+    Yields:
+        the folder to fill.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
+    temporary = path.absolute().with_name(f".{secrets.token_hex(4)}.partial")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise ResourceError(
+            "the folder cannot be written",
+            where=path,
+            why=error.strerror or str(error),
+            todo="Free some room or choose another folder",
+        ) from error
+    finally:
+        with interrupts_held():
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

@@ -58,6 +58,26 @@ def _utf8(path: Path) -> Iterator[Path]:
             )
 
 
+@contextmanager
+def _opened(path: Path, owner: str) -> Iterator[Any]:
+    """A safetensors file, open for reading.
+
+    Raises:
+        OtherRecipeError: it is missing. ArtefactError: it is damaged.
+    """
+    todo = f"Copy or train the {owner} again"
+    try:
+        with _utf8(path) as named, safe_open(named, framework="pt") as file:
+            yield file
+    except FileNotFoundError as error:
+        what = f"this file of the {owner} is missing"
+        raise OtherRecipeError(what, where=path, todo=todo) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        refuse_if_out_of_memory(error, path)
+        what = f"this file of the {owner} is damaged"
+        raise ArtefactError(what, where=path, why=reason(error), todo=todo) from error
+
+
 def load_weights(
     path: Path,
     expected: Mapping[str, Tensor],
@@ -77,36 +97,28 @@ def load_weights(
         ArtefactError: it is damaged.
     """
     todo = f"Copy or train the {owner} again"
-    try:
-        with _utf8(path) as named, safe_open(named, framework="pt") as file:
-            held = set(file.keys())
-            scales = {n for n in held if n.endswith(SCALE) and n.removesuffix(SCALE) in held}
-            names = {rename(n): n for n in sorted(held - scales)}
-            if unknown := set(names) ^ set(expected):
-                name = min(unknown)
-                what = "missing" if name in expected else "not part of its recipe"
-                raise OtherRecipeError(f"the tensor '{name}' is {what}", where=path, todo=todo)
-            for name, wanted in expected.items():
-                _check_tensor(file, names[name], wanted, scales, path, todo)
-            weights: dict[str, Tensor] = {}
-            for name in expected:
-                value = file.get_tensor(names[name])
-                if value.dtype == torch.int8:
-                    scale = file.get_tensor(names[name] + SCALE)
-                    value = value.float() * scale.reshape(-1, *[1] * (value.ndim - 1))
-                value = value.float()
-                if not value.isfinite().all():
-                    what = f"the tensor '{name}' holds numbers that are not finite"
-                    raise ArtefactError(what, where=path, todo=todo)
-                weights[name] = value
-            return weights
-    except FileNotFoundError as error:
-        what = f"this file of the {owner} is missing"
-        raise OtherRecipeError(what, where=path, todo=todo) from error
-    except (SafetensorError, OSError, ValueError) as error:
-        refuse_if_out_of_memory(error, path)
-        what = f"this file of the {owner} is damaged"
-        raise ArtefactError(what, where=path, why=reason(error), todo=todo) from error
+    with _opened(path, owner) as file:
+        held = set(file.keys())
+        scales = {n for n in held if n.endswith(SCALE) and n.removesuffix(SCALE) in held}
+        names = {rename(n): n for n in sorted(held - scales)}
+        if unknown := set(names) ^ set(expected):
+            name = min(unknown)
+            what = "missing" if name in expected else "not part of its recipe"
+            raise OtherRecipeError(f"the tensor '{name}' is {what}", where=path, todo=todo)
+        for name, wanted in expected.items():
+            _check_tensor(file, names[name], wanted, scales, path, todo)
+        weights: dict[str, Tensor] = {}
+        for name in expected:
+            value = file.get_tensor(names[name])
+            if value.dtype == torch.int8:
+                scale = file.get_tensor(names[name] + SCALE)
+                value = value.float() * scale.reshape(-1, *[1] * (value.ndim - 1))
+            value = value.float()
+            if not value.isfinite().all():
+                what = f"the tensor '{name}' holds numbers that are not finite"
+                raise ArtefactError(what, where=path, todo=todo)
+            weights[name] = value
+        return weights
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -128,24 +140,15 @@ def load_tensors(path: Path, owner: str = "avatar") -> dict[str, Tensor]:
     Raises:
         ArtefactError: it is missing, damaged, or holds more than such a file does.
     """
-    todo = f"Copy or make the {owner} again"
-    try:
-        with _utf8(path) as named, safe_open(named, framework="pt") as file:
-            names = list(file.keys())
-            shapes = [file.get_slice(name).get_shape() for name in names]
-            if len(names) > MAX_TENSORS or sum(map(math.prod, shapes)) > MAX_NUMBERS:
-                raise ValueError("it holds far too much")
-            tensors = {name: file.get_tensor(name) for name in names}
-            if any(not t.isfinite().all() for t in tensors.values() if t.is_floating_point()):
-                raise ValueError("it holds numbers that are not finite")
-            return tensors
-    except FileNotFoundError as error:
-        what = f"this file of the {owner} is missing"
-        raise OtherRecipeError(what, where=path, todo=todo) from error
-    except (SafetensorError, OSError, ValueError) as error:
-        refuse_if_out_of_memory(error, path)
-        what = f"this file of the {owner} is damaged"
-        raise ArtefactError(what, where=path, why=reason(error), todo=todo) from error
+    with _opened(path, owner) as file:
+        names = list(file.keys())
+        shapes = [file.get_slice(name).get_shape() for name in names]
+        if len(names) > MAX_TENSORS or sum(map(math.prod, shapes)) > MAX_NUMBERS:
+            raise ValueError("it holds far too much")
+        tensors = {name: file.get_tensor(name) for name in names}
+        if any(not t.isfinite().all() for t in tensors.values() if t.is_floating_point()):
+            raise ValueError("it holds numbers that are not finite")
+        return tensors
 
 
 def _check_tensor(

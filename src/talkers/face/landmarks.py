@@ -190,28 +190,6 @@ def lip_shape(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
 _STDERR = threading.Lock()  # held while the process's stderr leads nowhere
 
 
-def straight_depth(reading: FaceReading) -> NDArray[np.float32]:
-    """How deep key points of a face are when it looks straight ahead, in inter-ocular distances,
-    from the line between the eyes' outer corners: [478]."""
-    yaw, pitch, roll = np.radians(reading.angles)
-    # R = R_z(roll) R_x(pitch) R_y(yaw), signs as in `FaceReading.angles`
-    a, p, r = np.sin([yaw, pitch, roll])
-    b, q, u = np.cos([yaw, pitch, roll])
-    turned = np.array(
-        [
-            [u * b - r * p * a, -r * q, -u * a - r * p * b],
-            [r * b + u * p * a, u * q, -r * a + u * p * b],
-            [q * a, -p, q * b],
-        ]
-    )
-    whole = np.concatenate([reading.landmarks, reading.depth[:, None]], 1)
-    corners = list(EYE_CORNERS)
-    # x = s R x_c, so the canonical depth is the third of R^T x, over s
-    straight = (whole - whole[corners].mean(0)) @ turned
-    unit = np.linalg.norm(straight[corners[1]] - straight[corners[0]])
-    return np.asarray(straight[:, 2] / max(unit, 1e-6), np.float32)
-
-
 @contextmanager
 def _hushed() -> Iterator[None]:
     """Hide what native code writes to stderr: mediapipe greets every tracker with several lines.

@@ -6,18 +6,20 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from talkers.errors import FaceError, UsageError
 from talkers.face.crop import Crop, box_of, choose_crop
 from talkers.face.landmarks import (
     BLINKS,
+    EYE_CORNERS,
     FaceReading,
     FaceTracker,
     mouth_opening,
-    straight_depth,
 )
 from talkers.media import read_photo
+from talkers.space.geometry import rotation
 
 MAX_FACES = 10  # that are looked for
 MIN_FACE = 64  # pixels of its height
@@ -111,6 +113,19 @@ def portrait_of_frame(frame: NDArray[np.uint8]) -> Portrait:
         raise FaceError("no face is seen in this frame", todo="Begin with another frame")
     points = faces[0].landmarks / np.float32(len(frame))
     return Portrait(frame, points, straight_depth(faces[0]), faces[0].blendshapes, ())
+
+
+def straight_depth(reading: FaceReading) -> NDArray[np.float32]:
+    """How deep key points of a face are when it looks straight ahead, in inter-ocular distances,
+    from the line between the eyes' outer corners: [478]."""
+    whole = np.concatenate([reading.landmarks, reading.depth[:, None]], 1)
+    right, left = whole[list(EYE_CORNERS)]
+    # x = s R x_c, so the canonical depth is the third of R^T x, over s
+    turned = rotation(torch.from_numpy(reading.angles)).numpy()
+    straight = (whole - (right + left) / 2) @ turned
+    return np.asarray(
+        straight[:, 2] / max(np.linalg.norm((left - right) @ turned), 1e-6), np.float32
+    )
 
 
 def choose_face(faces: list[FaceReading], which: str) -> FaceReading:

@@ -96,6 +96,19 @@ class Renderer(Protocol):
 
 
 @runtime_checkable
+class ShowsIdentities(Protocol):
+    """A renderer that shows whom it is given."""
+
+    def check_identity(self, identity: Identity) -> None:
+        """Refuse an identity that was read from a file and is none of this renderer's.
+
+        Raises:
+            ValueError: it is incomplete, or of other shapes.
+        """
+        ...
+
+
+@runtime_checkable
 class ReadsSpace(Protocol):
     """A renderer that must know the space of its motion."""
 

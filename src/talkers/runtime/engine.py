@@ -31,6 +31,7 @@ from talkers.renderers.contract import (
     Renderer,
     RenderOptions,
     RenderState,
+    ShowsIdentities,
     from_frames,
     to_frames,
 )
@@ -95,7 +96,7 @@ class Engine:
             ) from error
         self._fill()
         self.renderer.prepare_for(device)
-        self.identity = load_identity(bundle)
+        self.identity = load_identity(bundle, self.renderer)
         self._speech: SpeechEncoder | None = None
         self._lock = threading.Lock()
 
@@ -359,7 +360,7 @@ def build_component(kind: Any, config: Any, *arguments: Any) -> Any:
     return component(kind, config.type).load()(config, *arguments)
 
 
-def load_identity(bundle: Bundle) -> Identity | None:
+def load_identity(bundle: Bundle, renderer: Renderer) -> Identity | None:
     """Who an avatar shows, where its renderer is told that.
 
     Raises:
@@ -368,7 +369,18 @@ def load_identity(bundle: Bundle) -> Identity | None:
     path = bundle.components.get(IDENTITY)
     if path is None:
         return None
-    return Identity(load_tensors(path))
+    identity = Identity(load_tensors(path))
+    try:
+        if isinstance(renderer, ShowsIdentities):
+            renderer.check_identity(identity)
+    except ValueError as error:
+        raise ArtefactError(
+            "this is no identity that the avatar can show",
+            where=path,
+            why=reason(error),
+            todo="Copy or make the avatar again",
+        ) from error
+    return identity
 
 
 def load_component(bundle: Bundle, name: str, part: Any, space: Any = None) -> None:

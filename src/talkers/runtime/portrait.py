@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from talkers.artefacts.documents import write_json
-from talkers.artefacts.files import file_digest
+from talkers.artefacts.files import file_digest, new_folder
 from talkers.artefacts.weights import write_tensors, write_weights
 from talkers.errors import ArtefactError, UsageError
 from talkers.face.portrait import Portrait, portrait_of
@@ -81,6 +81,7 @@ def make_portrait(
     Raises:
         MediaError, FaceError: a picture cannot be used. UsageError: too many, or none.
         ArtefactError: `out` holds something, or the base shows one person only.
+        ResourceError: `out` cannot be written; nothing of it is left.
     """
     if not 1 <= len(pictures) <= MAX_PICTURES:
         raise UsageError(
@@ -98,13 +99,14 @@ def make_portrait(
         for k, path in enumerate(pictures)
     ]
     digests = [file_digest(path) for path in pictures]
-    avatar = avatar_showing(whole, faces, out, replace(terms, pictures=tuple(digests)))
+    with new_folder(out) as folder:
+        avatar_showing(whole, faces, folder, replace(terms, pictures=tuple(digests)))
     notes = [
         f"{Path(path).name}: {note}"
         for path, found in zip(pictures, faces, strict=True)
         for note in found.notes
     ]
-    return avatar, notes
+    return Avatar.load(out, "cpu"), notes
 
 
 def avatar_showing(

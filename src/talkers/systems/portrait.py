@@ -13,7 +13,7 @@ from talkers.motion.regressor import RegressorConfig
 from talkers.renderers.warp import WarpConfig
 from talkers.space.face_motion import FaceMotionConfig
 from talkers.speech import SpeechConfig
-from talkers.speech.streaming import StreamingEncoderConfig
+from talkers.systems.dae_talker import tiny
 from talkers.systems.recipe import Recipe
 from talkers.systems.stages import (
     FlowTraining,
@@ -42,19 +42,15 @@ def portrait() -> Recipe:
 
 def tiny_portrait() -> Recipe:
     """For tests and for trying things out: 64 px, log-mel features."""
-    base = portrait()
+    base, small = portrait(), tiny()
+    flow = replace(small.motion["flow"], components=base.space.width)
     return replace(
         base,
         name="tiny_portrait",
         renderer=WarpConfig(size=64, mouth_width=16, mouth_blocks=1, eye_width=16, eye_blocks=1),
-        speech=SpeechConfig(encoder="log-mel", layers=()),
-        motion={
-            "regressor": RegressorConfig(
-                width=64, encoder_blocks=1, decoder_blocks=1, heads=2, dropout=0.0, pose_hidden=16
-            ),
-            "flow": FlowConfig(width=64, blocks=2, heads=2, dropout=0.0, components=33, steps=4),
-        },
-        streaming_encoder=StreamingEncoderConfig(width=64, blocks=2),
+        speech=small.speech,
+        motion={**small.motion, "flow": flow},
+        streaming_encoder=small.streaming_encoder,
         stages=(
             WarpTraining(frames=1_600, ema=0.95, validate_every=800, save_every=800),
             *(

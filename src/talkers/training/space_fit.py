@@ -13,7 +13,8 @@ from talkers.corpus import Corpus
 from talkers.corpus.store import fill_gaps
 from talkers.corpus.views import face_parts, gaze_of_blendshapes
 from talkers.errors import ArtefactError
-from talkers.face.landmarks import BLINKS, FaceTracker, straight_depth
+from talkers.face.landmarks import BLINKS, FaceTracker
+from talkers.face.portrait import straight_depth
 from talkers.progress import Report
 from talkers.space.contract import FaceEdit
 from talkers.space.face_motion import POINTS, FaceClip, FaceMotionSpace

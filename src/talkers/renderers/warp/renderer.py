@@ -155,8 +155,9 @@ class WarpRenderer(nn.Module):
         """See `Renderer.prepare_for`: its networks in bfloat16 where it pays."""
         self.eval().requires_grad_(False).to(device)
         dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
-        for network in (self.mouth, self.eye):
-            network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        networks: tuple[Any, ...] = (self.mouth, self.eye)
+        for network in networks:
+            network.to(dtype=dtype, memory_format=torch.channels_last)
         self._space = [deepcopy(self.space).to(device)]  # motion models use theirs where they are
 
     def identity(self, source: Tensor | None = None, landmarks: Tensor | None = None) -> Identity:
@@ -179,6 +180,20 @@ class WarpRenderer(nn.Module):
         return Identity(
             {"pictures": levels, "points": points, "rest": rest, "depth": self.space.depth}
         )
+
+    def check_identity(self, identity: Identity) -> None:
+        """See `ShowsIdentities.check_identity`."""
+        values, side = identity.values or {}, SOURCE_SIZE * self.size
+        count = len(values["pictures"]) if "pictures" in values and values["pictures"].ndim else 0
+        wanted = {
+            "pictures": (count, 3, side, side),
+            "points": (count, POINTS, 2),
+            "rest": (POINTS, 2),
+            "depth": (POINTS,),
+        }
+        found = {name: tuple(value.shape) for name, value in values.items()}
+        if not count or found != wanted or values["pictures"].dtype != torch.uint8:
+            raise ValueError(f"it holds {found}, not {wanted}")
 
     @staticmethod
     def without_networks(identity: Identity) -> Identity:
