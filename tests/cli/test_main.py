@@ -184,10 +184,11 @@ def test_memory_that_ran_out_is_no_damaged_file() -> None:
 
 
 def test_a_photo_without_a_face_is_told_and_leaves_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from PIL import Image
 
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # where `speak` makes its portrait
     photo = tmp_path / "me.jpg"
     Image.new("RGB", (64, 64)).save(photo)
     soundfile.write(tmp_path / "a.wav", np.zeros(8_000), 16_000)
@@ -195,6 +196,7 @@ def test_a_photo_without_a_face_is_told_and_leaves_nothing(
     agreed = ["--consent", "nobody is shown"]
     for arguments, code, said in (
         ([*speak, "--avatar", str(photo)], 2, "nobody is said to have agreed"),
+        ([*speak, "--avatar", str(photo), "--consent", " "], 2, "nobody is said to have agreed"),
         ([*speak, "--avatar", str(photo), *agreed], 3, "no face is seen"),
         (["portrait", str(photo), "-o", str(tmp_path / "p"), *agreed], 3, "no face is seen"),
         (["inspect", str(photo)], 4, "no avatar yet"),

@@ -21,7 +21,7 @@ from talkers.errors import MediaError
 from talkers.evaluation.evaluate import EvaluationOptions, _chosen, evaluate
 from talkers.evaluation.outcome import Outcome
 from talkers.evaluation.scoring import partner, shuffled
-from talkers.media import VideoWriter
+from talkers.media import VideoWriter, decode_frames
 from talkers.runtime.avatar import Avatar
 
 KEYS = {
@@ -111,6 +111,9 @@ def test_the_report_holds_every_documented_key(report: tuple[Outcome, Path]) -> 
 
 def test_controls_stand_where_they_must(report: tuple[Outcome, Path]) -> None:
     metrics = report[0].metrics
+    pictured = list((report[1] / ".work").glob("*/side-by-side.mp4"))
+    assert pictured
+    assert all(len(list(decode_frames(video))) == 20 for video in pictured)
     controls = {
         name: {k: v["mean"] for k, v in figures.items()}
         for name, figures in metrics["controls"].items()

@@ -73,7 +73,7 @@ def test_one_of_several_faces_is_chosen(face: Image.Image, tmp_path: Path) -> No
     [
         ("nobody", "no face is seen"),
         ("tiny", "pixels high"),
-        ("cut off", "cut off by the edge|no face is seen"),
+        ("cut off", "cut off by the edge"),
     ],
 )
 def test_what_cannot_be_shown_is_said(

@@ -115,7 +115,7 @@ def test_a_portrait_that_cannot_be_written_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("what", ["missing", "cut", "names", "shapes", "not finite"])
+@pytest.mark.parametrize("what", ["missing", "cut", "names", "shapes", "kinds", "not finite"])
 def test_a_damaged_identity_is_told(made: Avatar, tmp_path: Path, what: str) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(made.folder, folder)
@@ -129,12 +129,25 @@ def test_a_damaged_identity_is_told(made: Avatar, tmp_path: Path, what: str) -> 
         changed = {
             "names": {"pictures": held["pictures"]},
             "shapes": held | {"points": held["points"][:, :100].contiguous()},
+            "kinds": held | {"rest": held["rest"].to(torch.float8_e4m3fn)},
             "not finite": held | {"rest": held["rest"] * float("nan")},
         }
         save_file(changed[what], path)
     with pytest.raises(ArtefactError) as error:
         Avatar.load(folder)
     assert error.value.todo
+
+
+def test_an_empty_folder_is_filled(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the one that commands run in; what may be read of it stays as it was."""
+    (tmp_path / "mine").mkdir(mode=0o700)
+    monkeypatch.chdir(tmp_path / "mine")
+    made, _ = make_portrait([PHOTO], Path(), PortraitTerms(), base)
+    assert made.engine.identity is not None
+    assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o700
+    assert not [p for p in Path().iterdir() if p.name.startswith(".")]
 
 
 def test_an_avatar_of_one_person_is_no_base(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import speaker
 from talkers.artefacts.documents import write_json
 from talkers.corpus import Corpus
 from talkers.corpus.splits import held_out_clips, held_out_people, training_clips
+from talkers.errors import UsageError
 from talkers.systems.portrait import tiny_portrait
 from talkers.systems.recipe import with_settings
 from talkers.training.save import Terms
@@ -44,6 +46,23 @@ def test_whole_people_are_held_out(people: Corpus) -> None:
     assert held_out_people(PEOPLE) == ["s22"]
     assert held_out_clips(people) == ["clip5"]
     assert training_clips(people) == [f"clip{k}" for k in range(5)]
+
+
+def test_somebody_is_left_to_train_on(people: Corpus) -> None:
+    apart = ["s10", "s11", "s18", "s22"]  # whose names would hold all of them out
+    clips = [replace(c, speaker=s) for c, s in zip(people.clips, apart, strict=False)]
+    both = Corpus(people.folder)
+    both.clips = clips
+    assert held_out_people(apart) == apart
+    assert held_out_clips(both) == ["clip0", "clip1"]
+
+
+def test_a_renderer_and_a_space_of_other_widths_are_told_at_once(
+    people: Corpus, tmp_path: Path
+) -> None:
+    recipe = with_settings(tiny_portrait(), ["space.mouth=10"])
+    with pytest.raises(UsageError, match="33 numbers"):
+        train(people, tmp_path / "base", recipe)
 
 
 def test_a_base_is_trained_on_many_people(people: Corpus, tmp_path: Path) -> None:

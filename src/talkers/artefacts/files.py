@@ -69,22 +69,28 @@ def _ordinary_mode(path: Path) -> int:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a temporary folder beside `path`, renamed to it on success, removed on any failure.
+    """Fill a new folder whole or not at all.
 
     Args:
         path: the folder to make; it may be there, if nothing is in it.
 
     Yields:
-        the folder to fill.
+        a temporary folder, whose files become those of `path`, avatar.json or the like last. On
+        any failure nothing of it is left.
 
     Raises:
         ResourceError: it cannot be written.
     """
-    temporary = path.absolute().with_name(f".{secrets.token_hex(4)}.partial")
+    there = path.is_dir()
+    temporary = (path if there else path.absolute().parent) / f".{secrets.token_hex(4)}.partial"
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        temporary.replace(path)
+        if there:
+            for part in sorted(temporary.iterdir(), key=lambda p: p.suffix == ".json"):
+                part.replace(path / part.name)
+        else:
+            temporary.replace(path)
     except OSError as error:
         raise ResourceError(
             "the folder cannot be written",

@@ -143,6 +143,9 @@ def load_tensors(path: Path, owner: str = "avatar") -> dict[str, Tensor]:
     with _opened(path, owner) as file:
         names = list(file.keys())
         shapes = [file.get_slice(name).get_shape() for name in names]
+        forms = {file.get_slice(name).get_dtype() for name in names}
+        if not forms <= {"U8", "F16", "BF16", "F32"}:
+            raise ValueError(f"it holds numbers of the kinds {', '.join(sorted(forms))}")
         if len(names) > MAX_TENSORS or sum(map(math.prod, shapes)) > MAX_NUMBERS:
             raise ValueError("it holds far too much")
         tensors = {name: file.get_tensor(name) for name in names}

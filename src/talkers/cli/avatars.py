@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 import weakref
@@ -34,7 +35,7 @@ def load_avatar(name: str) -> Avatar:
             if photo
             else "this is a file, and an avatar is a folder",
             where=path,
-            todo=f"Make one of it: `talkers portrait {path.name} -o {path.stem}/`"
+            todo=f"Make one of it: `talkers portrait {shlex.quote(str(path))} -o FOLDER`"
             if photo
             else "Name a folder made by `talkers train` or `talkers portrait`, or 'default' for "
             "the bundled avatar",
@@ -90,7 +91,7 @@ def refuse_unsaid_consent(path: Path, consent: str | None) -> None:
     Raises:
         UsageError: no consent is stated.
     """
-    if not consent:
+    if not (consent or "").strip():
         raise UsageError(
             "nobody is said to have agreed to be shown",
             where=path,

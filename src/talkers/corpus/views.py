@@ -82,6 +82,12 @@ def face_scale(corpus: Corpus, clips: int = 20) -> FaceScale:
     return FaceScale(round(share, 4), dict(corpus.about.get("face_heights", {})))
 
 
+def key_points(landmarks: NDArray[np.float32], side: int) -> Tensor:
+    """Landmarks [T, 478, 2] in pixels as shares of the frame's side, gaps filled: [T, 478, 2]."""
+    rows = landmarks.reshape(len(landmarks), -1).astype(np.float32) / np.float32(side)
+    return torch.from_numpy(fill_gaps(rows)).reshape(len(rows), -1, 2)
+
+
 def head_values(corpus: Corpus, name: str) -> NDArray[np.float32]:
     """Measured head pose and blink of a clip, in the order of HEAD: [T, 7]."""
     blink = fill_gaps(np.asarray(corpus.column("blink", name), np.float32)[:, None])

@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from talkers.corpus.store import fill_gaps
+from talkers.corpus.views import key_points
 from talkers.evaluation.variants import RealClip
 from talkers.face.portrait import portrait_of_frame
 from talkers.runtime.avatar import Avatar
@@ -38,9 +37,6 @@ def self_portrait(
     assert isinstance(space, FaceMotionSpace)
     assert identity is not None
     assert identity.values is not None
-    rows = landmarks.reshape(len(landmarks), -1).astype(np.float32) / np.float32(
-        clip.frames.shape[2]
-    )
-    points = torch.from_numpy(fill_gaps(rows)).reshape(len(rows), -1, 2)
+    points = key_points(landmarks, clip.frames.shape[2])
     motion = space.motion_of(points, identity.values["rest"], identity.values["depth"])
     return shown, replace(clip, motion=motion, head=motion[:, : len(HEAD)])

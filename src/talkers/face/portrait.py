@@ -89,7 +89,7 @@ def portrait_of(
         x, y = chosen.landmarks.mean(0)
         notes.append(
             f"{len(faces)} faces are seen; the one at {x:.0f},{y:.0f} is taken. Choose another "
-            "with --face left, right or x,y"
+            "with `talkers portrait --face left`, right or x,y"
         )
     notes += _findings(chosen, picture, path)
     crop = _crop(chosen, picture, size, path)

@@ -35,11 +35,10 @@ def read_photo(path: str | os.PathLike[str]) -> Picture:
     Raises:
         MediaError: it is no picture, damaged, or far too large.
     """
-    for head, picture in ask("photo", path):
-        if picture is not None:
-            return picture
-        if "other" in head:  # a form that Pillow does not know: HEIC, AVIF, a video
-            break
+    ((_, picture),) = ask("photo", path)
+    if picture is not None:
+        return picture
+    # a form that Pillow does not know: HEIC, AVIF, a video
     for frame in decode_frames(path):
         return _reduced(Image.fromarray(frame))
     raise MediaError("there is no picture in this file", where=path, todo="Name a photo")

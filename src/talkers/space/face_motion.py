@@ -216,8 +216,7 @@ class FaceMotionSpace(NormalisedSpace):
         moved = motion[..., BLINK:] @ self.basis.flatten(1)
         flat = rest + moved.reshape(*moved.shape[:-1], POINTS, 2)
         deep = (self.depth if depth is None else depth).expand(flat.shape[:-1])
-        head = Placement(motion[..., :3], motion[..., 3:5], motion[..., 5:6])
-        return project(torch.cat([flat, deep[..., None]], -1), head)
+        return project(torch.cat([flat, deep[..., None]], -1), head_of(motion))
 
     @property
     def head_mean(self) -> Tensor:  # type: ignore[override]
@@ -377,6 +376,11 @@ class FaceMotionSpace(NormalisedSpace):
         first = self.brows.start - BLINK
         self.basis[first : first + self.config.brows] = _principal(rest * brows, self.config.brows)
         self.basis[-self.config.mouth :] = _principal(rest * lower, self.config.mouth)
+
+
+def head_of(motion: Tensor) -> Placement:
+    """Where the head is in motion [..., width]."""
+    return Placement(motion[..., :3], motion[..., 3:5], motion[..., 5:6])
 
 
 def _principal(moved: Tensor, count: int) -> Tensor:

@@ -17,15 +17,14 @@ from PIL import Image
 from torch import Tensor
 
 from talkers.artefacts.files import atomic
-from talkers.errors import ArtefactError, TalkersError
+from talkers.errors import ArtefactError, MediaError
 from talkers.face.landmarks import FaceTracker
 from talkers.face.portrait import MAX_FACES, portrait_of
 from talkers.progress import Report
 from talkers.renderers.contract import from_frames, to_frames
 from talkers.renderers.warp.motion import enlarged, pixel_places, sampled, whole_motion
 from talkers.space.contract import HEAD
-from talkers.space.face_motion import GAZE, FaceMotionSpace
-from talkers.space.geometry import Placement
+from talkers.space.face_motion import GAZE, FaceMotionSpace, head_of
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 FINE_GRID = 4  # pixels of a picture to one of its motion
@@ -63,7 +62,7 @@ def read_pictures(folder: Path, size: int, cache: Path, report: Report) -> Pictu
         ArtefactError: there is none.
     """
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    names = f"{VERSION} {size} {[(p.name, p.stat().st_size) for p in files]}"
+    names = f"{VERSION} {size} {[(str(p), p.stat().st_mtime_ns) for p in files]}"
     path = cache / f"pictures-{sha256(names.encode()).hexdigest()[:16]}.npz"
     if not path.exists():
         found: list[tuple[NDArray[np.generic], ...]] = []
@@ -71,11 +70,12 @@ def read_pictures(folder: Path, size: int, cache: Path, report: Report) -> Pictu
             for done, file in enumerate(files):
                 try:
                     face = portrait_of(file, size, tracker=tracker)
-                except TalkersError:
+                except MediaError:  # no face, or no picture; whatever else fails is told
                     continue
+                finally:
+                    report("looking at pictures", done + 1, len(files))
                 frame = np.asarray(Image.fromarray(face.picture).resize((size, size)))
                 found.append((frame, face.points, face.depth, face.blendshapes))
-                report("looking at pictures", done + 1, len(files))
         if not found:
             raise ArtefactError(
                 "no face can be used in this folder", where=folder, todo="Name one of portraits"
@@ -120,9 +120,9 @@ class PicturePairs:
         motion[:, GAZE] += torch.from_numpy(random.normal(0, LOOK, (1, 2))).float()
         motion[:, :3] += torch.from_numpy(random.normal(0, 1, (1, 3)) * TURN).float()
         moved = space.points_of(motion, rest, depth)
-        heads = [Placement(m[:, :3], m[:, 3:5], m[:, 5:6]) for m in (motion, own)]
+        heads = head_of(motion), head_of(own)
         size = len(frame)
-        steps = whole_motion(moved, points[None], (heads[0], heads[1]), size // FINE_GRID + 1)
+        steps = whole_motion(moved, points[None], heads, size // FINE_GRID + 1)
         at = pixel_places(size, frame.device) + enlarged(steps, size)
         source = to_frames(sampled(from_frames(frame[None]), at))[0]
         found = {"source": source, "target": frame, "reference": source}

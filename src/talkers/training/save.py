@@ -234,7 +234,8 @@ def measure_identities(run: Run, avatar: Avatar, names: list[str]) -> dict[str, 
         points = torch.from_numpy(landmarks) / corpus.size
         renderer: Any = engine.renderer
         identity = renderer.identity(from_frames(torch.from_numpy(reference[:1])), points[:1])
-        motion = renderer.space.motion_of(points, identity.values["rest"])
+        space: Any = engine.space
+        motion = space.motion_of(points, identity.values["rest"])
         mean = reference.mean(0, keepdims=True).round().astype(np.uint8)
         generated = {
             "portrait": engine.decode(motion, engine.options(0), identity=identity),

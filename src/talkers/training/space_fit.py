@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from talkers.corpus import Corpus
-from talkers.corpus.store import fill_gaps
-from talkers.corpus.views import face_parts, gaze_of_blendshapes
+from talkers.corpus.views import face_parts, gaze_of_blendshapes, key_points
 from talkers.errors import ArtefactError
 from talkers.face.landmarks import BLINKS, FaceTracker
 from talkers.face.portrait import straight_depth
@@ -65,13 +64,6 @@ def rest(space: Any, clips: MotionData, names: Sequence[str]) -> dict[str, Tenso
     }
 
 
-def _clip_points(corpus: Corpus, name: str) -> Tensor:
-    """Key points of a clip, gaps filled from their neighbours: [T, 478, 2] shares of the side."""
-    marks = corpus.column("landmarks", name) / corpus.size
-    filled = fill_gaps(marks.reshape(len(marks), -1).astype(np.float32))
-    return torch.from_numpy(filled).reshape(len(marks), -1, 2)
-
-
 def face_clip(corpus: Corpus, name: str) -> FaceClip:
     """What the space of face motion learns of a clip: its frames with a face."""
     seen = torch.from_numpy(np.array(corpus.column("face", name), bool))
@@ -79,7 +71,7 @@ def face_clip(corpus: Corpus, name: str) -> FaceClip:
     still = ~torch.from_numpy(np.array(corpus.column("speech", name), bool))
     gaze = gaze_of_blendshapes(shapes)
     blink = shapes[:, list(BLINKS)].mean(1)
-    points = _clip_points(corpus, name)
+    points = key_points(corpus.column("landmarks", name), corpus.size)
     return FaceClip(*(part[seen] for part in (points, blink, gaze, still, shapes)))
 
 
@@ -132,7 +124,7 @@ def face_motions(space: FaceMotionSpace, corpus: Corpus, names: Sequence[str]) -
     """
     motions = {}
     for name in names:
-        points = _clip_points(corpus, name)
+        points = key_points(corpus.column("landmarks", name), corpus.size)
         still = ~torch.from_numpy(np.array(corpus.column("speech", name), bool))
         motion = space.motion_of(points, space.rest(points, still))
         motions[name] = space.retarget(motion, space.rest_of(motion), space.home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from talkers.errors import ArtefactError
+from talkers.errors import ArtefactError, UsageError
 from talkers.face.landmarks import mouth_opening
 from talkers.face.regions import region_figures
 from talkers.media import write_png
 from talkers.media.montage import montage
 from talkers.renderers.contract import RenderOptions, from_frames, to_frames
 from talkers.renderers.warp import WarpRenderer
+from talkers.space.face_motion import FaceMotionConfig
 from talkers.systems.stages import WarpTraining
 from talkers.training.contract import Run
 from talkers.training.frames import FrameStore
@@ -167,7 +169,7 @@ class WarpModule(StageModule):
         shares = points / frames.shape[1]
         identity = self.model.identity(from_frames(frames[:1]), shares[:1])
         assert identity.values is not None
-        motion = self.model.space.motion_of(shares, identity.values["rest"])
+        motion = self.model.space.motion_of(shares, identity.values["rest"].to(shares.device))
         generated = to_frames(self.model.render(motion, RenderOptions(), identity)).cpu().numpy()
         reference = frames.cpu().numpy()
         figures = region_figures(generated, reference, boxes.cpu().numpy())
@@ -183,12 +185,23 @@ class WarpModule(StageModule):
 class WarpStage(RendererStage):
     """Trains the warping renderer; people who are held out are only validated on."""
 
-    def build(self, run: Run) -> Any:
-        """The untrained renderer, in the space of the run.
+    def prepare(self, run: Run) -> None:
+        """Refuse at once what cannot be trained.
 
         Raises:
-            UsageError: the recipe's space is not one of face motion.
+            UsageError: the recipe's space is not one of face motion, or of another width.
         """
+        super().prepare(run)
+        space, width = run.recipe.space, run.recipe.renderer.motion_width
+        if not isinstance(space, FaceMotionConfig) or space.width != width:
+            raise UsageError(
+                f"the renderer 'warp' shows face motion of {width} numbers, the recipe's space has "
+                f"{getattr(space, 'width', 'others')}",
+                todo="Set renderer.motion_width and the space alike",
+            )
+
+    def build(self, run: Run) -> Any:
+        """The untrained renderer, in the space of the run."""
         renderer = super().build(run)
         renderer.bind(run.face_space if run.face_space is not None else run.space)
         return renderer
@@ -242,7 +255,7 @@ class WarpStage(RendererStage):
             return None
         folder, cache = Path(self.config.pictures), run.corpus.folder / ".cache"
         pictures = read_pictures(folder, run.corpus.size, cache, run.report)
-        return PicturePairs(pictures, run.face_space, run.recipe.seed)
+        return PicturePairs(pictures, deepcopy(run.face_space), run.recipe.seed)
 
     def module(self, run: Run, data: StageData, progress: TrainingProgress) -> StageModule:
         """The renderer with its loss."""

@@ -34,7 +34,7 @@ from talkers.renderers.warp.networks import (
     recoloured,
 )
 from talkers.renderers.warp.patches import Region, feather, line_maps, places, within
-from talkers.space.face_motion import POINTS, FaceMotionSpace
+from talkers.space.face_motion import POINTS, FaceMotionSpace, head_of
 from talkers.space.geometry import Placement
 
 MOUTH = Region(
@@ -134,6 +134,7 @@ class WarpRenderer(nn.Module):
         self.motion_width = config.motion_width
         self.mouth = PatchNetwork(3 * (3 + MOUTH.maps), config.mouth_width, config.mouth_blocks)
         self.eye = PatchNetwork(2 * (3 + RIGHT_EYE.maps), config.eye_width, config.eye_blocks)
+        self._mixed = False  # whether the networks train in mixed precision
         self._space: list[FaceMotionSpace] = []  # in a list: it is no part of the renderer
 
     @property
@@ -175,11 +176,10 @@ class WarpRenderer(nn.Module):
         side = SOURCE_SIZE * self.size
         large = F.interpolate(source, (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
         levels = ((large + 1) * 127.5).round().to(torch.uint8)
-        points = landmarks.to(self.space.depth.device).float()
-        rest = self.space.canonical(points[:1])[0]
-        return Identity(
-            {"pictures": levels, "points": points, "rest": rest, "depth": self.space.depth}
-        )
+        points, depth = landmarks.float(), self.space.depth
+        rest = self.space.canonical(points[:1].to(depth.device))[0]
+        found = {"pictures": levels, "points": points, "rest": rest, "depth": depth}
+        return Identity({name: value.cpu() for name, value in found.items()})
 
     def check_identity(self, identity: Identity) -> None:
         """See `ShowsIdentities.check_identity`."""
@@ -211,12 +211,16 @@ class WarpRenderer(nn.Module):
     ) -> Tensor:
         """See `Renderer.render`; nothing is drawn by chance, so that options change nothing."""
         held = state.values if state is not None else {}
-        if "source" not in held:
-            held["source"] = self._source(identity)
-        source: _Source = held["source"]
+        with _exactly(self.space.depth):
+            if "source" not in held:
+                held["source"] = self._source(identity)
+            return self._frames(motion, held["source"])
+
+    def _frames(self, motion: Tensor, source: _Source) -> Tensor:
+        """Frames [T, 3, S, S] of motion [T, motion_width]."""
         motion = motion.to(source.rest.device).float()
         points = self.space.points_of(motion, source.rest, source.depth)
-        head = Placement(motion[:, :3], motion[:, 3:5], motion[:, 5:6])
+        head = head_of(motion)
         coarse = whole_motion(points, source.shown.points, (head, source.shown.head))
         # I'(q) = I(q + d(q))
         at = pixel_places(self.size, motion.device) + enlarged(coarse, self.size)
@@ -296,12 +300,13 @@ class WarpRenderer(nn.Module):
         seen = [plain_colours(warped, colours), maps, plain_colours(own.patch, colours), own.maps]
         return warped + colours[1] * self._run(self.eye, seen, len(warped))
 
-    @staticmethod
-    def _run(network: PatchNetwork, seen: list[Tensor], count: int) -> Tensor:
+    def _run(self, network: PatchNetwork, seen: list[Tensor], count: int) -> Tensor:
         """A network on channels that belong together, those of the source expanded."""
         joined = torch.cat([part.expand(count, -1, -1, -1) for part in seen], 1)
         joined = joined.to(network.in_proj.weight.dtype)
-        out: Tensor = network(joined.contiguous(memory_format=torch.channels_last))
+        joined = joined.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(joined.device.type, torch.bfloat16, enabled=self._mixed):
+            out: Tensor = network(joined)
         return out.float()
 
     def _put(self, frames: Tensor, region: Region, head: Placement, patch: Tensor) -> None:
@@ -318,8 +323,7 @@ class WarpRenderer(nn.Module):
             if left >= right or top >= bottom:
                 continue
             box = grid[top:bottom, left:right]
-            one = Placement(*(part[k : k + 1] for part in head))
-            own = within(region, one, box.reshape(1, -1, 2)).reshape(1, *box.shape)
+            own = within(region, _row(head, k), box.reshape(1, -1, 2)).reshape(1, *box.shape)
             seen = F.grid_sample(covered[k : k + 1], own, align_corners=False)[0]
             part = frames[k, :, top:bottom, left:right]
             part.lerp_(seen[:3], seen[3:])
@@ -331,6 +335,12 @@ class WarpRenderer(nn.Module):
             batch: of sources, targets and references each a frame uint8 [B, S, S, 3] and key
                 points [B, 478, 2] in pixels, as `source`, `source_points`, ...
         """
+        self._mixed = torch.is_autocast_enabled(batch["source"].device.type)
+        with _exactly(batch["source"]):
+            return self._losses(batch)
+
+    def _losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See `training_loss`."""
         names = ("source", "target", "reference")
         pictures = [from_frames(batch[name]) for name in names]
         if self.training and self.config.recolour:
@@ -367,6 +377,11 @@ class WarpRenderer(nn.Module):
                 head.scale * (1 + JITTER[2] * scale),
             )
         return Shown(pictures, shares, head)
+
+
+def _exactly(like: Tensor) -> torch.autocast:
+    """No mixed precision: places and distances between key points need all their digits."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def _error(painted: Tensor, wanted: Tensor, std: Tensor, weight: Tensor) -> Tensor:
