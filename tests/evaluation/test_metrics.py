@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 import speaker
 from talkers import registry
 from talkers.errors import MissingComponent, UsageError
+from talkers.evaluation.closure import bilabial_closure
 from talkers.evaluation.contract import FrameFeatures, Metric, Score, Utterance
 from talkers.evaluation.fidelity import fidelity
 from talkers.evaluation.metrics import load_metrics
@@ -26,10 +27,10 @@ from talkers.evaluation.motion import (
     silent_frames,
 )
 from talkers.evaluation.perceptual import described, frechet_distance, perceptual_distance
-from talkers.evaluation.phonemes import Phone, bilabial_closure
 from talkers.evaluation.statistics import interval, summary
 from talkers.evaluation.tracked import TrackedClip
 from talkers.face.landmarks import BLENDSHAPES, BLINKS
+from talkers.speech.alignment import Segment
 
 SIZE = 96
 SILENCE = Utterance(np.zeros(75 * 640, np.float32), np.ones(75, bool))
@@ -344,10 +345,10 @@ def test_trembling_and_flicker_are_seen(real: TrackedClip, acts: speaker.Perform
 def test_lips_that_close_for_b_are_counted() -> None:
     opening = np.full(50, 0.2, np.float32)
     opening[10:13] = 0.01
-    phones = [Phone("B", 0.4, 0.5), Phone("IY", 0.5, 0.7), Phone("M", 1.2, 1.3)]
+    phones = [Segment("B", 0.4, 0.5), Segment("IY", 0.5, 0.7), Segment("M", 1.2, 1.3)]
     assert bilabial_closure(opening, phones) == 0.5
     assert bilabial_closure(0 * opening, phones) == 0  # a mouth that never opens does not close
-    assert np.isnan(bilabial_closure(opening, [Phone("IY", 0.5, 0.7)]))
+    assert np.isnan(bilabial_closure(opening, [Segment("IY", 0.5, 0.7)]))
 
 
 def test_intervals_are_over_clips() -> None:

@@ -11,10 +11,18 @@ import pytest
 import speaker
 from talkers.artefacts.documents import write_json
 from talkers.corpus import Corpus
-from talkers.corpus.splits import held_out_clips, held_out_people, training_clips
+from talkers.corpus.splits import (
+    clips_apart_of_judges,
+    held_out,
+    held_out_clips,
+    held_out_people,
+    training_clips,
+)
 from talkers.errors import UsageError
+from talkers.experts import ExpertConfig
 from talkers.systems.portrait import tiny_portrait
 from talkers.systems.recipe import with_settings
+from talkers.training.expert_stage import ExpertTraining, train_expert
 from talkers.training.save import Terms
 from talkers.training.train import TrainOptions, train
 
@@ -46,6 +54,33 @@ def test_whole_people_are_held_out(people: Corpus) -> None:
     assert held_out_people(PEOPLE) == ["s22"]
     assert held_out_clips(people) == ["clip5"]
     assert training_clips(people) == [f"clip{k}" for k in range(5)]
+
+
+def test_judges_know_neither_strangers_nor_the_clips_that_avatars_are_judged_by(
+    people: Corpus,
+) -> None:
+    assert clips_apart_of_judges(people) == {
+        "people_never_seen": ["clip5"],
+        "clips_never_seen": [n for n in held_out(people.names) if n != "clip5"],
+    }
+    assert held_out(people.names) != ["clip5"]
+    alone = Corpus(people.folder)
+    alone.clips = [replace(clip, speaker="ada") for clip in people.clips]
+    assert clips_apart_of_judges(alone) == {"clips_never_seen": held_out(people.names)}
+
+
+def test_judges_of_many_people_say_what_they_are_worth_for_strangers(
+    people: Corpus, tmp_path: Path
+) -> None:
+    config = ExpertConfig("sync", "points", width=16)
+    settings = ExpertTraining(frames=400, batch=2, window=40, validate_every=400, save_every=400)
+    expert = train_expert(people, tmp_path, config, settings)
+    apart = clips_apart_of_judges(people)
+    assert expert.about["metrics"]["people_never_seen"]["clips"] == 1
+    assert expert.about["metrics"].keys() == {what for what, clips in apart.items() if clips}
+    assert expert.about["data"]["held_out"] == sorted(
+        clip for clips in apart.values() for clip in clips
+    )
 
 
 def test_somebody_is_left_to_train_on(people: Corpus) -> None:

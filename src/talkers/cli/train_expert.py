@@ -27,7 +27,7 @@ class ExpertOptions:
     sees: Literal["pixels", "points"] = "pixels"
     """pixels of the mouth, or points (its landmarks)."""
     alignments: Path | None = None
-    """Folder of GRID .align files; a lip reader needs them."""
+    """Folder of GRID .align files; without it, a lip reader's clips are aligned by their sound."""
     frames: int | None = None
     """Frames to see in training (default: the recipe's)."""
     budget: str | None = None
@@ -73,5 +73,7 @@ def train_expert(
     with progress_bar(lines=False) as report:
         how = ExpertRun(options.alignments, seconds, options.resume, command)
         expert = run(Corpus(corpus), output, config, settings, how, report)
-    for name, value in expert.about["metrics"].items():
-        out.print(f"  {name}: {value}")
+    for what, figures in expert.about["metrics"].items():
+        out.print(f"{what.replace('_', ' ')}:")
+        for name, value in figures.items():
+            out.print(f"  {name}: {value}")

@@ -39,6 +39,25 @@ def held_out_clips(corpus: Corpus) -> list[str]:
     return sorted(name for person in apart for name in speakers[person])
 
 
+def clips_apart_of_judges(corpus: Corpus) -> dict[str, list[str]]:
+    """The clips that a judge never sees, by what is new in them.
+
+    A judge of many people is to know nothing of some people, and nothing of the clips by which
+    avatars of the others are judged.
+
+    Returns:
+        people_never_seen (of a corpus of several people alone) and clips_never_seen, sorted.
+    """
+    chosen = held_out(corpus.names)
+    if len(corpus.speakers) < MIN_PEOPLE:
+        return {"clips_never_seen": chosen}
+    strangers = held_out_clips(corpus)
+    return {
+        "people_never_seen": strangers,
+        "clips_never_seen": [name for name in chosen if name not in set(strangers)],
+    }
+
+
 def training_clips(corpus: Corpus, minutes: float = 0.0) -> list[str]:
     """The clips that are trained on: all but the held-out ones, or so many minutes of them; fewer
     minutes are a part of more minutes."""

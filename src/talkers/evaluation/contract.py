@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from talkers.evaluation.phonemes import Phone, aligned_phones
 from talkers.evaluation.tracked import TrackedClip
+from talkers.speech.alignment import Segment, aligned_phones
 
 Needs = Literal["sound", "text"]
 
@@ -31,7 +31,7 @@ class Utterance:
     sentence: tuple[str, ...] | None = None
 
     @cached_property
-    def phones(self) -> list[Phone]:
+    def phones(self) -> list[Segment]:
         """Phones with their times; empty where the words are not known or not found.
 
         Raises:

@@ -37,13 +37,17 @@ def written(sentence: Sequence[str]) -> str:
 
 
 def sentence_of_name(name: str) -> tuple[str, ...] | None:
-    """The sentence that a GRID file name spells, None if it spells none.
+    """The sentence that a GRID file name spells, or the one part of it between underscores that
+    spells one; None if it spells none.
 
     >>> sentence_of_name("bbaf2n")
     ('bin', 'blue', 'at', 'f', 'two', 'now')
     """
-    if not re.fullmatch(r"[blps][bgrw][abiw][a-vx-z][z1-9][anps](?:-\d+)?", name):
+    spelling = re.compile(r"[blps][bgrw][abiw][a-vx-z][z1-9][anps](?:-\d+)?")
+    spelt = [part for part in name.split("_") if spelling.fullmatch(part)]
+    if len(spelt) != 1:
         return None
+    name = spelt[0]
     words = []
     for slot, letter in zip(SLOTS, name, strict=False):
         if slot is SLOTS[4]:

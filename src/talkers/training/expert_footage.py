@@ -20,8 +20,9 @@ from talkers.corpus import Corpus
 from talkers.corpus.store import fill_gaps
 from talkers.experts.mouths import Mouths, mouths_of
 from talkers.experts.rate import RATE, frames_at_rate, mel_of_clip
-from talkers.experts.words import frame_labels, read_alignment
+from talkers.experts.words import frame_labels, read_alignment, sentence_of_name
 from talkers.progress import Report
+from talkers.speech.alignment import aligned_words
 from talkers.training.cache import purge_stale
 
 MIN_FACE_SHARE = 0.9  # of a clip's frames, for a clip to be trained on
@@ -81,18 +82,31 @@ class ExpertFootage:
         mels = {name: tensors[f"{name}/mel"].float() for name in names}
         return ExpertFootage(mouths_by_name, mels, speech)
 
-    def labels(self, names: Sequence[str], folder: Path) -> dict[str, NDArray[np.int64]]:
-        """Frame labels of the clips that have an alignment NAME.align in a folder.
+    def labels(
+        self, corpus: Corpus, names: Sequence[str], folder: Path | None
+    ) -> dict[str, NDArray[np.int64]]:
+        """Frame labels of the clips of which it is known which word is said when.
+
+        Args:
+            corpus: of the clips.
+            names: of the clips.
+            folder: of alignments NAME.align; a clip without one is aligned with the sentence that
+                its name spells, if it spells one and the sentence is heard in its sound.
 
         Raises:
             MediaError: an alignment cannot be read.
+            MissingComponent: a clip is to be aligned, and the aligner is not installed.
         """
-        paths = {name: folder / f"{name}.align" for name in names}
-        return {
-            name: frame_labels(read_alignment(path), len(self.mouths[name].points), RATE)
-            for name, path in paths.items()
-            if path.is_file()
-        }
+        labels = {}
+        for name in names:
+            path = folder / f"{name}.align" if folder else None
+            if path is not None and path.is_file():
+                words = read_alignment(path)
+            else:
+                words = aligned_words(corpus.audio(name), sentence_of_name(name) or ())
+            if words:
+                labels[name] = frame_labels(words, len(self.mouths[name].points), RATE)
+        return labels
 
 
 class ClipDataset(Dataset[dict[str, Tensor]]):

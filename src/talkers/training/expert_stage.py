@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from talkers.artefacts.documents import read_json, write_json
 from talkers.corpus import Corpus
-from talkers.corpus.splits import held_out_clips
+from talkers.corpus.splits import clips_apart_of_judges
 from talkers.errors import ArtefactError, UsageError
 from talkers.experts.load import build_expert, save_expert
 from talkers.experts.models import ExpertConfig, LipReader, SyncExpert
@@ -78,7 +80,8 @@ class ExpertRun:
     """How a training of an expert is run.
 
     Attributes:
-        alignments: folder of GRID .align files, one a clip; needed by a lip reader.
+        alignments: folder of GRID .align files, one a clip. A lip reader's clips without one are
+            aligned with the sentences that their names spell.
         budget: seconds of training, or None for the frames of the training.
         resume: go on with one that was interrupted.
         command: that is kept with the expert.
@@ -174,28 +177,45 @@ def _soft_targets(frames: int) -> Tensor:
     return targets / targets.sum(1, keepdim=True)
 
 
-def _begin(state: Path, wanted: dict[str, Any], resume: bool) -> None:
-    """Note what is trained here, or check that it is what was begun.
+def _check_begun(begun: Path, wanted: dict[str, Any], resume: bool) -> None:
+    """Check that what was begun here, if anything, is what is to be trained.
 
     Raises:
         UsageError: a training has begun here, and is not to go on or was another one.
     """
-    begun = state / "recipe.json"
     if not begun.exists():
-        write_json(begun, wanted)
         return
     if not resume:
         raise UsageError(
             "a training has begun here",
-            where=state,
+            where=begun.parent,
             todo="Add --resume to go on with it, or choose another folder",
         )
     if read_json(begun) != json.loads(json.dumps(wanted)):
         raise UsageError(
             "the training that has begun here has other settings or another corpus",
-            where=state,
+            where=begun.parent,
             todo="Choose another folder",
         )
+
+
+def _shares(corpus: Corpus, names: Sequence[str]) -> NDArray[np.float64]:
+    """How often each clip is drawn: a person of n clips n^(1/2) times as often as one of a single
+    clip, so that many clips of one do not drown the others."""
+    person = {name: speaker for speaker, clips in corpus.speakers.items() for name in clips}
+    counts = Counter(person[name] for name in names)
+    return np.array([counts[person[name]] ** -0.5 for name in names])
+
+
+def _figures(
+    expert: LipReader | SyncExpert, corpus: Corpus, footage: ExpertFootage, names: Sequence[str]
+) -> dict[str, float]:
+    """What it gets right on real clips, rounded."""
+    if isinstance(expert, LipReader):
+        figures = score_lip_reader(expert, footage, names)
+    else:
+        figures = score_sync_expert(expert, corpus, footage, names)
+    return {key: round(value, 4) for key, value in figures.items()}
 
 
 def train_expert(
@@ -226,43 +246,44 @@ def train_expert(
         raise UsageError(
             f"{training.frames} frames of training were asked for", todo="Use at least 1"
         )
-    if config.task == "lips" and run.alignments is None:
-        raise UsageError(
-            "a lip reader needs to know when which word is said",
-            todo="Name the folder of .align files with --alignments",
-        )
     state = out / f"training-{config.name}"
     wanted = {"config": asdict(config), "training": asdict(training), "data": corpus.digest()}
-    _begin(state, wanted, run.resume)
+    _check_begun(state / "recipe.json", wanted, run.resume)
     footage = ExpertFootage.collect(corpus, report)
-    test = [n for n in held_out_clips(corpus) if n in footage.mouths]
-    names = [n for n in corpus.names if n in footage.mouths and n not in held_out_clips(corpus)]
-    labels = {}
-    if config.task == "lips" and run.alignments is not None:
-        labels = footage.labels([*names, *test], run.alignments)
-        names, test = [n for n in names if n in labels], [n for n in test if n in labels]
-    if len(names) < 2 or not test:
+    known, labels = list(footage.mouths), {}
+    if config.task == "lips":
+        labels = footage.labels(corpus, known, run.alignments)
+        known = [name for name in known if name in labels]
+    apart = {
+        what: [name for name in clips if name in known]
+        for what, clips in clips_apart_of_judges(corpus).items()
+    }
+    test = [name for clips in apart.values() for name in clips]
+    names = [name for name in known if name not in set(test)]
+    if len(names) < 2 or not next(iter(apart.values())):
         raise ArtefactError(
             "there are not enough clips to train an expert",
             where=corpus.folder,
-            todo="Prepare more footage (and alignments for a lip reader)",
+            todo="Prepare more footage (a lip reader reads GRID's sentences, spelt by the clips' "
+            "names)"
+            if config.task == "lips"
+            else "Prepare more footage",
         )
+    write_json(state / "recipe.json", wanted)
     progress = TrainingProgress(training.frames, run.budget)
     torch.manual_seed(training.seed)
     module = ExpertModule(config, training, progress)
     clips, validation = (
         ClipDataset(footage, part, config.sees, training.window, labels) for part in (names, test)
     )
-    weights = np.ones(len(names))
+    weights = _shares(corpus, names)
     data = StageData(clips, np.arange(len(names)), weights, DataLoader(validation, batch_size=32))
     fit(module, config.name, data, LoopOptions(state, report, run.trainer_options))
     expert = module.model.eval().float()
-    if isinstance(expert, LipReader):
-        figures = score_lip_reader(expert, footage, test)
-    else:
-        assert isinstance(expert, SyncExpert)
-        figures = score_sync_expert(expert, corpus, footage, test)
-    rounded = {key: round(value, 4) for key, value in figures.items()}
+    assert isinstance(expert, LipReader | SyncExpert)
+    metrics = {
+        what: _figures(expert, corpus, footage, clips) for what, clips in apart.items() if clips
+    }
     expert.about = {
         "command": run.command,
         "training": asdict(training),
@@ -272,10 +293,10 @@ def train_expert(
         "data": {
             "digest": corpus.digest(names),
             "clips": len(names),
-            "held_out": test,
+            "held_out": sorted(test),
             "licence": corpus.about.get("licence"),
         },
-        "metrics": {"of": "real held-out clips", **rounded},
+        "metrics": metrics,
     }
     save_expert(out, expert)
     return expert
