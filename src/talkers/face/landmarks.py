@@ -191,7 +191,7 @@ _STDERR = threading.Lock()  # held while the process's stderr leads nowhere
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
+def hushed() -> Iterator[None]:
     """Hide what native code writes to stderr: mediapipe greets every tracker with several lines.
 
     Stderr belongs to the whole process, so threads that open trackers take turns.
@@ -207,6 +207,28 @@ def _hushed() -> Iterator[None]:
             os.close(nowhere)
 
 
+def load_mediapipe(purpose: str) -> Any:
+    """The mediapipe package, kept from ending this process.
+
+    Args:
+        purpose: what it is needed for.
+
+    Raises:
+        MissingComponent: it is not installed.
+    """
+    try:
+        import mediapipe
+        import mediapipe.tasks.python
+    except ImportError as error:
+        raise missing(purpose, "prepare", error) from error
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
+    ):  # its library holds a profiler whose late signal would end the process
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
+    return mediapipe
+
+
 class FaceTracker:
     """Follows one face through a video: the largest at first, then the one nearest to where it was.
 
@@ -214,18 +236,9 @@ class FaceTracker:
     """
 
     def __init__(self, max_faces: int = 2):
-        try:
-            import mediapipe
-            from mediapipe.tasks.python import BaseOptions, vision
-        except ImportError as error:
-            raise missing("finding faces", "prepare", error) from error
-        if (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGPROF) is signal.SIG_DFL
-        ):
-            signal.signal(
-                signal.SIGPROF, signal.SIG_IGN
-            )  # mediapipe's library holds a profiler whose late signal would end the process
+        mediapipe = load_mediapipe("finding faces")
+        from mediapipe.tasks.python import BaseOptions, vision
+
         model = pretrained.fetch("face-landmarker").read_bytes()
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=model),
@@ -234,7 +247,7 @@ class FaceTracker:
             output_facial_transformation_matrixes=True,
         )
         self._mediapipe = mediapipe
-        with _hushed():
+        with hushed():
             self._landmarker = vision.FaceLandmarker.create_from_options(options)
             self._landmarker.detect(
                 mediapipe.Image(

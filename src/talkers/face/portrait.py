@@ -18,6 +18,7 @@ from talkers.face.landmarks import (
     FaceTracker,
     mouth_opening,
 )
+from talkers.face.matte import layers_of
 from talkers.media import read_photo
 from talkers.space.geometry import rotation
 
@@ -42,6 +43,8 @@ class Portrait:
         points: float32 [478, 2] key points, shares of the picture's side.
         depth: float32 [478], see `straight_depth`.
         blendshapes: float32 [52].
+        layers: what of the picture is the person, and what lies behind, see `layers_of`; None
+            where that cannot be told.
         notes: sentences about what a user should know.
     """
 
@@ -49,6 +52,7 @@ class Portrait:
     points: NDArray[np.float32]
     depth: NDArray[np.float32]
     blendshapes: NDArray[np.float32]
+    layers: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
     notes: tuple[str, ...]
 
 
@@ -95,7 +99,14 @@ def portrait_of(
     crop = _crop(chosen, picture, size, path)
     cut = crop.cut(picture)
     points = crop.to_crop(chosen.landmarks) / np.float32(crop.size)
-    return Portrait(cut, points, straight_depth(chosen), chosen.blendshapes, tuple(notes))
+    return Portrait(
+        cut,
+        points,
+        straight_depth(chosen),
+        chosen.blendshapes,
+        layers_of(cut, points),
+        tuple(notes),
+    )
 
 
 def portrait_of_frame(frame: NDArray[np.uint8]) -> Portrait:
@@ -112,7 +123,14 @@ def portrait_of_frame(frame: NDArray[np.uint8]) -> Portrait:
     if not faces:
         raise FaceError("no face is seen in this frame", todo="Begin with another frame")
     points = faces[0].landmarks / np.float32(len(frame))
-    return Portrait(frame, points, straight_depth(faces[0]), faces[0].blendshapes, ())
+    return Portrait(
+        frame,
+        points,
+        straight_depth(faces[0]),
+        faces[0].blendshapes,
+        layers_of(frame, points),
+        (),
+    )
 
 
 def straight_depth(reading: FaceReading) -> NDArray[np.float32]:
@@ -190,7 +208,10 @@ def _findings(
     if tall < SMALL_FACE:
         notes.append(f"the face is {tall:.0f} pixels high; the portrait will be soft")
     if abs(yaw) > WIDE_YAW:
-        notes.append(f"the head is turned by {yaw:.0f} degrees; a picture from the front is better")
+        notes.append(
+            f"the head is turned by {yaw:.0f} degrees, so it can be turned little from there; a "
+            "picture from the front is better"
+        )
     if float(mouth_opening(reading.landmarks)) > OPEN_MOUTH:
         notes.append("the mouth is open; with a closed one the lips meet better")
     if float(reading.blendshapes[list(BLINKS)].mean()) > CLOSED_EYES:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from talkers.version import __version__
 
 BASE = "portrait"  # the shipped avatar that shows nobody yet
 ANGLE_RANGE = (25.0, 20.0, 20.0)  # degrees of yaw, pitch and roll from how the picture shows them
+ASIDE = 0.6  # of the degrees by which a picture shows a head turned, it can be turned less
+MIN_RANGE = 4.0  # degrees by which every head can be turned
 PLACE_RANGE = 0.5  # inter-ocular distances that a head may move
 SCALE_RANGE = 0.15  # by which it may grow or shrink
 MAX_PICTURES = 10
@@ -172,7 +174,11 @@ def identity_of(renderer: Any, space: FaceMotionSpace, faces: Sequence[Portrait]
     assert identity.values is not None
     depth = DEEPER * torch.from_numpy(faces[0].depth)
     rest = space.rest_of_picture(points[0], torch.from_numpy(faces[0].blendshapes), depth)
-    return Identity({**identity.values, "rest": rest, "depth": depth})
+    identity = Identity({**identity.values, "rest": rest, "depth": depth})
+    if faces[0].layers is None:
+        return identity
+    matte, ground = map(torch.from_numpy, faces[0].layers)
+    return cast(Identity, renderer.with_layers(identity, matte, ground.permute(2, 0, 1)))
 
 
 def portrait_head(base: dict[str, Any], space: FaceMotionSpace, there: Tensor) -> dict[str, Any]:
@@ -188,7 +194,10 @@ def portrait_head(base: dict[str, Any], space: FaceMotionSpace, there: Tensor) -
     std = list(base["std"])
     std[3:6] = [value * ratio for value in std[3:6]]
     scale = float(there[5])
-    reach = [*ANGLE_RANGE, PLACE_RANGE * scale, PLACE_RANGE * scale, SCALE_RANGE * scale]
+    yaw, pitch, roll = ANGLE_RANGE
+    aside, up = (ASIDE * abs(float(angle)) for angle in there[:2])
+    angles = (max(MIN_RANGE, yaw - aside), max(MIN_RANGE, pitch - up), roll)
+    reach = [*angles, PLACE_RANGE * scale, PLACE_RANGE * scale, SCALE_RANGE * scale]
     blink = len(HEAD) - 1
     low = [*(m - r for m, r in zip(mean, reach, strict=False)), 0.0]
     high = [*(m + r for m, r in zip(mean, reach, strict=False)), base["high"][blink]]

@@ -122,7 +122,7 @@ class PicturePairs:
         moved = space.points_of(motion, rest, depth)
         heads = head_of(motion), head_of(own)
         size = len(frame)
-        steps = whole_motion(moved, points[None], heads, size // FINE_GRID + 1)
+        steps = whole_motion(moved, points[None], heads, side=size // FINE_GRID + 1, closely=True)
         at = pixel_places(size, frame.device) + enlarged(steps, size)
         source = to_frames(sampled(from_frames(frame[None]), at))[0]
         found = {"source": source, "target": frame, "reference": source}

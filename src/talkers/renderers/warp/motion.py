@@ -1,8 +1,8 @@
 """Dense motion: where each pixel of a picture comes from, given how key points move.
 
 Key points say how a face moves. Hair moves with the head, shoulders follow it a little, and the
-picture's border stays. The motion of everything between is a weighted mean (Shepard 1968), so that
-no network is needed, and none can drift.
+picture's border stays, as does what lies behind. The motion of everything between is a weighted
+mean (Shepard 1968), so that no network is needed, and none can drift.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from talkers.space.geometry import Placement, project
+from talkers.space.geometry import Placement, project, rotation
 
 NEAR = 0.004  # shares of the side: within it a key point has the whole say
+SOFT = 0.02  # likewise, where motion is worked out in few places
+NEIGHBOURS = 16  # key points around one that say which way the face looks there
+TURNED, FACING = 0.15, 0.4  # of a normal's share towards the camera: seen not at all, and wholly
 FACE_WEIGHT = 0.1  # of a face's key point beside those around it: there are hundreds
+THIN = 3  # of so many key points one says how a whole frame moves
 HEAD_RINGS = ((1.05, 1.35, 0.5), (1.3, 1.7, 0.7))  # half width, half height and depth of rings
 HEAD_MIDDLE = 0.15  # of the rings, below the eyes
-RING_POINTS = 18
+RING_POINTS = 40
 SHOULDERS = ((-2.0, 2.9), (-1.1, 2.5), (0.0, 2.3), (1.1, 2.5), (2.0, 2.9))
 SHOULDER_SHARE = 0.3  # of the head's shift that they follow
 GROUND = (2.2, 2.6)  # half width and half height of the ring from which the background stays
@@ -52,14 +56,38 @@ def border() -> Tensor:
     return torch.cat([torch.stack(side, 1) for side in sides])
 
 
-def moved(places: Tensor, target: Tensor, source: Tensor, weights: Tensor | None = None) -> Tensor:
+def normals_of(canonical: Tensor) -> Tensor:
+    """Which way a face looks at its key points, out of it: [N, 3] -> unit vectors [N, 3]."""
+    near = torch.cdist(canonical, canonical).topk(NEIGHBOURS, largest=False).indices
+    around = canonical[near] - canonical[near].mean(1, keepdim=True)
+    # the direction in which neighbours are spread least; depth points away from the camera
+    normals = torch.linalg.svd(around, full_matrices=False).Vh[:, -1]
+    out = canonical - canonical.mean(0) - canonical.new_tensor([0, 0, canonical[:, 2].std() * 2])
+    return normals * torch.where((normals * out).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+
+
+def trust_of(normals: Tensor, head: Placement) -> Tensor:
+    """How far key points are seen and not turned away: normals [N, 3] -> [B, N], 0..1."""
+    towards = -(rotation(head.angles)[..., 2, :] @ normals.T)
+    share = ((towards - TURNED) / (FACING - TURNED)).clamp(0, 1)
+    return share.square() * (3 - 2 * share)
+
+
+def moved(
+    places: Tensor,
+    target: Tensor,
+    source: Tensor,
+    weights: Tensor | None = None,
+    soft: float = NEAR,
+) -> Tensor:
     """By how much what is seen at places of the frame lies elsewhere in the source picture.
 
     Args:
         places: [B, Q, 2] or [1, Q, 2], shares of the side.
         target: [B, N, 2] points in the frame.
         source: [B, N, 2] or [1, N, 2], the same points in the source picture.
-        weights: [N] of the points (default: all alike).
+        weights: [B, N] or [1, N] of the points (default: all alike).
+        soft: shares of the side within which a point has the whole say.
 
     Returns:
         [B, Q, 2]
@@ -68,16 +96,22 @@ def moved(places: Tensor, target: Tensor, source: Tensor, weights: Tensor | None
     apart = places.square().sum(-1)[..., None] + target.square().sum(-1)[:, None]
     apart = torch.baddbmm(apart, places.expand(len(target), -1, -1), target.mT, alpha=-2)
     # d(q) = sum_i w_i (s_i - t_i) / sum_i w_i, w_i = 1 / (|q - t_i|^2 + e^2)^2
-    near = apart.clamp_(min=0).add_(NEAR**2).reciprocal_().square_()
+    near = apart.clamp_(min=0).add_(soft**2).reciprocal_().square_()
     if weights is not None:
-        near = near * weights
+        near *= weights[:, None]
     steps = torch.cat([source - target, torch.ones_like(target[..., :1])], -1)
     total = near @ steps
     return total[..., :2] / total[..., 2:]
 
 
 def whole_motion(
-    target: Tensor, source: Tensor, heads: tuple[Placement, Placement], side: int = COARSE
+    target: Tensor,
+    source: Tensor,
+    heads: tuple[Placement, Placement],
+    trust: Tensor | None = None,
+    side: int = COARSE,
+    held: bool = True,
+    closely: bool = False,
 ) -> Tensor:
     """Where the pixels of whole frames come from.
 
@@ -85,27 +119,36 @@ def whole_motion(
         target: [B, 478, 2] key points in the frames, shares of the side.
         source: [1, 478, 2] in the source picture.
         heads: where the head is in the frames and in the source picture.
+        trust: [B, 478] of the key points, 0..1; see `trust_of` (default: 1).
         side: of the grid.
+        held: whether what lies behind is held in its place. If not, it is to be drawn apart.
+        closely: whether every key point has its say, down to lips and lids.
 
     Returns:
         by how much they lie elsewhere, for a coarse grid: [B, G, G, 2] shares of the side.
     """
     device, count = target.device, len(target)
+    thin, soft = (1, NEAR) if closely else (THIN, SOFT)
+    target, source = target[:, ::thin], source[:, ::thin]
     ring, edge = head_ring().to(device), border().to(device)[None]
     there, here = project(ring, heads[0]), project(ring, heads[1])
     flat = torch.tensor(SHOULDERS, device=device)
     resting = heads[1].scale * flat + heads[1].shift[..., None, :]
     follow = SHOULDER_SHARE * (heads[0].shift - heads[1].shift)[..., None, :]
     shoulders = resting + follow
-    ground = heads[1].scale * ground_ring().to(device) + heads[1].shift[..., None, :]
-    still = torch.cat([ground, edge], 1)
+    still = edge
+    if held:
+        ground = heads[1].scale * ground_ring().to(device) + heads[1].shift[..., None, :]
+        still = torch.cat([ground, edge], 1)
     targets = torch.cat([target, there, shoulders, still.expand(count, -1, -1)], 1)
     sources = torch.cat([source, here, resting, still], 1)
-    weights = torch.ones(targets.shape[1], device=device)
-    weights[: target.shape[1]] = FACE_WEIGHT
+    weights = torch.ones(count, targets.shape[1], device=device)
+    weights[:, : target.shape[1]] = thin * FACE_WEIGHT
+    if trust is not None:
+        weights[:, : target.shape[1]] *= trust[:, ::thin]
     line = torch.linspace(0, 1, side, device=device)
     grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(1, -1, 2)
-    return moved(grid, targets, sources, weights).reshape(count, side, side, 2)
+    return moved(grid, targets, sources, weights, soft).reshape(count, side, side, 2)
 
 
 def pixel_places(size: int, device: torch.device) -> Tensor:

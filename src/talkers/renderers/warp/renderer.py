@@ -26,7 +26,15 @@ from talkers.renderers.contract import (
     from_frames,
 )
 from talkers.renderers.warp import patches
-from talkers.renderers.warp.motion import enlarged, moved, pixel_places, sampled, whole_motion
+from talkers.renderers.warp.motion import (
+    enlarged,
+    moved,
+    normals_of,
+    pixel_places,
+    sampled,
+    trust_of,
+    whole_motion,
+)
 from talkers.renderers.warp.networks import (
     PatchNetwork,
     colour_statistics,
@@ -104,6 +112,18 @@ class Shown(NamedTuple):
     head: Placement
 
 
+class _Layers(NamedTuple):
+    """A source picture apart.
+
+    Attributes:
+        person: [1, 4, H, H] what is seen of the person, on black, and how far each pixel is.
+        ground: [3, S, S] what lies behind.
+    """
+
+    person: Tensor
+    ground: Tensor
+
+
 @dataclass
 class _Source:
     """What is worked out of an identity once for a video."""
@@ -114,6 +134,9 @@ class _Source:
     mouth: Look
     reference: Look
     eyes: Look
+    normals: Tensor
+    trust: Tensor
+    layers: _Layers | None
     plain: bool = False
 
 
@@ -181,6 +204,24 @@ class WarpRenderer(nn.Module):
         found = {"pictures": levels, "points": points, "rest": rest, "depth": depth}
         return Identity({name: value.cpu() for name, value in found.items()})
 
+    def with_layers(self, identity: Identity, matte: Tensor, ground: Tensor) -> Identity:
+        """The same person, apart from what lies behind, which stays where it is.
+
+        Args:
+            identity: of pictures.
+            matte: uint8 [H, H] how far each pixel of the first picture is the person's.
+            ground: uint8 [3, H, H] what lies behind.
+        """
+        assert identity.values is not None
+        side = (SOURCE_SIZE * self.size,) * 2
+        parts = {"matte": matte[None], "ground": ground}
+        large = {
+            name: F.interpolate(part[None].float(), side, mode="bilinear", antialias=True)[0]
+            for name, part in parts.items()
+        }
+        levels = {name: part.round().clamp(0, 255).byte() for name, part in large.items()}
+        return Identity({**identity.values, **levels})
+
     def check_identity(self, identity: Identity) -> None:
         """See `ShowsIdentities.check_identity`."""
         values, side = identity.values or {}, SOURCE_SIZE * self.size
@@ -191,8 +232,12 @@ class WarpRenderer(nn.Module):
             "rest": (POINTS, 2),
             "depth": (POINTS,),
         }
+        if "matte" in values or "ground" in values:
+            wanted |= {"matte": (1, side, side), "ground": (3, side, side)}
         found = {name: tuple(value.shape) for name, value in values.items()}
-        if not count or found != wanted or values["pictures"].dtype != torch.uint8:
+        levels = ("pictures", "matte", "ground")
+        whole = all(values[n].dtype == torch.uint8 for n in levels if n in values)
+        if not count or found != wanted or not whole:
             raise ValueError(f"it holds {found}, not {wanted}")
 
     @staticmethod
@@ -209,28 +254,44 @@ class WarpRenderer(nn.Module):
         background: Tensor | None = None,
         state: RenderState | None = None,
     ) -> Tensor:
-        """See `Renderer.render`; nothing is drawn by chance, so that options change nothing."""
+        """See `Renderer.render`; nothing is drawn by chance, so that options change nothing. What
+        lies behind is replaced where an identity is told apart from it."""
         held = state.values if state is not None else {}
         with _exactly(self.space.depth):
             if "source" not in held:
                 held["source"] = self._source(identity)
-            return self._frames(motion, held["source"])
+            return self._frames(motion, held["source"], background)
 
-    def _frames(self, motion: Tensor, source: _Source) -> Tensor:
+    def _frames(self, motion: Tensor, source: _Source, background: Tensor | None) -> Tensor:
         """Frames [T, 3, S, S] of motion [T, motion_width]."""
         motion = motion.to(source.rest.device).float()
         points = self.space.points_of(motion, source.rest, source.depth)
         head = head_of(motion)
-        coarse = whole_motion(points, source.shown.points, (head, source.shown.head))
-        # I'(q) = I(q + d(q))
+        heads, layers = (head, source.shown.head), source.layers
+        trust = trust_of(source.normals, head) * source.trust
+        coarse = whole_motion(
+            points,
+            source.shown.points,
+            heads,
+            trust,
+            held=layers is None,
+            closely=source.plain,
+        )
         at = pixel_places(self.size, motion.device) + enlarged(coarse, self.size)
-        frames = sampled(source.shown.pictures, at)
+        if layers is None:
+            # I'(q) = I(q + d(q))
+            frames = sampled(source.shown.pictures, at)
+        else:
+            # I'(q) = P(q + d(q)) + (1 - a(q + d(q))) G(q), P = I - (1 - a) G
+            ground = layers.ground if background is None else background.to(at.device).float()
+            person = sampled(layers.person, at)
+            frames = torch.addcmul(person[:, :3], 1 - person[:, 3:], ground[None] + 1) - 1
         if source.plain:
             return frames.clamp(-1, 1)
         target = Shown(frames, points, head)
-        mouth = self.painted_mouth(source.shown, target, source.mouth, source.reference)
+        mouth = self.painted_mouth(source.shown, target, source.mouth, source.reference, trust)
         self._put(frames, MOUTH, head, mouth)
-        eyes = self.painted_eyes(source.shown, target, source.eyes)
+        eyes = self.painted_eyes(source.shown, target, source.eyes, trust)
         for region, patch in zip(EYES, eyes.chunk(2), strict=True):
             self._put(frames, region, head, patch)
         return frames.clamp(-1, 1)
@@ -250,6 +311,9 @@ class WarpRenderer(nn.Module):
         # of several pictures the one with the widest mouth tells what the teeth are like
         opening = (points[:, 13] - points[:, 14]).norm(dim=-1) / every.head.scale[:, 0]
         first, wide = (Shown(*map(lambda x: _row(x, k), every)) for k in (0, int(opening.argmax())))
+        normals = normals_of(torch.cat([values["rest"], values["depth"][:, None]], 1))
+        drawn = [row for region in (MOUTH, *EYES) for line in region.lines for row in line]
+        normals[drawn] = normals.new_tensor([0.0, 0.0, -1.0])  # as flat as the squares are
         return _Source(
             first,
             values["rest"],
@@ -257,8 +321,18 @@ class WarpRenderer(nn.Module):
             look(MOUTH, first),
             look(MOUTH, wide),
             self._eyes(first),
+            normals,
+            trust_of(normals, first.head),
+            self._layers(first.pictures, values) if "matte" in values else None,
             "plain" in values,
         )
+
+    def _layers(self, picture: Tensor, values: dict[str, Tensor]) -> _Layers:
+        """A picture [1, 3, H, H] apart; what is black here is -1 in pictures."""
+        matte, ground = values["matte"][None] / 255, values["ground"][None] / 127.5 - 1
+        person = picture + 1 - (1 - matte) * (ground + 1)
+        small = F.interpolate(ground, (self.size, self.size), mode="bilinear", antialias=True)[0]
+        return _Layers(torch.cat([person, matte], 1), small)
 
     def _eyes(self, shown: Shown) -> Look:
         """Both eyes, one after the other."""
@@ -266,7 +340,13 @@ class WarpRenderer(nn.Module):
         return Look(*(torch.cat(part) for part in zip(*looks, strict=True)))
 
     def painted_mouth(
-        self, source: Shown, target: Shown, own: Look, reference: Look, flipped: bool = False
+        self,
+        source: Shown,
+        target: Shown,
+        own: Look,
+        reference: Look,
+        trust: Tensor | None = None,
+        flipped: bool = False,
     ) -> Tensor:
         """The mouth of frames, as the network paints it.
 
@@ -275,12 +355,13 @@ class WarpRenderer(nn.Module):
             target: the frames; only their key points matter.
             own: the source's mouth.
             reference: another mouth of the person.
+            trust: [B, 478] of the key points, see `trust_of`.
             flipped: whether the network sees it in a mirror.
 
         Returns:
             [B, 3, P, P]
         """
-        warped, maps = _moved_patch(MOUTH, source, target)
+        warped, maps = _moved_patch(MOUTH, source, target, trust)
         colours = colour_statistics(own.patch)
         seen = [plain_colours(warped, _like(colours, warped)), maps]
         for known in (own, reference):
@@ -290,9 +371,11 @@ class WarpRenderer(nn.Module):
         added = self._run(self.mouth, seen, len(warped))
         return warped + colours[1] * (added.flip(-1) if flipped else added)
 
-    def painted_eyes(self, source: Shown, target: Shown, own: Look) -> Tensor:
+    def painted_eyes(
+        self, source: Shown, target: Shown, own: Look, trust: Tensor | None = None
+    ) -> Tensor:
         """Both eyes of frames, as the network paints them: [2 B, 3, P, P], all right ones first."""
-        pairs = [_moved_patch(eye, source, target) for eye in EYES]
+        pairs = [_moved_patch(eye, source, target, trust) for eye in EYES]
         warped, maps = (torch.cat(part) for part in zip(*pairs, strict=True))
         count = len(warped) // 2
         own = Look(*(_twice(part, count) for part in own))
@@ -353,7 +436,7 @@ class WarpRenderer(nn.Module):
         pair, wanted = (look(MOUTH, source), look(MOUTH, reference)), look(MOUTH, target)
         own_eyes, eyes = self._eyes(source), self._eyes(target)
         flipped = self.training and bool(torch.rand(()) < 0.5)
-        mouth = self.painted_mouth(source, target, *pair, flipped)
+        mouth = self.painted_mouth(source, target, *pair, flipped=flipped)
         inside = (wanted.maps[:, 0] > -1) & (wanted.maps[:, 3] < 1)
         weight = 1 + self.config.lips_weight * inside[:, None].float()
         weight = weight * feather(MOUTH.size, weight.device)
@@ -421,13 +504,16 @@ def look(region: Region, shown: Shown) -> Look:
     return Look(patch, line_maps(region, shown.head, shown.points))
 
 
-def _moved_patch(region: Region, source: Shown, target: Shown) -> tuple[Tensor, Tensor]:
+def _moved_patch(
+    region: Region, source: Shown, target: Shown, trust: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """A region of the source, moved as in frames, and the maps of the frames' lines."""
     at = places(region, target.head)
     own = within(region, source.head, source.points)[0]
     near = (own.abs().amax(-1) < AROUND).nonzero()[:, 0]
     coarse = at.unfold(1, FINE, FINE).unfold(2, FINE, FINE).mean((-1, -2))
-    steps = moved(coarse.flatten(1, 2), target.points[:, near], source.points[:, near])
+    weights = None if trust is None else trust[:, near]
+    steps = moved(coarse.flatten(1, 2), target.points[:, near], source.points[:, near], weights)
     steps = steps.reshape(coarse.shape).permute(0, 3, 1, 2)
     fine = F.interpolate(steps, scale_factor=FINE, mode="bilinear").permute(0, 2, 3, 1)
     return sampled(source.pictures, at + fine), line_maps(region, target.head, target.points)
