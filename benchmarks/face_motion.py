@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from talkers.corpus.views import gaze_of_blendshapes
 from talkers.face import FaceTracker
 from talkers.face.landmarks import BLINKS, EYES, LIPS
 from talkers.media import AUDIO_RATE, decode_frames, read_audio
@@ -74,7 +73,6 @@ def as_clip(seen: dict[str, NDArray[np.float32]]) -> FaceClip:
     return FaceClip(
         torch.from_numpy(seen["points"]),
         shapes[:, list(BLINKS)].mean(1),
-        gaze_of_blendshapes(shapes),
         torch.from_numpy(seen["speech"] < 0.5),
         shapes,
     )

@@ -10,6 +10,8 @@ from talkers.space.contract import HEAD, FaceEdit, MotionSpace
 from talkers.space.face_motion import (
     BLINK,
     GAZE,
+    IRISES,
+    LOOK,
     FaceMotionSpace,
 )
 
@@ -75,9 +77,13 @@ def test_each_movement_is_edited_alone(space: FaceMotionSpace) -> None:
     raised = space.edit(motion, FaceEdit(brow_amplitude=2.0))
     assert torch.allclose(raised[:, space.brows], 2 * motion[:, space.brows])
     gazing = space.edit(motion, FaceEdit(gaze=(1.0, 0.0)))
-    assert torch.allclose(
-        (gazing - motion)[:, GAZE.start], 2 * space.motion_std[GAZE.start].expand(len(motion))
-    )
+    assert torch.allclose((gazing - motion)[:, GAZE.start], torch.ones(len(motion)))
+    rest = torch.zeros(1, space.width)
+    rest[0, : len(HEAD) - 1] = space.home[: len(HEAD) - 1]
+    aside = space.edit(rest, FaceEdit(gaze=(-1.0, 0.0)))
+    points = [space.points_of(row, space.mean)[0] for row in (rest, aside)]
+    irises = (points[1] - points[0])[list(IRISES)] / space.home[5]
+    assert torch.allclose(irises[:, 0], torch.full((2,), -LOOK), rtol=0.2)  # the picture's left
     head = torch.full((len(motion), len(HEAD)), float("nan"))
     head[:, 0] = 12.0
     turned = space.edit(motion, head=head)

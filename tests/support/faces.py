@@ -36,7 +36,8 @@ def face() -> Tensor:
     down = torch.rand(POINTS, generator=random) * 2 - 0.6
     deep = 0.5 * across.square() + 0.2 * torch.rand(POINTS, generator=random)
     shape = torch.stack([across, down, deep], 1)
-    shape[33], shape[263] = torch.tensor([-0.5, 0, 0]), torch.tensor([0.5, 0, 0])
+    for row, place in ((33, -0.5), (133, -0.2), (362, 0.2), (263, 0.5), (468, -0.35), (473, 0.35)):
+        shape[row] = torch.tensor([place, 0, 0])
     return shape
 
 
@@ -54,7 +55,8 @@ BROWS = movement((HEIGHT < -0.3).float(), (0.0, -0.08))
 JAW = movement((HEIGHT > 0.8).float() * (HEIGHT - 0.8), (0.0, 0.3))
 LIPS = movement(((HEIGHT - 0.8).abs() < 0.1).float() * MEAN[:, 0], (0.15, 0.0))
 for _moved in (LIDS, LOOK, BROWS, JAW, LIPS):
-    _moved[[33, 263]] = 0
+    _moved[[33, 133, 362, 263]] = 0
+LIDS[[468, 473]] = 0
 
 
 def person(seed: int) -> Person:
@@ -86,7 +88,7 @@ def performed(who: Person, what: Act) -> FaceClip:
     # what the tracker would call this: a blendshape for each way to move
     known = torch.cat([what.mouth, what.brows, what.blink[:, None], what.gaze], 1)
     shapes = torch.cat([known, torch.zeros(len(known), SHAPES - known.shape[1])], 1)
-    return FaceClip(project(shape, what.head), what.blink, what.gaze, still, shapes)
+    return FaceClip(project(shape, what.head), what.blink, still, shapes)
 
 
 def fitted(config: FaceMotionConfig = CONFIG, people: int = 8) -> FaceMotionSpace:

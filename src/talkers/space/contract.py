@@ -39,8 +39,9 @@ class FaceEdit(NamedTuple):
     Attributes:
         amplitude: how many times as far the mouth moves from where it rests.
         brow_amplitude: how many times as far the brows move.
-        gaze: how far the eyes look to the person's left and up from where they would, in shares
-            of two standard deviations of the footage, -1..1 each.
+        gaze: how far the eyes look to the person's left and up from where they would, -1..1 each:
+            in shares of two standard deviations of the footage, or, where motion is nobody's, of
+            some 20 degrees.
     """
 
     amplitude: float = 1.0

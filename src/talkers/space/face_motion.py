@@ -30,6 +30,8 @@ EDGE = 0.05  # over which one region goes over into another
 ROUNDS = 4  # of finding out which points expressions leave alone
 NEIGHBOURS = 10  # seen mouths of which an unseen one is made (GeneFace++: K = 10)
 LLE_RIDGE = 1e-3  # of their weights, relative to the trace of their Gram matrix
+IRISES, LID_CORNERS = (468, 473), (33, 133, 362, 263)
+LOOK = 0.05  # inter-ocular distances that irises move where eyes look aside by 1: some 20 degrees
 RIDGE = 1e-3  # of reading a movement from key points, relative to the mean size of one
 
 
@@ -54,14 +56,12 @@ class FaceClip(NamedTuple):
     Attributes:
         points: [T, 478, 2] key points, shares of the frame's side.
         blink: [T] 0 open .. 1 closed.
-        gaze: [T, 2] to the person's left and up, as the tracker says it.
         still: bool [T], frames in which nothing is said.
         blendshapes: [T, 52], 0..1.
     """
 
     points: Tensor
     blink: Tensor
-    gaze: Tensor
     still: Tensor
     blendshapes: Tensor
 
@@ -69,8 +69,9 @@ class FaceClip(NamedTuple):
 class FaceMotionSpace(NormalisedSpace):
     """Motion as movements of a face, of whomever; see `MotionSpace`.
 
-    A motion vector holds the head values in the order of `HEAD`, gaze (to the person's left, up),
-    then the principal movements of the brows and of the mouth. All but the first six are 0 at rest.
+    A motion vector holds the head values in the order of `HEAD`, gaze (to the person's left and up,
+    in units of `LOOK`), then the principal movements of the brows and of the mouth. All but the
+    first six are 0 at rest.
 
     Args:
         config: its settings.
@@ -254,7 +255,7 @@ class FaceMotionSpace(NormalisedSpace):
             edited[..., : len(HEAD)] = torch.where(head.isnan(), motion[..., : len(HEAD)], head)
         edited[..., self.mouth] *= edit.amplitude * moving
         edited[..., self.brows] *= edit.brow_amplitude
-        edited[..., GAZE] += 2 * self.motion_std[GAZE] * motion.new_tensor(edit.gaze)
+        edited[..., GAZE] += motion.new_tensor(edit.gaze)
         return edited
 
     def retarget(self, motion: Tensor, source: Tensor, target: Tensor) -> Tensor:
@@ -313,9 +314,7 @@ class FaceMotionSpace(NormalisedSpace):
         rests = [self.rest(clip.points, clip.still) for clip in clips]
         pairs = zip(clips, rests, strict=True)
         moved = torch.cat([self.canonical(clip.points) - rest for clip, rest in pairs])
-        self._fit_basis(
-            moved, torch.cat([c.blink for c in clips]), torch.cat([c.gaze for c in clips])
-        )
+        self._fit_basis(moved, torch.cat([c.blink for c in clips]))
         motions = [self.motion_of(c.points, r) for c, r in zip(clips, rests, strict=True)]
         homes = torch.stack([self.rest_of(motion) for motion in motions])
         self.home_head.copy_(homes[:, :BLINK].median(0).values)
@@ -353,19 +352,18 @@ class FaceMotionSpace(NormalisedSpace):
             centre, apart = (mean[33] + mean[263]) / 2, (mean[263] - mean[33]).norm()
             self.mean.copy_((mean - centre) / apart)
 
-    def _fit_basis(self, moved: Tensor, blink: Tensor, gaze: Tensor) -> None:
+    def _fit_basis(self, moved: Tensor, blink: Tensor) -> None:
         """Learn how lids, eyes, brows and mouth move.
 
         Args:
             moved: [N, 478, 2] canonical key points less the person's rest.
             blink: [N].
-            gaze: [N, 2].
         """
         height = self.mean[:, 1]
         lower = torch.sigmoid((height - MOUTH_TOP) / EDGE)[:, None]
         brows = torch.sigmoid((BROWS_BOTTOM - height) / EDGE)[:, None]
         eyes = torch.sigmoid((EYES_HALF - height.abs()) / EDGE)[:, None]
-        known = torch.cat([blink[:, None], gaze], 1)
+        known = torch.cat([blink[:, None], _looks(moved)], 1)
         known = known - known.mean(0)
         # Regression of the eyes' points on blink and gaze: B = (K^T K)^-1 K^T D
         gram = known.T @ known + 1e-6 * len(known) * torch.eye(3)
@@ -381,6 +379,13 @@ class FaceMotionSpace(NormalisedSpace):
 def head_of(motion: Tensor) -> Placement:
     """Where the head is in motion [..., width]."""
     return Placement(motion[..., :3], motion[..., 3:5], motion[..., 5:6])
+
+
+def _looks(moved: Tensor) -> Tensor:
+    """Where eyes look, to the person's left and up in units of `LOOK`: movements [N, 478, 2] of
+    key points -> [N, 2]."""
+    apart = moved[:, list(IRISES)].mean(1) - moved[:, list(LID_CORNERS)].mean(1)
+    return apart * apart.new_tensor([1, -1]) / LOOK
 
 
 def _principal(moved: Tensor, count: int) -> Tensor:

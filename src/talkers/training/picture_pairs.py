@@ -29,7 +29,7 @@ from talkers.space.face_motion import GAZE, FaceMotionSpace, head_of
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 FINE_GRID = 4  # pixels of a picture to one of its motion
 TURN = (4.0, 3.0, 2.0)  # degrees of yaw, pitch and roll by which a source is turned
-LOOK = 0.5  # by which its eyes look elsewhere, of the tracker's gaze
+LOOK = 0.4  # by which its eyes look elsewhere, see `FaceMotionSpace`
 VERSION = 1  # of what the cache holds
 
 

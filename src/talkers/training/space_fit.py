@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from talkers.corpus import Corpus
-from talkers.corpus.views import face_parts, gaze_of_blendshapes, key_points
+from talkers.corpus.views import face_parts, key_points
 from talkers.errors import ArtefactError
 from talkers.face.landmarks import BLINKS, FaceTracker
 from talkers.face.portrait import straight_depth
@@ -69,10 +69,9 @@ def face_clip(corpus: Corpus, name: str) -> FaceClip:
     seen = torch.from_numpy(np.array(corpus.column("face", name), bool))
     shapes = torch.from_numpy(np.nan_to_num(corpus.column("blendshapes", name)))
     still = ~torch.from_numpy(np.array(corpus.column("speech", name), bool))
-    gaze = gaze_of_blendshapes(shapes)
     blink = shapes[:, list(BLINKS)].mean(1)
     points = key_points(corpus.column("landmarks", name), corpus.size)
-    return FaceClip(*(part[seen] for part in (points, blink, gaze, still, shapes)))
+    return FaceClip(*(part[seen] for part in (points, blink, still, shapes)))
 
 
 def fit_face_motion(
