@@ -183,12 +183,12 @@ def test_an_avatar_of_another_frame_rate_is_scored(tiny_avatar: Avatar, tmp_path
     (tmp_path / "a" / "avatar.json").write_text(json.dumps(about))
     assert Avatar.load(tmp_path / "a").frame_rate == 30
     clips = tmp_path / "clips"
-    speaker.make_corpus(clips, clips=2, frames=30, rate=Fraction(30))
+    speaker.make_corpus(clips, clips=2, frames=18, rate=Fraction(30))
     options = replace(OPTIONS, seeds=1, limit=1, speed_seconds=0)
     metrics = evaluate(str(tmp_path / "a"), [clips], tmp_path / "report", options).metrics
     (record,) = (tmp_path / "report" / ".work").glob("*.json")
     curves = json.loads(record.read_text())["curves"]
-    assert {len(rows["opening"]) for rows in curves.values()} == {25}
+    assert {len(rows["opening"]) for rows in curves.values()} == {15}
     assert metrics["controls"]["real"]["mouth_r2"]["mean"] == 1
     assert metrics["codec"]["mouth_r2"]["mean"] > 0.5
     assert metrics["speech"]["psnr_given_pose"]["clips"] == 1

@@ -325,7 +325,11 @@ def test_experts_are_given_footage_of_other_rates(
 def test_bundled_experts_judge_real_held_out_clips(grid: Path) -> None:
     """What the issue of trust asks: at most 20 % word errors, at least 90 % of offsets, chance on the wrong sound."""
     experts = {name: load_expert(name) for name in BUNDLED}
-    names = experts["lips-pixels"].about["data"]["held_out"]
+    names = [
+        n
+        for n in experts["lips-pixels"].about["data"]["held_out"]
+        if (grid / "s1" / "video" / f"{n}.mpg").is_file()
+    ][::2]
     seen, sounds, speech = {}, {}, {}
     for name in names:
         path = grid / "s1" / "video" / f"{name}.mpg"
@@ -358,7 +362,7 @@ def test_bundled_experts_judge_real_held_out_clips(grid: Path) -> None:
             abs(expert.sync(seen[n], other, speech[n])[0]) <= 1
             for n, other in zip(names, others, strict=True)
         ]
-        assert np.mean(wrong) <= 0.35, judge  # 3 / 31 by guessing; 20 clips
+        assert np.mean(wrong) <= 0.35, judge  # 3 / 31 by guessing; 10 clips
 
 
 def test_worse_lips_are_read_and_synced_worse(grid: Path) -> None:
@@ -371,7 +375,7 @@ def test_worse_lips_are_read_and_synced_worse(grid: Path) -> None:
         n
         for n in readers[0].about["data"]["held_out"]
         if (grid / "s1" / "video" / f"{n}.mpg").exists()
-    ][:5]
+    ][:4]
     rng, runs = np.random.default_rng(0), {}
     for name in names:
         path = grid / "s1" / "video" / f"{name}.mpg"

@@ -29,6 +29,7 @@ from talkers.training.contract import Run
 AMPLITUDES = (0.25, 0.5, 1.0, 1.25, 1.5, 2.0, 3.0)
 AGREEMENT = 0.9  # least correlation of tracker and corpus, and least ratio of their spreads
 MIN_SEEN = 0.9  # share of frames in which the tracker must see a face
+EVERY, FEW = 2, 6  # of so many frames one is looked at, as neighbours are alike; and at first
 POSE_SHARE_LIMITS = (0.5, 1.5)
 
 
@@ -54,39 +55,63 @@ def agree(tracked: NDArray[np.float32], recorded: NDArray[np.float32]) -> bool:
     return bool(joint > AGREEMENT * np.sqrt(a * b) and AGREEMENT < spread < 1 / AGREEMENT)
 
 
-def calibrate(run: Run, avatar: Avatar, names: Sequence[str], kind: str) -> list[float] | None:
+def calibrate(run: Run, avatar: Avatar, names: Sequence[str]) -> dict[str, list[float] | None]:
     """The amplitudes at which the mouth opens `OPENINGS` times as far as the person's.
 
     Args:
         run: the training.
         avatar: what it made.
         names: of the clips that it speaks.
-        kind: key of one of its motion models.
 
     Returns:
-        an amplitude for each of `OPENINGS`; None where faces cannot be measured.
+        for each of its motion models an amplitude for each of `OPENINGS`; None where faces cannot
+        be measured.
     """
-    corpus, ratios = run.corpus, []
+    kinds = list(avatar.engine.motion)
     try:
         with FaceTracker(1) as tracker:
-            reference = np.concatenate([openings(run.frames.clip(n), tracker) for n in names])
-            marks = [mouth_opening(corpus.column("landmarks", n)) for n in names]
-            if not agree(reference, np.concatenate(marks)):
-                return None
-            for done, amplitude in enumerate(AMPLITUDES):
-                generated = []
-                for name in names:
-                    head = torch.from_numpy(head_values(corpus, name))
-                    features = run.features.rows(name, "clean")
-                    motion = avatar.engine.generate(features, head, kind=kind, amplitude=amplitude)
-                    generated.append(openings(avatar.decode(motion), tracker))
-                opened = np.concatenate(generated)
-                if np.isfinite(opened).mean() < MIN_SEEN:
-                    return None
-                ratios.append(float(np.nanstd(opened) / max(np.nanstd(reference), 1e-6)))
-                run.report("calibrating", done + 1, len(AMPLITUDES))
+            reference = _real_openings(run, names, tracker)
+            if reference is None:
+                return dict.fromkeys(kinds)
+            spread = max(float(np.nanstd(reference)), 1e-6)
+            return {kind: _amplitudes(run, avatar, names, kind, tracker, spread) for kind in kinds}
     except MissingComponent:
-        return None
+        return dict.fromkeys(kinds)
+
+
+def _real_openings(
+    run: Run, names: Sequence[str], tracker: FaceTracker
+) -> NDArray[np.float32] | None:
+    """Openings of the clips' mouths in every `EVERY`-th frame, None where the tracker does not see
+    what the corpus recorded; a few frames tell that soon."""
+    frames = np.concatenate([run.frames.clip(name) for name in names])
+    recorded = np.concatenate(
+        [mouth_opening(run.corpus.column("landmarks", name)) for name in names]
+    )
+    for step in (FEW, EVERY):
+        tracked = openings(frames[::step], tracker)
+        if not agree(tracked, recorded[::step]):
+            return None
+    return tracked
+
+
+def _amplitudes(
+    run: Run, avatar: Avatar, names: Sequence[str], kind: str, tracker: FaceTracker, spread: float
+) -> list[float] | None:
+    """The amplitudes of one motion model, given how far real openings spread."""
+    ratios = []
+    for done, amplitude in enumerate(AMPLITUDES):
+        generated = []
+        for name in names:
+            head = torch.from_numpy(head_values(run.corpus, name))
+            features = run.features.rows(name, "clean")
+            motion = avatar.engine.generate(features, head, kind=kind, amplitude=amplitude)
+            generated.append(openings(avatar.decode(motion[::EVERY]), tracker))
+        opened = np.concatenate(generated)
+        if np.isfinite(opened).mean() < MIN_SEEN:
+            return None
+        ratios.append(float(np.nanstd(opened)) / spread)
+        run.report("calibrating", done + 1, len(AMPLITUDES))
     rising = np.maximum.accumulate(ratios)
     return [round(float(a), 3) for a in np.interp(OPENINGS, rising, AMPLITUDES)]
 

@@ -151,10 +151,10 @@ def save_avatar(run: Run, out: Path, terms: Terms) -> Avatar:
     few = names[:: max(1, len(names) // CALIBRATION_CLIPS)][:CALIBRATION_CLIPS]
     about["calibration"] = {
         f"motion/{key}": {
-            "articulation": calibrate(run, avatar, few, key),
+            "articulation": amplitudes,
             "pose": pose_share(run, avatar, posed, key),
         }
-        for key in avatar.engine.motion
+        for key, amplitudes in calibrate(run, avatar, few).items()
     }
     write_json(out / "avatar.json", about)
     if not run.held_out:
