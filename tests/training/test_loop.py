@@ -19,6 +19,7 @@ from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import CodecStage
 from talkers.training.contract import Run
 from talkers.training.frames import PositionSampler
+from talkers.training.loop import _Average
 from talkers.training.progress import TrainingProgress, learning_rate
 from talkers.training.runner import run_stage
 
@@ -128,3 +129,19 @@ def test_budgets_and_learning_rates() -> None:
     assert learning_rate(0.1, 1.0, 0.1, True) == pytest.approx(1.0)
     assert learning_rate(1.0, 1.0, 0.1, True) == pytest.approx(0.01)
     assert learning_rate(1.0, 1.0, 0.0, False) == 1.0
+
+
+def test_short_trainings_forget_how_they_began() -> None:
+    """Averaged weights remember a tenth of the training at first, and in the end what was asked."""
+
+    def left(updates: int) -> float:
+        """What averaged weights keep of their beginning, 1, after updates towards 0."""
+        average = _Average(0.9999)._kwargs["avg_fn"]
+        weight = torch.ones(1)
+        for count in range(1, updates + 1):
+            weight = average(weight, torch.zeros(1), torch.tensor(count))
+        return float(weight)
+
+    assert left(20) < 0.01  # with a fixed decay 0.99
+    before, after = left(30_000), left(30_100)
+    assert after / before == pytest.approx(0.9999 ** (4 * 100), rel=0.01)

@@ -17,7 +17,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import EMAWeightAveraging
+from pytorch_lightning.callbacks import EMAWeightAveraging, WeightAveraging
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -64,6 +64,27 @@ class LoopOptions:
     folder: Path
     report: Report = quiet
     trainer_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Average(EMAWeightAveraging):
+    """Averaged weights whose memory grows with the training, so that little is left in them of how
+    a short one began.
+
+    Args:
+        decay: a step, in the end.
+    """
+
+    def __init__(self, decay: float):
+        last = decay**EMA_STEPS
+
+        def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+            # w' = d w' + (1 - d) w, d = min(last, (1 + n) / (10 + n))
+            held = min(last, (1 + float(count)) / (10 + float(count)))
+            return held * averaged + (1 - held) * current
+
+        WeightAveraging.__init__(self, avg_fn=average)
+        self.update_every_n_steps = EMA_STEPS
+        self.update_starting_at_step = self.update_starting_at_epoch = None
 
 
 class _Report(pl.Callback):
@@ -206,7 +227,7 @@ def fit(module: StageModule, stage: str, data: StageData, options: LoopOptions) 
         max_epochs=-1,
         callbacks=[
             progress,
-            EMAWeightAveraging(decay=config.ema**EMA_STEPS, update_every_n_steps=EMA_STEPS),
+            _Average(config.ema),
             _Saver(folder, stage, save_steps),
             MetricsLog(folder / "metrics.jsonl", stage, progress),
             _Report(stage, progress, options.report),
