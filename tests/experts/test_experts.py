@@ -17,7 +17,15 @@ import speaker
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, MediaError
 from talkers.evaluation.tracked import track_clip
-from talkers.experts import ExpertClip, ExpertConfig, SyncExpert, load_expert, mouths_of
+from talkers.experts import (
+    ExpertClip,
+    ExpertConfig,
+    LipReader,
+    SyncExpert,
+    load_expert,
+    mouths_of,
+    people_folder,
+)
 from talkers.experts.load import BUNDLED, load_registered
 from talkers.experts.rate import frames_at_rate, mel_of_clip, shifted
 from talkers.experts.words import (
@@ -212,6 +220,7 @@ def test_experts_refuse_what_they_cannot_learn_from(corpus: Corpus, tmp_path: Pa
             train_expert(corpus, tmp_path, ExpertConfig("lips"), ExpertTraining(), run)
 
 
+STRANGERS = ("s10/bbab8n.mpg", "s2/pbwp6s.mp4", "s22/bbad1n.mpg", "s23/id23_vcd_priazn.mpg")
 OLD_NAMES = {
     "backbone": "look",
     "gru": "recall",
@@ -363,6 +372,32 @@ def test_bundled_experts_judge_real_held_out_clips(grid: Path) -> None:
             for n, other in zip(names, others, strict=True)
         ]
         assert np.mean(wrong) <= 0.35, judge  # 3 / 31 by guessing; 10 clips
+
+
+def test_judges_of_many_people_judge_strangers(grid: Path) -> None:
+    """Of people whom no training has seen: sounds are found in step, and words read."""
+    files = [grid / "many" / name for name in STRANGERS]
+    judges = {name: load_registered(name, people_folder()) for name in BUNDLED}
+    found, errors, guesses = list[bool](), list[float](), list[float]()
+    for path in files:
+        frames = np.stack(list(decode_frames(path)))
+        mouths = mouths_of(frames, track_clip(frames).landmarks)
+        sound = read_audio(path)[: len(frames) * 640]
+        speech = speech_activity(loudness(sound, 16_000, 25, len(frames)))
+        for name in ("sync-pixels", "sync-points"):
+            judge = judges[name]
+            assert isinstance(judge, SyncExpert)
+            found += [
+                abs(judge.sync(mouths, shifted(sound, k), speech)[0] - k) <= 1 for k in (0, 6)
+            ]
+        reader = judges["lips-points"]
+        assert isinstance(reader, LipReader)
+        said = {p: s for p in files if (s := sentence_of_name(p.stem)) is not None}
+        read = reader.read(mouths)
+        errors += [word_error_rate(said[path], read)]
+        guesses += [word_error_rate(other, read) for p, other in said.items() if p != path]
+    assert np.mean(found) >= 0.9
+    assert np.mean(errors) <= 0.55 < np.mean(guesses)
 
 
 def test_worse_lips_are_read_and_synced_worse(grid: Path) -> None:

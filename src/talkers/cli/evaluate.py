@@ -34,7 +34,8 @@ class EvaluateOptions:
     speed: float = 60.0
     """Seconds of speech for the speed figures; 0 leaves them out."""
     experts: Path | None = None
-    """Folder of judges made by train-expert, in place of the bundled ones."""
+    """Folder of judges made by train-expert, in place of the bundled ones: those of the bundled
+    avatar's person for that avatar, those of many people for everybody else."""
     as_json: Json = False
     """Print metrics.json instead of a table."""
 

@@ -19,6 +19,7 @@ from talkers.evaluation.outcome import PICTURED_CLIPS, Evaluation, Outcome, thre
 from talkers.evaluation.records import RECORD_VERSION, score_all
 from talkers.evaluation.scoring import ClipTask, avatar_of, partner, score_clip
 from talkers.evaluation.speed import measure_speed, measure_stream
+from talkers.experts import load_expert, people_folder
 from talkers.hardware import machine
 from talkers.progress import Report, quiet
 from talkers.runtime.avatar import Avatar
@@ -38,7 +39,7 @@ class EvaluationOptions:
         every: score also the clips that the avatar was trained on.
         speed_seconds: of speech for the speed figures; 0 leaves them out.
         experts: folder of experts made by `talkers train-expert`, used in place of the bundled
-            ones of the same name.
+            ones of the same name; see `judges_of` for the default.
         command: that is kept with the report.
     """
 
@@ -54,6 +55,14 @@ class EvaluationOptions:
     def workers(self) -> int:
         """Child processes."""
         return self.jobs if self.jobs is not None else os.cpu_count() or 1
+
+
+def judges_of(avatar: Avatar) -> Path | None:
+    """The bundled experts for whom an avatar shows: None, those of its person, where they hold out
+    the same clips as it does; else the folder of those that know many people."""
+    known = load_expert("lips-points").about["data"]["held_out"]
+    held_out = (avatar.about.get("data") or {}).get("held_out")
+    return None if held_out == known else people_folder()
 
 
 def _corpus_of(
@@ -169,7 +178,9 @@ def evaluate(
     """
     options = options or EvaluationOptions()
     threads = threads_each(options.workers)
-    loaded, run = avatar_of(avatar), Evaluation.begin(out, options.experts, options.command)
+    loaded = avatar_of(avatar)
+    experts = options.experts or judges_of(loaded)
+    run = Evaluation.begin(out, experts, options.command)
     corpus, run.failures = _corpus_of(clips, loaded, run.work, report, options.workers)
     names, remark = _chosen(corpus, loaded, options.every, options.limit)
     run.about["notes"] += [remark] if remark else []
@@ -198,7 +209,7 @@ def evaluate(
             name,
             other,
             options.seeds,
-            options.experts,
+            experts,
             paths[name],
             pictured,
             threads,

@@ -15,14 +15,16 @@ from talkers.evaluation.metrics import load_metrics
 from talkers.evaluation.records import RECORD_VERSION, frechet_distances, read_records
 from talkers.evaluation.report import write_report
 from talkers.evaluation.statistics import summary
+from talkers.experts import people_folder
 from talkers.hardware import machine
 from talkers.version import __version__
 
 REPORT_VERSION = 1  # of metrics.json
 PICTURED_CLIPS = 3  # whose videos and curves are in the report
-NOTE = (
-    "the lip readers and sync experts know GRID speaker 1 only, unless others were given: of "
-    "anybody else they say little."
+ONE_PERSON = "the lip readers and sync experts are those of GRID speaker 1, and know nobody else."
+MANY_PEOPLE = (
+    "the lip readers and sync experts know fourteen people of GRID; what they are worth for "
+    "strangers stands in the reference of metrics."
 )
 
 
@@ -45,7 +47,7 @@ class Evaluation:
 
     Attributes:
         out: folder of the report.
-        experts: folder of experts of one's own, or None.
+        experts: folder of experts, or None for those of one person.
         about: what metrics.json says of the run.
         speed: figures of speed, and of training by stage; or None.
         failures: clips that could not be scored, and why.
@@ -74,7 +76,8 @@ class Evaluation:
                 todo="Choose a folder that can be written",
             ) from error
         run = {"talkers": __version__, "command": command, "machine": machine()}
-        return cls(out, experts, {**run, "notes": [NOTE]})
+        known = {None: [ONE_PERSON], people_folder(): [MANY_PEOPLE]}
+        return cls(out, experts, {**run, "notes": known.get(experts, [])})
 
     @property
     def work(self) -> Path:

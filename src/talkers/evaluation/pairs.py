@@ -27,6 +27,7 @@ from talkers.evaluation.metrics import ClipScores, Metrics, load_metrics
 from talkers.evaluation.outcome import PICTURED_CLIPS, Evaluation, Outcome, threads_each
 from talkers.evaluation.records import score_all, write_pictures, write_record
 from talkers.evaluation.tracked import TrackedClip, track_clip
+from talkers.experts import people_folder
 from talkers.experts.contract import MIN_FACE_SHARE
 from talkers.experts.rate import RATE, SAMPLES_PER_FRAME
 from talkers.experts.words import sentence_of_name
@@ -291,7 +292,8 @@ def evaluate_pairs(
             why=f"it was compared with {reference}",
             todo="Name each made video as the real one",
         )
-    run = Evaluation.begin(out, options.experts, options.command)
+    experts = options.experts or people_folder()
+    run = Evaluation.begin(out, experts, options.command)
     if alone := sorted(set(theirs) ^ set(ours)):
         run.about["notes"].append(
             f"{len(alone)} videos have no partner and are left out: {', '.join(alone[:MAX_NAMED])}"
@@ -304,7 +306,7 @@ def evaluate_pairs(
         digest = sha256(f"{key} {files}".encode()).hexdigest()
         paths[name] = run.work / f"{name.replace(os.sep, '-')}-{digest[:12]}.json"
         videos = str(pair[0]), str(pair[1])
-        tasks[name] = PairTask(*videos, options.experts, paths[name], pictured, threads)
+        tasks[name] = PairTask(*videos, experts, paths[name], pictured, threads)
     run.about |= {"made": str(generated), "real": str(reference)}
     run.failures |= score_all(score_pair, tasks, paths, options.workers, report)
     return run.finish(paths)

@@ -2,7 +2,7 @@
 read?"""
 
 from talkers.experts.contract import Expert, ExpertClip
-from talkers.experts.load import load_expert
+from talkers.experts.load import load_expert, people_folder
 from talkers.experts.models import ExpertConfig, LipReader, SyncExpert
 from talkers.experts.mouths import Mouths, mouths_of
 
@@ -15,4 +15,5 @@ __all__ = [
     "SyncExpert",
     "load_expert",
     "mouths_of",
+    "people_folder",
 ]

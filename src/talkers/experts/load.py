@@ -33,6 +33,11 @@ TODO = "Copy or train the expert again"
 _CONFIG = TypeAdapter(ExpertConfig)
 
 
+def people_folder() -> Path:
+    """Experts that know many people, which this package brings beside those that know one."""
+    return Path(str(files("talkers") / "experts" / "weights" / "people"))
+
+
 def build_expert(config: ExpertConfig) -> LipReader | SyncExpert:
     """An untrained expert."""
     return LipReader(config) if config.task == "lips" else SyncExpert(config)
