@@ -37,6 +37,7 @@ def test_a_person_is_told_from_the_wall_behind() -> None:
 
 def test_who_is_not_seen_is_not_cut_out() -> None:
     wall = np.full((256, 256, 3), 90, np.uint8)
+    wall.flags.writeable = False  # as frames of a video are
     try:
         assert layers_of(wall, np.full((478, 2), 0.5, np.float32)) is None
     except MissingComponent as error:

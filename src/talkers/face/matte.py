@@ -37,14 +37,15 @@ def layers_of(
         MissingComponent: mediapipe or the network cannot be had.
     """
     side = len(picture)
-    seen = _resized(torch.from_numpy(picture).permute(2, 0, 1).float(), SEEN_SIDE)
+    planes = torch.tensor(picture).permute(2, 0, 1).float()
+    seen = _resized(planes, SEEN_SIDE)
     matte = _segmented(seen.round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy())
     places = (points * SEEN_SIDE).astype(np.int64).clip(0, SEEN_SIDE - 1)
     if float((matte[places[:, 1], places[:, 0]] > PERSON).mean()) < MIN_COVERED:
         return None
     own = _connected(torch.from_numpy(matte), places)
     large = _resized(own[None], side)[0].clamp(0, 1)
-    ground = _without(torch.from_numpy(picture).permute(2, 0, 1).float(), large)
+    ground = _without(planes, large)
     levels = (large * 255).round().byte().numpy()
     return levels, ground.round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
 
