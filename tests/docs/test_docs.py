@@ -94,21 +94,25 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory: pytest.TempPathFactory, bundled: Avatar) -> Path:
+def videos(shared: Path, bundled: Avatar) -> Path:
     """footage/, clips/, generated/ and real/: videos of the bundled avatar, in whom face analysis sees a face."""
-    folder = tmp_path_factory.mktemp("videos")
+    folder = shared / "videos"
     samples = read_audio(ROOT / "src" / "talkers" / "avatars" / "hello.flac")
-    for name, first, seconds in (
-        ("footage/a", 0.0, FOOTAGE_SECONDS),
-        ("footage/b", 1.0, FOOTAGE_SECONDS),
-        ("clips/c", 0.5, CLIP_SECONDS),
-    ):
-        said = samples[int(first * AUDIO_RATE) :][: int(seconds * AUDIO_RATE)]
-        bundled.speak(said, seed=len(name), provenance=False).save(folder / f"{name}.mp4")
-    for place in ("generated", "real"):
-        (folder / place).mkdir()
-        small = bundled.speak(said, provenance=False, size=128)
-        small.save(folder / place / "c.mp4")
+    with FileLock(shared / "videos.lock"):
+        if (shared / "videos.made").exists():
+            return folder
+        for name, first, seconds in (
+            ("footage/a", 0.0, FOOTAGE_SECONDS),
+            ("footage/b", 1.0, FOOTAGE_SECONDS),
+            ("clips/c", 0.5, CLIP_SECONDS),
+        ):
+            said = samples[int(first * AUDIO_RATE) :][: int(seconds * AUDIO_RATE)]
+            bundled.speak(said, seed=len(name), provenance=False).save(folder / f"{name}.mp4")
+        for place in ("generated", "real"):
+            (folder / place).mkdir()
+            small = bundled.speak(said, provenance=False, size=128)
+            small.save(folder / place / "c.mp4")
+        (shared / "videos.made").touch()
     return folder
 
 
