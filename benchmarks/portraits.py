@@ -4,7 +4,8 @@
 
 For each picture: the seconds from the photo to the avatar (a process of its own), the yaw that the
 face tracker finds where 15 degrees are asked for, the similarity (csim) of those frames and of a
-sentence to the picture, and how far eyes close and irises move when told to. Then a long speech: its
+sentence to the picture, how far eyes close and irises move when told to, and what changes behind a
+head that turns. Then a long speech: its
 last ten seconds beside its first ten, said with the same motion. Speed is that of the command
 `speak` for a portrait, beside the bundled avatar in the same run.
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from talkers import Avatar, Controls
@@ -59,6 +61,19 @@ def turned(avatar: Avatar, yaw: float, blink: float = 0.0, gaze: float = 0.0) ->
     return avatar.decode(motion)
 
 
+def behind(avatar: Avatar) -> float:
+    """By how many grey levels what lies behind changes where the head turns by `ASKED`."""
+    identity = avatar.engine.identity
+    assert identity is not None
+    assert identity.values is not None
+    if "matte" not in identity.values:
+        return float("nan")
+    near = F.max_pool2d(identity.values["matte"].float(), 17, 1, 8)
+    wall = F.avg_pool2d(near, 2)[0].numpy() < 1
+    straight, aside = (turned(avatar, yaw)[0].astype(float) for yaw in (0.0, ASKED))
+    return float(np.abs(straight - aside)[wall].mean())
+
+
 def of_picture(photo: Path, folder: Path) -> dict[str, float]:
     """The figures of one picture."""
     begin = time.perf_counter()
@@ -71,6 +86,7 @@ def of_picture(photo: Path, folder: Path) -> dict[str, float]:
     both = [track_clip(turned(avatar, way * ASKED)) for way in (-1, 1)]
     found["yaw"] = float(np.median(both[1].angles[:, 0] - both[0].angles[:, 0]) / 2)
     found["yaw_csim"] = float(np.mean([cosine(judge.descriptor(clip), own) for clip in both]))
+    found["behind_changes"] = behind(avatar)
     spoken = track_clip(np.stack(list(avatar.speak(SENTENCE, provenance=False))))
     found["spoken_csim"] = cosine(judge.descriptor(spoken), own)
     top = float(avatar.engine.bundle.head.high[6])
@@ -126,7 +142,7 @@ def main() -> None:
                 error.stderr.decode() if isinstance(error, subprocess.CalledProcessError) else error
             )
             refused[photo.name] = str(said).strip().splitlines()[-1]
-    figures = {key: round(float(np.median([r[key] for r in rows])), 3) for key in rows[0]}
+    figures = {key: round(float(np.nanmedian([r[key] for r in rows])), 3) for key in rows[0]}
     speeds = {
         name: measure_speed(str(where), options.seconds)
         for name, where in (("portrait", folder), ("bundled", "default"))

@@ -20,9 +20,10 @@ from talkers.artefacts.documents import read_json, write_json
 from talkers.cli import main
 from talkers.corpus import Corpus
 from talkers.errors import MediaError
-from talkers.evaluation.evaluate import EvaluationOptions, _chosen, evaluate
+from talkers.evaluation.evaluate import EvaluationOptions, _chosen, evaluate, judges_of
 from talkers.evaluation.outcome import Outcome
 from talkers.evaluation.scoring import partner, shuffled
+from talkers.experts import people_folder
 from talkers.media import VideoWriter, decode_frames
 from talkers.runtime.avatar import Avatar
 
@@ -211,6 +212,14 @@ print(*[name for name in sys.modules if name.startswith("talkers.training")])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ""
+
+
+def test_everybody_but_the_bundled_person_is_judged_by_judges_of_many_people(
+    bundled: Avatar, tiny_avatar: Avatar, report: tuple[Outcome, Path]
+) -> None:
+    assert judges_of(bundled) is None
+    assert judges_of(tiny_avatar) == people_folder()
+    assert any("fourteen people" in note for note in report[0].metrics["about"]["notes"])
 
 
 def test_the_wrong_sound_is_wrong() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,8 +42,10 @@ from talkers.experts.words import (
 from talkers.media import decode_frames, read_audio
 from talkers.registry import component
 from talkers.speech import loudness, speech_activity
+from talkers.training import expert_footage
 from talkers.training.expert_augment import augment_mouths, playback_positions, take_nearest
 from talkers.training.expert_footage import ExpertFootage
+from talkers.training.expert_score import score_lip_reader, score_sync_expert
 from talkers.training.expert_stage import ExpertRun, ExpertTraining, train_expert
 
 
@@ -372,6 +375,50 @@ def test_bundled_experts_judge_real_held_out_clips(grid: Path) -> None:
             for n, other in zip(names, others, strict=True)
         ]
         assert np.mean(wrong) <= 0.35, judge  # 3 / 31 by guessing; 10 clips
+
+
+def test_a_judge_that_is_not_given_is_one_of_many_people(
+    sync: tuple[SyncExpert, Path], tmp_path: Path
+) -> None:
+    """Where a folder of experts lacks one; without a folder those of one person judge."""
+    many = load_registered("lips-points", people_folder()).about["data"]["digest"]
+    assert load_registered("lips-points", sync[1]).about["data"]["digest"] == many
+    assert load_registered("lips-points").about["data"]["digest"] != many
+    assert load_registered("sync-points", sync[1]).about["command"] == "pytest"
+    for name in BUNDLED:
+        assert load_expert(people_folder() / f"{name}.json").about["metrics"]["people_never_seen"]
+
+
+def test_figures_that_are_not_defined_are_left_out(
+    sync: tuple[SyncExpert, Path], corpus: Corpus
+) -> None:
+    footage = ExpertFootage.collect(corpus, lambda *_: None)
+    for figures in (
+        score_sync_expert(sync[0], corpus, footage, ["clip1"]),
+        score_lip_reader(LipReader(ExpertConfig("lips", "points", 16)), footage, ["clip1"]),
+    ):
+        assert all(value == value for value in figures.values())
+        assert "offset_found_with_shuffled_sound" not in figures
+        assert "wer" not in figures
+
+
+def test_letters_are_aligned_as_they_are_said(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    footage = ExpertFootage.collect(corpus, lambda *_: None)
+    known = {"bbaz1n": footage.mouths["clip1"], "holiday": footage.mouths["clip1"]}
+    asked: list[list[str]] = []
+
+    def aligned(samples: np.ndarray, words: list[str]) -> list[tuple[float, float, str]]:
+        asked.append(list(words))
+        return [(k / 10, (k + 1) / 10, word) for k, word in enumerate(words)]
+
+    monkeypatch.setattr(expert_footage, "aligned_words", aligned)
+    monkeypatch.setattr(Corpus, "audio", lambda self, name: np.zeros(16_000, np.float32))
+    labels = replace(footage, mouths=known).labels(corpus, list(known), tmp_path)
+    assert asked == [["bin", "blue", "at", "zed", "one", "now"]]  # and nothing without a sentence
+    assert list(labels) == ["bbaz1n"]
+    assert WORDS.index("z") in labels["bbaz1n"]
 
 
 def test_judges_of_many_people_judge_strangers(grid: Path) -> None:

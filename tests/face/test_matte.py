@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from talkers.errors import MissingComponent
-from talkers.face.matte import _connected, _filled, layers_of
+from talkers.face.matte import _connected, _filled, _without, layers_of
 from talkers.face.portrait import portrait_of
 
 PHOTO = Path(str(files("talkers") / "avatars" / "default" / "preview.png"))
@@ -19,10 +19,11 @@ PHOTO = Path(str(files("talkers") / "avatars" / "default" / "preview.png"))
 def test_a_person_is_told_from_the_wall_behind() -> None:
     try:
         found = portrait_of(PHOTO, 128)
+        layers = layers_of(found.picture, found.points)
     except MissingComponent as error:
         pytest.skip(str(error))
-    assert found.layers is not None
-    matte, ground = found.layers
+    assert layers is not None
+    matte, ground = layers
     side = len(found.picture)
     face = (found.points * side).astype(int)
     assert matte[face[:, 1], face[:, 0]].mean() > 240
@@ -62,3 +63,17 @@ def test_holes_are_filled_with_colours_from_around() -> None:
     assert torch.equal(filled[..., :20, :], across[..., :20, :])
     hole = filled[..., 20:30, 20:30]
     assert float((hole - across[..., 20:30, 20:30]).abs().max()) < 25
+
+
+def test_what_is_near_a_person_is_not_taken_along() -> None:
+    """Beside the rim, what lies behind is the picture's own, stripe by stripe."""
+    stripes = (torch.arange(200) % 8 < 4).float().expand(3, 200, 200) * 255
+    matte = torch.zeros(200, 200)
+    matte[50:, 70:130] = 1
+    ground = _without(stripes, matte)
+    beside = torch.ones(200, 200, dtype=torch.bool)
+    beside[47:, 67:133] = False
+    assert torch.equal(ground[:, beside], stripes[:, beside])
+    inside = ground[:, 80:, 90:110]
+    assert 60 < float(inside.mean()) < 200  # the wall's colour, mixed
+    assert float(inside.std()) < 40  # and no stripes of the picture

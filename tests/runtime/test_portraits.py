@@ -18,8 +18,16 @@ from talkers.cli import main
 from talkers.errors import ArtefactError, MissingComponent, ResourceError
 from talkers.face.landmarks import EYE_CORNERS
 from talkers.face.portrait import portrait_of
+from talkers.renderers.contract import Identity
 from talkers.renderers.warp.motion import normals_of, trust_of
-from talkers.runtime.portrait import PortraitTerms, make_portrait, portrait_head
+from talkers.runtime.portrait import (
+    PortraitTerms,
+    base_folder,
+    identity_of,
+    make_portrait,
+    portrait_head,
+)
+from talkers.space.contract import FaceEdit
 from talkers.space.geometry import Placement, project
 from talkers.systems.portrait import tiny_portrait
 from talkers.testing.avatars import random_avatar
@@ -117,6 +125,27 @@ def test_what_lies_behind_stays_where_it_is(made: Avatar) -> None:
     unchanged = torch.from_numpy(straight / 127.5 - 1).permute(2, 0, 1)
     inside = torch.from_numpy(matte > 254.9)
     assert float((shown - unchanged).abs()[:, inside].max()) < 0.05
+
+
+def test_only_renderers_that_draw_layers_are_given_them(made: Avatar) -> None:
+    """A renderer of somebody else's knows identities, and need not know more."""
+    engine = made.engine
+
+    class Plain:
+        def identity(self, source: torch.Tensor, landmarks: torch.Tensor) -> Identity:
+            return Identity({"pictures": source})
+
+    face = portrait_of(PHOTO, made.size)
+    assert "matte" in identity_of(engine.renderer, engine.space, [face]).values
+    assert "matte" not in identity_of(Plain(), engine.space, [face]).values
+
+
+def test_the_shipped_base_looks_aside_as_far_as_is_told() -> None:
+    space = Avatar.load(base_folder(), "cpu").engine.space
+    aside = space.edit(space.home[None], FaceEdit(gaze=(1.0, 0.0)))
+    points = [space.points_of(row, space.mean)[0] for row in (space.home[None], aside)]
+    moved = (points[1] - points[0])[[468, 473], 0] / space.home[5]
+    assert (moved > 0.03).all()  # inter-ocular distances, to the person's left
 
 
 def test_a_head_that_is_turned_in_its_picture_is_turned_less_from_there(made: Avatar) -> None:

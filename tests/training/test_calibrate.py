@@ -14,8 +14,11 @@ from talkers import Controls
 from talkers.corpus import Corpus
 from talkers.corpus.splits import training_clips
 from talkers.corpus.views import head_values
+from talkers.face import mouth_opening
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.bundle import Calibration
+from talkers.systems.dae_talker import tiny
+from talkers.training import calibrate
 from talkers.training.calibrate import agree, pose_share
 from talkers.training.contract import Run
 
@@ -31,6 +34,38 @@ def test_a_tracker_that_sees_something_else_is_not_trusted() -> None:
         np.where(np.arange(100) % 5 == 0, np.nan, known).astype(np.float32), known
     )  # often sees nothing
     assert not agree(known, 0 * known)
+
+
+def test_a_first_look_gives_up_only_where_it_is_sure(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what follows decides by all that is looked at."""
+    run, names = Run(corpus, tiny(), tmp_path), corpus.names[:4]
+    recorded = [mouth_opening(corpus.column("landmarks", name)) for name in names]
+    real = np.concatenate(recorded)
+    looked: list[int] = []
+
+    def seeing(opened: np.ndarray) -> None:
+        def look(frames: np.ndarray, tracker: object) -> np.ndarray:
+            looked.append(len(frames))
+            return opened[:: round(len(real) / len(frames))].astype(np.float32)
+
+        looked.clear()
+        monkeypatch.setattr(calibrate, "openings", look)
+
+    seeing(real + 0.01)
+    found = calibrate._real_openings(run, names, None)
+    assert found is not None
+    assert len(found) == len(real[::2])
+    assert looked == [len(real[::6]), len(real[::2])]
+    few = real + 0.01
+    few[: len(few) // 7] = np.nan  # seldom sees nothing: looked at closer, and refused
+    seeing(few)
+    assert calibrate._real_openings(run, names, None) is None
+    assert len(looked) == 2
+    seeing(np.roll(real, 11))  # sees something else
+    assert calibrate._real_openings(run, names, None) is None
+    assert len(looked) == 1
 
 
 def test_sampled_heads_move_as_far_as_the_persons(corpus: Corpus, tmp_path: Path) -> None:

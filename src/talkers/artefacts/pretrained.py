@@ -31,7 +31,7 @@ class Pretrained:
     """One file of pretrained weights.
 
     `parts` name the carrier packages and the member files whose concatenation is the file. A
-    carrier is a Python package, or one of npm's (npm:name@version).
+    carrier is a Python package, or one of npm's (npm:name@version, npm:@scope/name@version).
     """
 
     name: str

@@ -65,7 +65,7 @@ class Controls:
     """How far the brows move, 0 to 3 times as far as the motion model has them."""
     gaze: tuple[float, float] = (0.0, 0.0)
     """Where the eyes look beside where they would: to the person's left and up, -1 to 1 of how far
-    they do in the footage."""
+    they do in the footage; of a portrait, of some 20 degrees."""
     style: str = ""
     """A video of the avatar's person: how far mouth, brows and head move is taken from it, and what
     else the sampler makes of it."""

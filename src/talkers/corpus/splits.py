@@ -42,8 +42,8 @@ def held_out_clips(corpus: Corpus) -> list[str]:
 def clips_apart_of_judges(corpus: Corpus) -> dict[str, list[str]]:
     """The clips that a judge never sees, by what is new in them.
 
-    A judge of many people is to know nothing of some people, and nothing of the clips by which
-    avatars of the others are judged.
+    A judge of many people is to know nothing of some people, and nothing of some clips of the
+    others: of a person of many clips those by which avatars of that person are judged.
 
     Returns:
         people_never_seen (of a corpus of several people alone) and clips_never_seen, sorted.

@@ -120,13 +120,17 @@ def load_registered(name: str, folder: Path | None = None) -> LipReader | SyncEx
 
     Args:
         name: in `BUNDLED`.
-        folder: of experts of one's own, used where it holds NAME.json.
+        folder: of experts, used where it holds NAME.json; where it does not, those of many people
+            are. Without a folder those of one person are.
 
     Raises:
         ArtefactError: it is damaged, or the file holds another expert.
     """
-    own = folder / f"{name}.json" if folder else None
-    expert = load_expert(own if own is not None and own.is_file() else name)
+    own = None
+    if folder is not None:
+        places = [place / f"{name}.json" for place in (folder, people_folder())]
+        own = next((path for path in places if path.is_file()), None)
+    expert = load_expert(own or name)
     if expert.name != name:
         raise ArtefactError(
             f"this file holds the expert '{expert.name}', not '{name}'",

@@ -21,6 +21,8 @@ SLOTS: tuple[tuple[str, ...], ...] = (
 )
 SPELT = {"a": "eigh", "z": "zed"}
 """Letters that engines take for a word, or say otherwise than GRID's speakers."""
+SAID = {"z": "zed"}
+"""Letters that the aligner's dictionary says the American way."""
 SILENCE = 0
 WORDS = ("", *(word for slot in SLOTS for word in slot))
 """Every word, silence first: the classes of the lip reader."""

@@ -18,6 +18,7 @@ SEEN_SIDE = 256  # pixels to which the network's picture is brought
 PERSON = 0.5  # of the matte, above which a pixel is the person's
 MIN_COVERED = 0.9  # of a face's key points that a matte must cover to be believed
 REACH = 0.02  # of the side: so near to the person nothing is taken for what lies behind
+RIM = 0.006  # likewise, what is covered of it
 
 
 def layers_of(
@@ -73,9 +74,12 @@ def _connected(matte: Tensor, places: NDArray[np.int64]) -> Tensor:
 def _without(picture: Tensor, matte: Tensor) -> Tensor:
     """A picture [3, H, H] whose person is covered by colours from around (pull and push, Gortler
     et al. 1996, section 3.3)."""
-    reach = 2 * round(REACH * len(matte)) + 1
-    near = F.max_pool2d((matte > 0.02).float()[None], reach, 1, reach // 2)
-    return _filled(picture[None], 1 - near[None])[0]
+    seen = (matte > 0.02).float()[None]
+    covered, near = (
+        F.max_pool2d(seen, 2 * reach + 1, 1, reach)
+        for reach in (round(share * len(matte)) for share in (RIM, REACH))
+    )
+    return torch.lerp(picture, _filled(picture[None], 1 - near[None])[0], covered)
 
 
 def _filled(colours: Tensor, known: Tensor) -> Tensor:

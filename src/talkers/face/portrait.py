@@ -18,7 +18,6 @@ from talkers.face.landmarks import (
     FaceTracker,
     mouth_opening,
 )
-from talkers.face.matte import layers_of
 from talkers.media import read_photo
 from talkers.space.geometry import rotation
 
@@ -43,8 +42,6 @@ class Portrait:
         points: float32 [478, 2] key points, shares of the picture's side.
         depth: float32 [478], see `straight_depth`.
         blendshapes: float32 [52].
-        layers: what of the picture is the person, and what lies behind, see `layers_of`; None
-            where that cannot be told.
         notes: sentences about what a user should know.
     """
 
@@ -52,7 +49,6 @@ class Portrait:
     points: NDArray[np.float32]
     depth: NDArray[np.float32]
     blendshapes: NDArray[np.float32]
-    layers: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
     notes: tuple[str, ...]
 
 
@@ -99,14 +95,7 @@ def portrait_of(
     crop = _crop(chosen, picture, size, path)
     cut = crop.cut(picture)
     points = crop.to_crop(chosen.landmarks) / np.float32(crop.size)
-    return Portrait(
-        cut,
-        points,
-        straight_depth(chosen),
-        chosen.blendshapes,
-        layers_of(cut, points),
-        tuple(notes),
-    )
+    return Portrait(cut, points, straight_depth(chosen), chosen.blendshapes, tuple(notes))
 
 
 def portrait_of_frame(frame: NDArray[np.uint8]) -> Portrait:
@@ -123,14 +112,7 @@ def portrait_of_frame(frame: NDArray[np.uint8]) -> Portrait:
     if not faces:
         raise FaceError("no face is seen in this frame", todo="Begin with another frame")
     points = faces[0].landmarks / np.float32(len(frame))
-    return Portrait(
-        frame,
-        points,
-        straight_depth(faces[0]),
-        faces[0].blendshapes,
-        layers_of(frame, points),
-        (),
-    )
+    return Portrait(frame, points, straight_depth(faces[0]), faces[0].blendshapes, ())
 
 
 def straight_depth(reading: FaceReading) -> NDArray[np.float32]:

@@ -109,6 +109,21 @@ class ShowsIdentities(Protocol):
 
 
 @runtime_checkable
+class ShowsLayers(Protocol):
+    """A renderer that draws a person over what lies behind, which stays."""
+
+    def with_layers(self, identity: Identity, matte: Tensor, ground: Tensor) -> Identity:
+        """The same person, told apart from what lies behind.
+
+        Args:
+            identity: made by this renderer of pictures.
+            matte: uint8 [H, H] how far each pixel of the first picture is the person's.
+            ground: uint8 [3, H, H] the picture without the person.
+        """
+        ...
+
+
+@runtime_checkable
 class ReadsSpace(Protocol):
     """A renderer that must know the space of its motion."""
 

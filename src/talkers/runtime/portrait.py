@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ from talkers.artefacts.documents import write_json
 from talkers.artefacts.files import file_digest, new_folder
 from talkers.artefacts.weights import write_tensors, write_weights
 from talkers.errors import ArtefactError, UsageError
+from talkers.face.matte import layers_of
 from talkers.face.portrait import Portrait, portrait_of
 from talkers.media import write_png
-from talkers.renderers.contract import Identity, from_frames
+from talkers.renderers.contract import Identity, ShowsLayers, from_frames
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.bundle import IDENTITY, component_file
 from talkers.space.contract import HEAD
@@ -175,10 +176,13 @@ def identity_of(renderer: Any, space: FaceMotionSpace, faces: Sequence[Portrait]
     depth = DEEPER * torch.from_numpy(faces[0].depth)
     rest = space.rest_of_picture(points[0], torch.from_numpy(faces[0].blendshapes), depth)
     identity = Identity({**identity.values, "rest": rest, "depth": depth})
-    if faces[0].layers is None:
+    if not isinstance(renderer, ShowsLayers):
         return identity
-    matte, ground = map(torch.from_numpy, faces[0].layers)
-    return cast(Identity, renderer.with_layers(identity, matte, ground.permute(2, 0, 1)))
+    layers = layers_of(faces[0].picture, faces[0].points)
+    if layers is None:
+        return identity
+    matte, ground = map(torch.from_numpy, layers)
+    return renderer.with_layers(identity, matte, ground.permute(2, 0, 1))
 
 
 def portrait_head(base: dict[str, Any], space: FaceMotionSpace, there: Tensor) -> dict[str, Any]:

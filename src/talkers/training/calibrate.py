@@ -30,6 +30,7 @@ AMPLITUDES = (0.25, 0.5, 1.0, 1.25, 1.5, 2.0, 3.0)
 AGREEMENT = 0.9  # least correlation of tracker and corpus, and least ratio of their spreads
 MIN_SEEN = 0.9  # share of frames in which the tracker must see a face
 EVERY, FEW = 2, 6  # of so many frames one is looked at, as neighbours are alike; and at first
+MIN_FEW, MIN_AGREEMENT = 20, 0.6  # frames, and agreement, below which a first look says little
 POSE_SHARE_LIMITS = (0.5, 1.5)
 
 
@@ -39,20 +40,27 @@ def openings(frames: NDArray[np.uint8], tracker: FaceTracker) -> NDArray[np.floa
     return np.array([mouth_opening(r.landmarks) if r else np.nan for r in readings], np.float32)
 
 
-def agree(tracked: NDArray[np.float32], recorded: NDArray[np.float32]) -> bool:
+def agree(
+    tracked: NDArray[np.float32],
+    recorded: NDArray[np.float32],
+    agreement: float = AGREEMENT,
+    seen: float = MIN_SEEN,
+) -> bool:
     """Whether two measurements of the same openings agree.
 
     Args:
         tracked: [T], NaN where there is none.
         recorded: [T], likewise.
+        agreement: least correlation, and least ratio of the spreads.
+        seen: least share of frames in which both see a face.
     """
     both = np.isfinite(tracked) & np.isfinite(recorded)
-    if both.mean() < MIN_SEEN:
+    if both.mean() < seen or both.sum() < 2:
         return False
     # correlation = cov(a, b) / (std(a) std(b)), spread = std(a) / std(b)
     (a, joint), (_, b) = np.cov(tracked[both], recorded[both])
     spread = np.sqrt(a / b) if b > 0 else 0.0
-    return bool(joint > AGREEMENT * np.sqrt(a * b) and AGREEMENT < spread < 1 / AGREEMENT)
+    return bool(joint > agreement * np.sqrt(a * b) and agreement < spread < 1 / agreement)
 
 
 def calibrate(run: Run, avatar: Avatar, names: Sequence[str]) -> dict[str, list[float] | None]:
@@ -88,11 +96,11 @@ def _real_openings(
     recorded = np.concatenate(
         [mouth_opening(run.corpus.column("landmarks", name)) for name in names]
     )
-    for step in (FEW, EVERY):
-        tracked = openings(frames[::step], tracker)
-        if not agree(tracked, recorded[::step]):
-            return None
-    return tracked
+    soon = openings(frames[::FEW], tracker)
+    if len(soon) >= MIN_FEW and not agree(soon, recorded[::FEW], MIN_AGREEMENT, MIN_AGREEMENT):
+        return None
+    tracked = openings(frames[::EVERY], tracker)
+    return tracked if agree(tracked, recorded[::EVERY]) else None
 
 
 def _amplitudes(

@@ -20,7 +20,7 @@ from talkers.corpus import Corpus
 from talkers.corpus.store import fill_gaps
 from talkers.experts.mouths import Mouths, mouths_of
 from talkers.experts.rate import RATE, frames_at_rate, mel_of_clip
-from talkers.experts.words import frame_labels, read_alignment, sentence_of_name
+from talkers.experts.words import SAID, frame_labels, read_alignment, sentence_of_name
 from talkers.progress import Report
 from talkers.speech.alignment import aligned_words
 from talkers.training.cache import purge_stale
@@ -102,8 +102,12 @@ class ExpertFootage:
             path = folder / f"{name}.align" if folder else None
             if path is not None and path.is_file():
                 words = read_alignment(path)
+            elif sentence := sentence_of_name(name):
+                spoken = aligned_words(corpus.audio(name), [SAID.get(w, w) for w in sentence])
+                pairs = zip(spoken, sentence, strict=False)
+                words = [(start, end, word) for (start, end, _), word in pairs]
             else:
-                words = aligned_words(corpus.audio(name), sentence_of_name(name) or ())
+                continue
             if words:
                 labels[name] = frame_labels(words, len(self.mouths[name].points), RATE)
         return labels

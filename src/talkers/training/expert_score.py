@@ -38,14 +38,14 @@ def score_lip_reader(
         for k, (_, read) in enumerate(pairs)
         if j != k
     ]
-    letters = [said[LETTER_SLOT] != read[LETTER_SLOT] for said, read in pairs]
-    return {
-        "clips": len(pairs),
-        "wer": float(np.mean([word_error_rate(*pair) for pair in pairs])),
-        "letter_error": float(np.mean(letters)),
-        "wer_of_other_clips": float(np.mean(others)),
-        "wer_of_guessing": round(CHANCE_WER, 4),
+    letters = [float(said[LETTER_SLOT] != read[LETTER_SLOT]) for said, read in pairs]
+    values: dict[str, list[float]] = {
+        "wer": [word_error_rate(*pair) for pair in pairs],
+        "letter_error": letters,
+        "wer_of_other_clips": others,
     }
+    means = {name: float(np.mean(found)) for name, found in values.items() if found}
+    return {"clips": len(pairs), **means, "wer_of_guessing": round(CHANCE_WER, 4)}
 
 
 def score_sync_expert(
@@ -76,12 +76,13 @@ def score_sync_expert(
             offset, sure = expert.sync(mouths, rolled, speech)
             shuffled_sound.append(abs(offset) <= 1)
             lost_confidence.append(sure)
-    return {
-        "clips": len(names),
-        "offset_found": float(np.mean(found)),
-        "offset_found_with_shuffled_sound": float(np.mean(shuffled_sound or [np.nan])),
-        "offset_found_with_another_sentence": float(np.mean(other_sentence or [np.nan])),
-        "offset_found_by_guessing": round(3 / (2 * SYNC_RANGE + 1), 4),
-        "confidence": float(np.mean(confidence)),
-        "confidence_with_shuffled_sound": float(np.mean(lost_confidence or [np.nan])),
+    values = {
+        "offset_found": found,
+        "offset_found_with_shuffled_sound": shuffled_sound,
+        "offset_found_with_another_sentence": other_sentence,
+        "confidence": confidence,
+        "confidence_with_shuffled_sound": lost_confidence,
     }
+    means = {name: float(np.mean(rows)) for name, rows in values.items() if rows}
+    guessing = round(3 / (2 * SYNC_RANGE + 1), 4)
+    return {"clips": len(names), **means, "offset_found_by_guessing": guessing}

@@ -239,7 +239,9 @@ def train_expert(
 
     Raises:
         ArtefactError: a corpus without what the task needs.
-        UsageError: no frames, no alignments, or a training that has begun otherwise.
+        UsageError: no frames, or a training that has begun otherwise.
+        MediaError: an alignment cannot be read.
+        MissingComponent: a clip is to be aligned, and the aligner is not installed.
     """
     run = run or ExpertRun()
     if training.frames < 1:

@@ -205,13 +205,7 @@ class WarpRenderer(nn.Module):
         return Identity({name: value.cpu() for name, value in found.items()})
 
     def with_layers(self, identity: Identity, matte: Tensor, ground: Tensor) -> Identity:
-        """The same person, apart from what lies behind, which stays where it is.
-
-        Args:
-            identity: of pictures.
-            matte: uint8 [H, H] how far each pixel of the first picture is the person's.
-            ground: uint8 [3, H, H] what lies behind.
-        """
+        """See `ShowsLayers.with_layers`."""
         assert identity.values is not None
         side = (SOURCE_SIZE * self.size,) * 2
         parts = {"matte": matte[None], "ground": ground}
