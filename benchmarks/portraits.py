@@ -5,9 +5,9 @@
 For each picture: the seconds from the photo to the avatar (a process of its own), the yaw that the
 face tracker finds where 15 degrees are asked for, the similarity (csim) of those frames and of a
 sentence to the picture, how far eyes close and irises move when told to, and what changes behind a
-head that turns. Then a long speech: its
-last ten seconds beside its first ten, said with the same motion. Speed is that of the command
-`speak` for a portrait, beside the bundled avatar in the same run.
+head that turns. Then a long speech: its last ten seconds beside its first ten, said with the same
+motion. Speed is that of the command `speak` for a portrait, beside the bundled avatar in the same
+run.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from talkers.media import AUDIO_RATE, read_audio
 from talkers.space.face_motion import FaceMotionSpace
 
 ASKED = 15.0  # degrees of yaw
+REACH = 64  # pixels of a picture that a head may cover beside where it was
 SENTENCE = str(files("talkers") / "avatars" / "hello.flac")
 
 
@@ -68,7 +69,7 @@ def behind(avatar: Avatar) -> float:
     assert identity.values is not None
     if "matte" not in identity.values:
         return float("nan")
-    near = F.max_pool2d(identity.values["matte"].float(), 17, 1, 8)
+    near = F.max_pool2d(identity.values["matte"].float(), 2 * REACH + 1, 1, REACH)
     wall = F.avg_pool2d(near, 2)[0].numpy() < 1
     straight, aside = (turned(avatar, yaw)[0].astype(float) for yaw in (0.0, ASKED))
     return float(np.abs(straight - aside)[wall].mean())

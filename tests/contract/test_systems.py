@@ -13,7 +13,7 @@ from talkers.speech import SpeechConfig
 from talkers.systems.dae_talker import tiny
 from talkers.systems.mock import mock
 from talkers.systems.portrait import tiny_portrait
-from talkers.systems.recipe import Recipe
+from talkers.systems.recipe import Recipe, with_settings
 from talkers.testing import SpeechEncoderContract, SystemContract, as_avatar, bfloat16
 from talkers.testing.avatars import random_avatar
 
@@ -31,11 +31,14 @@ class TestTiny(SystemContract):
 
 
 class TestPortrait(SystemContract):
-    """A synthetic person whose picture is noise; the space has learnt from other such people."""
+    """A synthetic person whose picture is noise; the space has learnt from other such people.
+
+    Its renderer has all options; without them it is tested with portraits.
+    """
 
     @pytest.fixture(scope="class")
     def avatar(self, tmp_path_factory: pytest.TempPathFactory) -> Avatar:
-        recipe = tiny_portrait()
+        recipe = with_settings(tiny_portrait(), ["renderer.depth=true", "renderer.memory=8"])
         space, clip = faces.fitted(recipe.space), faces.performed(faces.person(50), faces.act(50))
         torch.manual_seed(0)
         picture = torch.rand(1, 3, 128, 128) * 2 - 1

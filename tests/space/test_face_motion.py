@@ -12,6 +12,9 @@ from talkers.space.face_motion import (
     GAZE,
     IRISES,
     LOOK,
+    LOWER_LIDS,
+    MOUTH_CORNERS,
+    UPPER_LIDS,
     FaceMotionSpace,
 )
 
@@ -66,6 +69,32 @@ def test_a_motion_is_shown_by_another(space: FaceMotionSpace) -> None:
     points = space.points_of(shown, rests[1])
     apart = (space.motion_of(points, rests[1]) - motion)[:, space.mouth].square().mean()
     assert apart < 0.02 * motion[:, space.mouth].var(0).mean()
+
+
+@pytest.mark.parametrize("wide", [0.5, 1.0, 2.0])
+def test_a_blink_closes_the_eyes_of_everybody(space: FaceMotionSpace, wide: float) -> None:
+    """However wide they are, and though the tracker moves irises along with lids."""
+    rest = space.mean.clone()
+    rest[list(UPPER_LIDS + LOWER_LIDS), 1] *= wide
+    motion = space.home.repeat(4, 1)
+    motion[:, BLINK] = torch.tensor([0.0, 0.5, 1.0, 3.0])
+    points = space.points_of(motion, rest)
+    gap = (points[:, list(LOWER_LIDS), 1] - points[:, list(UPPER_LIDS), 1]).mean(1)
+    assert torch.allclose(gap / gap[0], torch.tensor([1.0, 0.6, 0.2, 0.0]), atol=0.12)
+    assert gap[3] >= 0
+    again = space.motion_of(points[:3], rest)
+    assert torch.allclose(again[:, BLINK], motion[:3, BLINK], atol=0.02)
+    assert torch.allclose(space.proportions(rest)[0], torch.tensor(wide), rtol=0.15)
+
+
+def test_small_mouths_move_less(space: FaceMotionSpace) -> None:
+    """Those of drawings: people's move alike."""
+    found = []
+    for wide in (1.2, 1.0, 0.5):
+        rest = space.mean.clone()
+        rest[list(MOUTH_CORNERS), 0] *= wide
+        found.append(float(space.proportions(rest)[-1]))
+    assert found == pytest.approx([1.0, 1.0, 0.67], abs=0.05)
 
 
 def test_each_movement_is_edited_alone(space: FaceMotionSpace) -> None:

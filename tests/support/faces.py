@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from talkers.space.face_motion import POINTS, SHAPES, FaceClip, FaceMotionConfig, FaceMotionSpace
+from talkers.space.face_motion import (
+    LOWER_LIDS,
+    MOUTH_CORNERS,
+    POINTS,
+    SHAPES,
+    UPPER_LIDS,
+    FaceClip,
+    FaceMotionConfig,
+    FaceMotionSpace,
+)
 from talkers.space.geometry import Placement, project
 
 CONFIG = FaceMotionConfig(brows=1, mouth=2, seen=400)
@@ -38,6 +48,13 @@ def face() -> Tensor:
     shape = torch.stack([across, down, deep], 1)
     for row, place in ((33, -0.5), (133, -0.2), (362, 0.2), (263, 0.5), (468, -0.35), (473, 0.35)):
         shape[row] = torch.tensor([place, 0, 0])
+    shape[list(MOUTH_CORNERS), :2] = torch.tensor([[-0.3, 0.8], [0.3, 0.8]])
+    for lids, way in ((UPPER_LIDS, -1), (LOWER_LIDS, 1)):
+        for k, row in enumerate(lids):
+            outer, inner = ((-0.5, -0.2), (0.5, 0.2))[k // 7]
+            along = (k % 7 + 1) / 8
+            height = way * 0.08 * math.sin(math.pi * along)
+            shape[row] = torch.tensor([outer + along * (inner - outer), height, 0])
     return shape
 
 
@@ -50,19 +67,20 @@ def movement(where: Tensor, way: tuple[float, float]) -> Tensor:
 
 
 LIDS = movement((HEIGHT.abs() < 0.15).float(), (0.0, 0.05))
+LIDS[list(UPPER_LIDS + LOWER_LIDS), 1] = -0.8 * HEIGHT[list(UPPER_LIDS + LOWER_LIDS)]
 LOOK = movement((HEIGHT.abs() < 0.08).float(), (0.06, 0.0))
+LOOK[list(UPPER_LIDS + LOWER_LIDS)] = 0
 BROWS = movement((HEIGHT < -0.3).float(), (0.0, -0.08))
 JAW = movement((HEIGHT > 0.8).float() * (HEIGHT - 0.8), (0.0, 0.3))
 LIPS = movement(((HEIGHT - 0.8).abs() < 0.1).float() * MEAN[:, 0], (0.15, 0.0))
 for _moved in (LIDS, LOOK, BROWS, JAW, LIPS):
     _moved[[33, 133, 362, 263]] = 0
-LIDS[[468, 473]] = 0
 
 
 def person(seed: int) -> Person:
     offset = 0.06 * torch.randn(POINTS, 3, generator=torch.Generator().manual_seed(seed))
     offset[:, 2] = 0
-    offset[[33, 263]] = 0
+    offset[[33, 263, *UPPER_LIDS, *LOWER_LIDS]] = 0
     return Person(MEAN + offset)
 
 

@@ -30,8 +30,14 @@ EDGE = 0.05  # over which one region goes over into another
 ROUNDS = 4  # of finding out which points expressions leave alone
 NEIGHBOURS = 10  # seen mouths of which an unseen one is made (GeneFace++: K = 10)
 LLE_RIDGE = 1e-3  # of their weights, relative to the trace of their Gram matrix
+UPPER_LIDS = (246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398)
+LOWER_LIDS = (7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382)
+MOUTH_CORNERS = (61, 291)
+LID_RANGE = (0.3, 3.0)  # of a person's open eyes, beside those of the mean face
+MOUTH_RANGE = (0.75, 1.33)  # likewise of mouths at rest: those of people move alike
 IRISES, LID_CORNERS = (468, 473), (33, 133, 362, 263)
 LOOK = 0.05  # inter-ocular distances that irises move where eyes look aside by 1: some 20 degrees
+OPEN_SHARE = 0.7  # of the frames, those with the widest eyes: in them one sees where eyes look
 RIDGE = 1e-3  # of reading a movement from key points, relative to the mean size of one
 
 
@@ -148,7 +154,31 @@ class FaceMotionSpace(NormalisedSpace):
             depth: [478] of the person (default: that of the mean face).
         """
         does = torch.cat([blendshapes, blendshapes.new_ones(1)]) @ self.of_blendshapes
-        return self.canonical(points, depth) - (does @ self.basis.flatten(1)).reshape(POINTS, 2)
+        shown = self.canonical(points, depth)
+        # lids of eyes that are k times as wide as the mean face's move k times as far, so what is
+        # seen open is k (o + blink b), with o the mean face's eyes and b a blink's step
+        open_mean, step = _open_eyes(self.mean), _open_eyes(self.basis[0])
+        left = (open_mean + does[0] * step).clamp(min=LID_RANGE[0] * open_mean.abs())
+        does[0] *= _within(_open_eyes(shown) / left, LID_RANGE)
+        return shown - (does @ self.basis.flatten(1)).reshape(POINTS, 2)
+
+    def proportions(self, rest: Tensor) -> Tensor:
+        """How many times as far as the mean face's the movements of a face are, at most.
+
+        Wide eyes have farther to close, and the mouth of a drawing may be a fifth as wide as one of
+        people, whose mouths move alike.
+
+        Args:
+            rest: [478, 2] canonical key points at rest.
+
+        Returns:
+            [width - 6], for all of a motion but the head.
+        """
+        found = self.mean.new_ones(self.width - BLINK)
+        found[0] = _within(_open_eyes(rest) / _open_eyes(self.mean), LID_RANGE)
+        wide = _mouth_width(rest) / _mouth_width(self.mean)
+        found[self.mouth.start - BLINK :] = (wide / _within(wide, MOUTH_RANGE)).nan_to_num(1.0)
+        return found
 
     def rest_of(self, motion: Tensor) -> Tensor:
         """Where a face rests whose motion [T, width] is given: its usual head, and no movement."""
@@ -201,10 +231,11 @@ class FaceMotionSpace(NormalisedSpace):
         gram = rows @ rows.T
         gram = gram + RIDGE * gram.diagonal().mean() * torch.eye(len(rows), device=rows.device)
         expression = torch.linalg.solve(gram, rows @ moved.flatten(-2)[..., None])[..., 0]
+        expression = expression / self.proportions(rest)
         return torch.cat([head.angles, head.shift, head.scale, expression], -1)
 
     def points_of(self, motion: Tensor, rest: Tensor, depth: Tensor | None = None) -> Tensor:
-        """Motion -> key points, the inverse of `motion_of`.
+        """Motion -> key points, the inverse of `motion_of`. Lids meet, and do not cross.
 
         Args:
             motion: [..., width].
@@ -214,8 +245,10 @@ class FaceMotionSpace(NormalisedSpace):
         Returns:
             [..., 478, 2], shares of the frame's side.
         """
-        moved = motion[..., BLINK:] @ self.basis.flatten(1)
+        moved = (motion[..., BLINK:] * self.proportions(rest)) @ self.basis.flatten(1)
         flat = rest + moved.reshape(*moved.shape[:-1], POINTS, 2)
+        upper, lower = list(UPPER_LIDS), list(LOWER_LIDS)
+        flat[..., upper, 1] = torch.minimum(flat[..., upper, 1], flat[..., lower, 1])
         deep = (self.depth if depth is None else depth).expand(flat.shape[:-1])
         return project(torch.cat([flat, deep[..., None]], -1), head_of(motion))
 
@@ -363,14 +396,17 @@ class FaceMotionSpace(NormalisedSpace):
         lower = torch.sigmoid((height - MOUTH_TOP) / EDGE)[:, None]
         brows = torch.sigmoid((BROWS_BOTTOM - height) / EDGE)[:, None]
         eyes = torch.sigmoid((EYES_HALF - height.abs()) / EDGE)[:, None]
-        known = torch.cat([blink[:, None], _looks(moved)], 1)
-        known = known - known.mean(0)
-        # Regression of the eyes' points on blink and gaze: B = (K^T K)^-1 K^T D
-        gram = known.T @ known + 1e-6 * len(known) * torch.eye(3)
-        steps = torch.linalg.solve(gram, known.T @ (moved * eyes).flatten(1))
-        rest = moved - (known @ steps).unflatten(-1, (POINTS, 2))
+        # lids first, with the irises that the tracker moves along; then what open eyes look at
+        shut = blink[:, None] - blink.mean()
+        lids = _regressed(shut, moved * eyes)
+        rest = moved - _times(shut, lids)
+        gaze = _looks(rest)
+        gaze = gaze - gaze.mean(0)
+        opened = blink <= blink.quantile(OPEN_SHARE)
+        looks = _regressed(gaze[opened], (rest * eyes)[opened])
+        rest = rest - _times(gaze, looks)
         self.basis.zero_()
-        self.basis[:3] = steps.unflatten(-1, (POINTS, 2))
+        self.basis[:3] = torch.cat([lids, looks])
         first = self.brows.start - BLINK
         self.basis[first : first + self.config.brows] = _principal(rest * brows, self.config.brows)
         self.basis[-self.config.mouth :] = _principal(rest * lower, self.config.mouth)
@@ -379,6 +415,34 @@ class FaceMotionSpace(NormalisedSpace):
 def head_of(motion: Tensor) -> Placement:
     """Where the head is in motion [..., width]."""
     return Placement(motion[..., :3], motion[..., 3:5], motion[..., 5:6])
+
+
+def _open_eyes(points: Tensor) -> Tensor:
+    """How far eyes are open, on average over their lids: canonical [..., 478, 2] -> [...]."""
+    return (points[..., list(LOWER_LIDS), 1] - points[..., list(UPPER_LIDS), 1]).mean(-1)
+
+
+def _mouth_width(points: Tensor) -> Tensor:
+    """Canonical [..., 478, 2] -> [...]."""
+    right, left = (points[..., corner, :] for corner in MOUTH_CORNERS)
+    return (left - right).norm(dim=-1)
+
+
+def _within(ratio: Tensor, limits: tuple[float, float]) -> Tensor:
+    """A ratio between limits; 1 where nothing was compared with nothing."""
+    return ratio.nan_to_num(1.0).clamp(*limits)
+
+
+def _regressed(known: Tensor, moved: Tensor) -> Tensor:
+    """How key points move with numbers that are known: [N, k] and [N, 478, 2] -> [k, 478, 2]."""
+    # B = (K^T K + r I)^-1 K^T D
+    gram = known.T @ known + 1e-6 * len(known) * torch.eye(known.shape[1])
+    return torch.linalg.solve(gram, known.T @ moved.flatten(1)).reshape(-1, POINTS, 2)
+
+
+def _times(known: Tensor, movements: Tensor) -> Tensor:
+    """[N, k] and [k, 478, 2] -> [N, 478, 2]."""
+    return (known @ movements.flatten(1)).reshape(-1, POINTS, 2)
 
 
 def _looks(moved: Tensor) -> Tensor:

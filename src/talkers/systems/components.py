@@ -35,9 +35,10 @@ def register_components() -> None:
     register("motion_model", "loudness", f"{loudness}:LoudnessConfig", f"{loudness}:LoudnessMotion")
     encoders = "talkers.speech.encoders"
     register("speech_encoder", "log-mel", None, f"{encoders}:LogMel")
+    register("speech_encoder", "phonemes", None, "talkers.speech.phonemes:Phonemes")
     for name in ("whisper-base", "whisper-tiny.en"):
         register("speech_encoder", name, None, f"{encoders}:whisper")
-    for name in ("portrait", "tiny_portrait"):
+    for name in ("portrait", "portrait_phonemes", "tiny_portrait"):
         register("recipe", name, None, f"talkers.systems.portrait:{name}")
     for name in ("compact", "compact_512", "dae_talker", "dae_talker_128", "tiny"):
         register("recipe", name, None, f"talkers.systems.dae_talker:{name}")

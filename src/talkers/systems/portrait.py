@@ -40,6 +40,13 @@ def portrait() -> Recipe:
     )
 
 
+def portrait_phonemes() -> Recipe:
+    """The same, driven by phonemes in place of Whisper's features (AVCT, Wang et al. 2022)."""
+    return replace(
+        portrait(), name="portrait_phonemes", speech=SpeechConfig(encoder="phonemes", layers=())
+    )
+
+
 def tiny_portrait() -> Recipe:
     """For tests and for trying things out: 64 px, log-mel features."""
     base, small = portrait(), tiny()

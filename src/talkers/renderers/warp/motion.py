@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from talkers.space.geometry import Placement, project, rotation
+from talkers.space.geometry import Placement, project, rotation, unproject
 
 NEAR = 0.004  # shares of the side: within it a key point has the whole say
 SOFT = 0.02  # likewise, where motion is worked out in few places
 NEIGHBOURS = 16  # key points around one that say which way the face looks there
-TURNED, FACING = 0.15, 0.4  # of a normal's share towards the camera: seen not at all, and wholly
+TURNED, FACING = 0.0, 0.3  # of a normal's share towards the camera: seen not at all, and wholly
 FACE_WEIGHT = 0.1  # of a face's key point beside those around it: there are hundreds
 THIN = 3  # of so many key points one says how a whole frame moves
-HEAD_RINGS = ((1.05, 1.35, 0.5), (1.3, 1.7, 0.7))  # half width, half height and depth of rings
+HEAD_RINGS = ((1.05, 1.35, 0.65), (1.3, 1.7, 0.85))  # half width, half height and depth of rings
 HEAD_MIDDLE = 0.15  # of the rings, below the eyes
 RING_POINTS = 40
 SHOULDERS = ((-2.0, 2.9), (-1.1, 2.5), (0.0, 2.3), (1.1, 2.5), (2.0, 2.9))
@@ -73,35 +73,48 @@ def trust_of(normals: Tensor, head: Placement) -> Tensor:
     return share.square() * (3 - 2 * share)
 
 
-def moved(
+def spread(
     places: Tensor,
-    target: Tensor,
-    source: Tensor,
+    knots: Tensor,
+    values: Tensor,
     weights: Tensor | None = None,
     soft: float = NEAR,
 ) -> Tensor:
-    """By how much what is seen at places of the frame lies elsewhere in the source picture.
+    """What is known at some points, for all places: a mean weighted by how near they are.
 
     Args:
         places: [B, Q, 2] or [1, Q, 2], shares of the side.
-        target: [B, N, 2] points in the frame.
-        source: [B, N, 2] or [1, N, 2], the same points in the source picture.
-        weights: [B, N] or [1, N] of the points (default: all alike).
+        knots: [B, N, 2] the points.
+        values: [B, N, C] at them.
+        weights: [B, N] of the points, or [B, Q, N] of each for each place (default: all alike).
         soft: shares of the side within which a point has the whole say.
 
     Returns:
-        [B, Q, 2]
+        [B, Q, C]
     """
     # |q - t|^2 = |q|^2 + |t|^2 - 2 q t
-    apart = places.square().sum(-1)[..., None] + target.square().sum(-1)[:, None]
-    apart = torch.baddbmm(apart, places.expand(len(target), -1, -1), target.mT, alpha=-2)
-    # d(q) = sum_i w_i (s_i - t_i) / sum_i w_i, w_i = 1 / (|q - t_i|^2 + e^2)^2
+    apart = places.square().sum(-1)[..., None] + knots.square().sum(-1)[:, None]
+    apart = torch.baddbmm(apart, places.expand(len(knots), -1, -1), knots.mT, alpha=-2)
+    # v(q) = sum_i w_i v_i / sum_i w_i, w_i = 1 / (|q - t_i|^2 + e^2)^2
     near = apart.clamp_(min=0).add_(soft**2).reciprocal_().square_()
     if weights is not None:
-        near *= weights[:, None]
-    steps = torch.cat([source - target, torch.ones_like(target[..., :1])], -1)
-    total = near @ steps
-    return total[..., :2] / total[..., 2:]
+        near *= weights if weights.ndim == 3 else weights[:, None]
+    total = near @ torch.cat([values, torch.ones_like(values[..., :1])], -1)
+    return total[..., :-1] / total[..., -1:]
+
+
+def distance_of(points: Tensor, depth: Tensor, head: Placement) -> Tensor:
+    """How far key points are from the camera, beside the head's origin, in inter-ocular distances.
+
+    Args:
+        points: [B, N, 2] in the picture.
+        depth: [N] canonical depth.
+        head: of the pictures.
+
+    Returns:
+        [B, N, 1]
+    """
+    return unproject(points, depth, head) @ rotation(head.angles)[..., 2, :, None]
 
 
 def whole_motion(
@@ -148,7 +161,8 @@ def whole_motion(
         weights[:, : target.shape[1]] *= trust[:, ::thin]
     line = torch.linspace(0, 1, side, device=device)
     grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(1, -1, 2)
-    return moved(grid, targets, sources, weights, soft).reshape(count, side, side, 2)
+    steps = spread(grid, targets, sources - targets, weights, soft)
+    return steps.reshape(count, side, side, 2)
 
 
 def pixel_places(size: int, device: torch.device) -> Tensor:

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+UNSHUFFLE = 4  # side of the pixel blocks folded into channels
+CELL = 2 * UNSHUFFLE  # pixels of a patch's side to one place of the deepest features
+
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
@@ -26,6 +29,64 @@ class _Block(nn.Module):
         return out
 
 
+def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of one head: [B, Q, C], [B, K, C], [B, K, C] -> [B, Q, C]."""
+    # softmax(Q K^T / sqrt C) V
+    return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])[:, 0]
+
+
+class DepthAttention(nn.Module):
+    """Places of a patch look where its geometry says (DaGAN, Hong et al. 2022, equation 9).
+
+    Args:
+        width: channels of the features.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.query, self.key_value = _conv(2, width), nn.Conv2d(width, 2 * width, 1)
+        self.out_proj = nn.Conv2d(width, width, 1)
+        nn.init.zeros_(self.out_proj.weight)
+        nn.init.zeros_(self.out_proj.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, depth: Tensor) -> Tensor:
+        """Features [B, C, H, W] and depth of frame and source [B, 2, H, W] -> features."""
+        key, value = (k.flatten(2).mT for k in self.key_value(x).chunk(2, 1))
+        found = _attended(self.query(depth).flatten(2).mT, key, value)
+        out: Tensor = x + self.out_proj(found.mT.reshape(x.shape))
+        return out
+
+
+class Memory(nn.Module):
+    """What faces are like where a picture does not show it (MCNet, Hong and Xu 2023, section 3.3).
+
+    The memory is learned and the same for everybody; a code of who is shown scales its slots, and
+    places of a patch ask it for what they lack.
+
+    Args:
+        width: channels of the features.
+        slots: of the memory.
+    """
+
+    def __init__(self, width: int, slots: int):
+        super().__init__()
+        self.slots = nn.Parameter(torch.randn(slots, width) * width**-0.5)
+        self.code, self.query = nn.Linear(width, width), nn.Conv2d(width, width, 1)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out_proj = nn.Conv2d(width, width, 1)
+        nn.init.zeros_(self.out_proj.weight)
+        nn.init.zeros_(self.out_proj.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features [B, C, H, W] -> features."""
+        # M' = (1 + W_c mean(F)) M, for each person
+        memory = (1 + self.code(x.mean((2, 3))))[:, None] * self.slots
+        key, value = self.key_value(memory).chunk(2, -1)
+        found = _attended(self.query(x).flatten(2).mT, key, value)
+        out: Tensor = x + self.out_proj(found.mT.reshape(x.shape))
+        return out
+
+
 class PatchNetwork(nn.Module):
     """A small U-Net on pixel-unshuffled patches: maps and moved patches -> what is added to them.
 
@@ -33,29 +94,45 @@ class PatchNetwork(nn.Module):
         inputs: channels that it sees.
         width: channels of its first level; the second has half as many more.
         blocks: residual blocks a level.
-        unshuffle: side of the pixel blocks folded into channels.
+        depth: whether it is told how far what it paints is; see `DepthAttention`.
+        memory: slots of its memory, see `Memory`; 0: none.
     """
 
-    def __init__(self, inputs: int, width: int, blocks: int, unshuffle: int = 4):
+    def __init__(self, inputs: int, width: int, blocks: int, depth: bool = False, memory: int = 0):
         super().__init__()
-        self.unshuffle, deep = unshuffle, width * 3 // 2
-        self.in_proj = _conv(inputs * unshuffle**2, width)
+        deep = width * 3 // 2
+        self.in_proj = _conv(inputs * UNSHUFFLE**2, width)
         self.down = nn.Sequential(*[_Block(width) for _ in range(blocks)])
         self.deeper = nn.Conv2d(width, deep, 2, stride=2)
+        self.depth = DepthAttention(deep) if depth else None
+        self.memory = Memory(deep, memory) if memory else None
         self.bottom = nn.Sequential(*[_Block(deep) for _ in range(blocks)])
         self.back = nn.Conv2d(deep, 4 * width, 1)
         self.up = nn.Sequential(*[_Block(width) for _ in range(blocks)])
         self.norm = nn.GroupNorm(8, width)
-        self.out_proj = _conv(width, 3 * unshuffle**2)
+        self.out_proj = _conv(width, 3 * UNSHUFFLE**2)
         nn.init.zeros_(self.out_proj.weight)
         nn.init.zeros_(self.out_proj.bias)  # type: ignore[arg-type]
 
-    def forward(self, seen: Tensor) -> Tensor:
-        """[B, inputs, S, S] -> [B, 3, S, S], in the unit of the colours."""
-        h = self.down(self.in_proj(F.pixel_unshuffle(seen, self.unshuffle)))
-        deep = F.pixel_shuffle(self.back(self.bottom(self.deeper(h))), 2)
+    def forward(self, seen: Tensor, depth: Tensor | None = None) -> Tensor:
+        """Paint patches.
+
+        Args:
+            seen: [B, inputs, S, S].
+            depth: [B, 2, S / CELL, S / CELL] of frame and source, where the network wants it.
+
+        Returns:
+            [B, 3, S, S], in the unit of the colours
+        """
+        h = self.down(self.in_proj(F.pixel_unshuffle(seen, UNSHUFFLE)))
+        low = self.deeper(h)
+        if self.depth is not None:
+            low = self.depth(low, depth)
+        if self.memory is not None:
+            low = self.memory(low)
+        deep = F.pixel_shuffle(self.back(self.bottom(low)), 2)
         out = self.out_proj(F.silu(self.norm(self.up(h + deep))))
-        return F.pixel_shuffle(out, self.unshuffle)
+        return F.pixel_shuffle(out, UNSHUFFLE)
 
 
 def colour_statistics(patch: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,9 @@ LEFT_LOWER = (263, 249, 390, 373, 374, 380, 381, 382, 362)
 RIGHT_IRIS, LEFT_IRIS = 468, 473
 LINE_REACH = 0.15  # of a patch's half side: how far from a line its map says how far
 IRIS_REACH = 0.35
+SHARP = 0.2  # of the reach of a line's map, over which what lies above goes over into below
+BESIDE, ABOVE, BELOW, INSIDE = range(4)
+FIRST_IRIS = 468  # of the key points; nine more follow
 FEATHER = 0.25  # of a patch's half side, over which it goes over into the frame
 
 
@@ -33,6 +36,7 @@ class Region:
         half: half its side, likewise.
         size: its side in pixels of a patch.
         lines: pairs or more of key points each, whose places a network is told.
+        opening: which of them bound what opens and closes, above and below.
         iris: key point of the iris, or None.
         mirrored: whether the patch is held mirrored, so that both eyes look alike.
     """
@@ -41,6 +45,7 @@ class Region:
     half: float
     size: int
     lines: tuple[tuple[int, ...], ...]
+    opening: tuple[int, int]
     iris: int | None = None
     mirrored: bool = False
 
@@ -105,6 +110,50 @@ def line_maps(region: Region, head: Placement, points: Tensor) -> Tensor:
         far = (square - middle).norm(dim=-1) / IRIS_REACH
         found.append((1 - far).clamp(min=0))
     return torch.stack(found, 1)
+
+
+def sides_of(region: Region, canonical: Tensor) -> Tensor:
+    """Which key points lie above and which below what opens and closes in a region.
+
+    Args:
+        region: where.
+        canonical: [478, 2] of a mean face.
+
+    Returns:
+        int [478]: `ABOVE`, `BELOW`, `INSIDE` (irises), or `BESIDE`.
+    """
+    own = (canonical - canonical.new_tensor(region.middle[:2])) / region.half
+    own = own * own.new_tensor([-1.0 if region.mirrored else 1.0, 1.0])
+    upper, lower = (list(region.lines[k]) for k in region.opening)
+    heights = [
+        _along(own[:, 0], own[None, line, 0], own[None, line, 1])[0] for line in (upper, lower)
+    ]
+    found = torch.where(own[:, 1] < sum(heights) / 2, ABOVE, BELOW)
+    found[upper], found[lower] = ABOVE, BELOW
+    first, last = own[upper[0], 0], own[upper[-1], 0]
+    found[(own[:, 0] <= first) | (own[:, 0] >= last)] = BESIDE
+    found[FIRST_IRIS:] = INSIDE
+    return found
+
+
+def says(region: Region, maps: Tensor, sides: Tensor) -> Tensor:
+    """Whether key points have a say at places: not those beyond an opening that has closed.
+
+    Where lids or lips meet, points of both lie at one place. The upper ones alone say what is seen
+    above it, and the lower ones below it; else the eye would be seen through the lid.
+
+    Args:
+        region: where.
+        maps: [B, M, h, w] where its lines are, see `line_maps`.
+        sides: int [N] of the key points, see `sides_of`.
+
+    Returns:
+        [B, h w, N]
+    """
+    upper, lower = (maps[:, k].flatten(1) for k in region.opening)
+    over, under = (0.5 - upper / SHARP).clamp(0, 1), (0.5 + lower / SHARP).clamp(0, 1)
+    kinds = [torch.ones_like(over), 1 - under, 1 - over, (1 - over) * (1 - under)]
+    return torch.stack(kinds, -1)[..., sides]
 
 
 def _along(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:

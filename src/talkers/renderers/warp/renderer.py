@@ -27,21 +27,31 @@ from talkers.renderers.contract import (
 )
 from talkers.renderers.warp import patches
 from talkers.renderers.warp.motion import (
+    distance_of,
     enlarged,
-    moved,
     normals_of,
     pixel_places,
     sampled,
+    spread,
     trust_of,
     whole_motion,
 )
 from talkers.renderers.warp.networks import (
+    CELL,
     PatchNetwork,
     colour_statistics,
     plain_colours,
     recoloured,
 )
-from talkers.renderers.warp.patches import Region, feather, line_maps, places, within
+from talkers.renderers.warp.patches import (
+    Region,
+    feather,
+    line_maps,
+    places,
+    says,
+    sides_of,
+    within,
+)
 from talkers.space.face_motion import POINTS, FaceMotionSpace, head_of
 from talkers.space.geometry import Placement
 
@@ -50,12 +60,14 @@ MOUTH = Region(
     0.62,
     72,
     (patches.OUTER_UPPER, patches.INNER_UPPER, patches.INNER_LOWER, patches.OUTER_LOWER),
+    (1, 2),
 )
 RIGHT_EYE = Region(
     (-0.34, 0.0, 0.0),
     0.32,
     40,
     (patches.RIGHT_UPPER, patches.RIGHT_LOWER),
+    (0, 1),
     patches.RIGHT_IRIS,
 )
 LEFT_EYE = Region(
@@ -63,6 +75,7 @@ LEFT_EYE = Region(
     0.32,
     40,
     (patches.LEFT_UPPER, patches.LEFT_LOWER),
+    (0, 1),
     patches.LEFT_IRIS,
     mirrored=True,
 )
@@ -84,6 +97,8 @@ class WarpConfig:
     mouth_blocks: int = limited(2, 1, 8)
     eye_width: int = limited(48, 8, 512)
     eye_blocks: int = limited(1, 1, 8)
+    depth: bool = False  # whether the networks are told how far what they paint is (DaGAN)
+    memory: int = limited(0, 0, 4096)  # slots of what faces are like, 0: none (MCNet)
     recolour: float = limited(0.5, 0, 1)  # how far colours are changed in training
     lips_weight: float = limited(4.0, 0, 100)  # of the loss between and on the lips, beside 1
 
@@ -105,11 +120,33 @@ class Look(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What is known of pictures: their pixels, key points and where the head is."""
+    """What is known of pictures.
+
+    Attributes:
+        pictures: [B, 3, H, W].
+        points: [B, 478, 2] key points, shares of the side.
+        head: where the head is.
+        far: [B, 478, 1] how far key points are, see `distance_of`.
+    """
 
     pictures: Tensor
     points: Tensor
     head: Placement
+    far: Tensor
+
+
+class _Moved(NamedTuple):
+    """A region of frames before it is painted.
+
+    Attributes:
+        patch: [B, 3, P, P] of the source, moved.
+        maps: [B, M, P, P] where the frames' lines are.
+        depth: [B, 2, P / CELL, P / CELL] how far what frames and source show there is.
+    """
+
+    patch: Tensor
+    maps: Tensor
+    depth: Tensor
 
 
 class _Layers(NamedTuple):
@@ -155,8 +192,13 @@ class WarpRenderer(nn.Module):
         super().__init__()
         self.config, self.size = config, config.size
         self.motion_width = config.motion_width
-        self.mouth = PatchNetwork(3 * (3 + MOUTH.maps), config.mouth_width, config.mouth_blocks)
-        self.eye = PatchNetwork(2 * (3 + RIGHT_EYE.maps), config.eye_width, config.eye_blocks)
+        self.mouth, self.eye = (
+            PatchNetwork(inputs, width, blocks, config.depth, config.memory)
+            for inputs, width, blocks in (
+                (3 * (3 + MOUTH.maps), config.mouth_width, config.mouth_blocks),
+                (2 * (3 + RIGHT_EYE.maps), config.eye_width, config.eye_blocks),
+            )
+        )
         self._mixed = False  # whether the networks train in mixed precision
         self._space: list[FaceMotionSpace] = []  # in a list: it is no part of the renderer
 
@@ -282,7 +324,7 @@ class WarpRenderer(nn.Module):
             frames = torch.addcmul(person[:, :3], 1 - person[:, 3:], ground[None] + 1) - 1
         if source.plain:
             return frames.clamp(-1, 1)
-        target = Shown(frames, points, head)
+        target = Shown(frames, points, head, distance_of(points, source.depth, head))
         mouth = self.painted_mouth(source.shown, target, source.mouth, source.reference, trust)
         self._put(frames, MOUTH, head, mouth)
         eyes = self.painted_eyes(source.shown, target, source.eyes, trust)
@@ -301,7 +343,9 @@ class WarpRenderer(nn.Module):
         device = self.space.depth.device
         values = {key: value.to(device).float() for key, value in identity.values.items()}
         points, pictures = values["points"], values["pictures"] / 127.5 - 1
-        every = Shown(pictures, points, self.space.placement(points))
+        heads = self.space.placement(points)
+        far = distance_of(points, values["depth"], heads)
+        every = Shown(pictures, points, heads, far)
         # of several pictures the one with the widest mouth tells what the teeth are like
         opening = (points[:, 13] - points[:, 14]).norm(dim=-1) / every.head.scale[:, 0]
         first, wide = (Shown(*map(lambda x: _row(x, k), every)) for k in (0, int(opening.argmax())))
@@ -355,35 +399,55 @@ class WarpRenderer(nn.Module):
         Returns:
             [B, 3, P, P]
         """
-        warped, maps = _moved_patch(MOUTH, source, target, trust)
+        found = self._moved(MOUTH, source, target, trust)
         colours = colour_statistics(own.patch)
-        seen = [plain_colours(warped, _like(colours, warped)), maps]
+        seen = [plain_colours(found.patch, _like(colours, found.patch)), found.maps]
         for known in (own, reference):
             seen += [plain_colours(known.patch, colours), known.maps]
+        depth = found.depth
         if flipped:
-            seen = [part.flip(-1) for part in seen]
-        added = self._run(self.mouth, seen, len(warped))
-        return warped + colours[1] * (added.flip(-1) if flipped else added)
+            seen, depth = [part.flip(-1) for part in seen], depth.flip(-1)
+        added = self._run(self.mouth, seen, depth)
+        return found.patch + colours[1] * (added.flip(-1) if flipped else added)
 
     def painted_eyes(
         self, source: Shown, target: Shown, own: Look, trust: Tensor | None = None
     ) -> Tensor:
         """Both eyes of frames, as the network paints them: [2 B, 3, P, P], all right ones first."""
-        pairs = [_moved_patch(eye, source, target, trust) for eye in EYES]
-        warped, maps = (torch.cat(part) for part in zip(*pairs, strict=True))
-        count = len(warped) // 2
+        pairs = [self._moved(eye, source, target, trust) for eye in EYES]
+        found = _Moved(*(torch.cat(part) for part in zip(*pairs, strict=True)))
+        count = len(found.patch) // 2
         own = Look(*(_twice(part, count) for part in own))
         colours = colour_statistics(own.patch)
-        seen = [plain_colours(warped, colours), maps, plain_colours(own.patch, colours), own.maps]
-        return warped + colours[1] * self._run(self.eye, seen, len(warped))
+        seen = [plain_colours(found.patch, colours), found.maps]
+        seen += [plain_colours(own.patch, colours), own.maps]
+        return found.patch + colours[1] * self._run(self.eye, seen, found.depth)
 
-    def _run(self, network: PatchNetwork, seen: list[Tensor], count: int) -> Tensor:
+    def _moved(self, region: Region, source: Shown, target: Shown, trust: Tensor | None) -> _Moved:
+        """A region of the source, moved as in frames."""
+        at, maps = places(region, target.head), line_maps(region, target.head, target.points)
+        own = within(region, source.head, source.points)[0]
+        near = (own.abs().amax(-1) < AROUND).nonzero()[:, 0]
+        coarse = at.unfold(1, FINE, FINE).unfold(2, FINE, FINE).mean((-1, -2))
+        sides = sides_of(region, self.space.mean)[near]
+        weights = says(region, F.avg_pool2d(maps, FINE), sides)
+        if trust is not None:
+            weights = weights * trust[:, None, near]
+        steps, far = source.points - target.points, source.far.expand_as(target.far)
+        known = torch.cat([steps, target.far, far], -1)[:, near]
+        known = spread(coarse.flatten(1, 2), target.points[:, near], known, weights)
+        known = known.mT.reshape(len(at), -1, *coarse.shape[1:3])
+        fine = F.interpolate(known[:, :2], scale_factor=FINE, mode="bilinear").permute(0, 2, 3, 1)
+        depth = F.avg_pool2d(known[:, 2:], CELL // FINE)
+        return _Moved(sampled(source.pictures, at + fine), maps, depth)
+
+    def _run(self, network: PatchNetwork, seen: list[Tensor], depth: Tensor) -> Tensor:
         """A network on channels that belong together, those of the source expanded."""
-        joined = torch.cat([part.expand(count, -1, -1, -1) for part in seen], 1)
-        joined = joined.to(network.in_proj.weight.dtype)
-        joined = joined.contiguous(memory_format=torch.channels_last)
+        dtype = network.in_proj.weight.dtype
+        joined = torch.cat([part.expand(len(depth), -1, -1, -1) for part in seen], 1)
+        joined = joined.to(dtype).contiguous(memory_format=torch.channels_last)
         with torch.autocast(joined.device.type, torch.bfloat16, enabled=self._mixed):
-            out: Tensor = network(joined)
+            out: Tensor = network(joined, depth.to(dtype))
         return out.float()
 
     def _put(self, frames: Tensor, region: Region, head: Placement, patch: Tensor) -> None:
@@ -453,7 +517,7 @@ class WarpRenderer(nn.Module):
                 head.shift + JITTER[1] * head.scale * place,
                 head.scale * (1 + JITTER[2] * scale),
             )
-        return Shown(pictures, shares, head)
+        return Shown(pictures, shares, head, distance_of(shares, self.space.depth, head))
 
 
 def _exactly(like: Tensor) -> torch.autocast:
@@ -496,18 +560,3 @@ def look(region: Region, shown: Shown) -> Look:
     """What a region of pictures shows, and where its lines are."""
     patch = sampled(shown.pictures, places(region, shown.head))
     return Look(patch, line_maps(region, shown.head, shown.points))
-
-
-def _moved_patch(
-    region: Region, source: Shown, target: Shown, trust: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """A region of the source, moved as in frames, and the maps of the frames' lines."""
-    at = places(region, target.head)
-    own = within(region, source.head, source.points)[0]
-    near = (own.abs().amax(-1) < AROUND).nonzero()[:, 0]
-    coarse = at.unfold(1, FINE, FINE).unfold(2, FINE, FINE).mean((-1, -2))
-    weights = None if trust is None else trust[:, near]
-    steps = moved(coarse.flatten(1, 2), target.points[:, near], source.points[:, near], weights)
-    steps = steps.reshape(coarse.shape).permute(0, 3, 1, 2)
-    fine = F.interpolate(steps, scale_factor=FINE, mode="bilinear").permute(0, 2, 3, 1)
-    return sampled(source.pictures, at + fine), line_maps(region, target.head, target.points)
