@@ -20,9 +20,9 @@ from talkers.face.landmarks import EYE_CORNERS
 from talkers.face.portrait import portrait_of
 from talkers.renderers.contract import Identity
 from talkers.renderers.warp.motion import normals_of, trust_of
+from talkers.runtime.bundle import base_folder
 from talkers.runtime.portrait import (
     PortraitTerms,
-    base_folder,
     identity_of,
     make_portrait,
     portrait_head,

@@ -23,8 +23,8 @@ MIN_SIDE = 32  # pixels of the smallest video
 
 
 @dataclass(frozen=True)
-class VideoOptions:
-    """Which avatar speaks, and what its video is like."""
+class PictureOptions:
+    """Which avatar is shown, and what its video is like."""
 
     avatar: str = "default"
     """Folder of an avatar, a photo, default for the bundled one, or mock for a drawn face."""
@@ -38,9 +38,6 @@ class VideoOptions:
     """Frames a second (default: the avatar's own), such as 30 or 30000/1001."""
     size: int | None = None
     """Side of the video in pixels (default: the avatar's own)."""
-    live: bool = False
-    """Hear with the avatar's own streaming encoder, as a stream does, instead of the pretrained
-    speech model."""
     provenance: bool = True
     """Mark the frames and sign the video as made by a machine (see talkers verify)."""
     shape: str = "1:1"
@@ -48,8 +45,6 @@ class VideoOptions:
     background: str | None = None
     """What is around the square: a colour such as #203040 or white, or a picture's file (default:
     the colour of the square's border)."""
-    controls: Annotated[Controls, arg(name="")] = Controls()
-    """Of head, eyes and mouth."""
 
     def __post_init__(self) -> None:
         """Raises UsageError: no such frame rate or shape."""
@@ -60,9 +55,8 @@ class VideoOptions:
 
     @property
     def files(self) -> list[Path]:
-        """Files that may be read beside the speech: of poses, a style and a background."""
-        named = (self.controls.pose, self.controls.style, self.background)
-        return [Path(p) for p in named if p]
+        """Files that may be read beside what drives the avatar."""
+        return [Path(self.background)] if self.background else []
 
     @property
     def layout(self) -> Layout | None:
@@ -81,6 +75,23 @@ class VideoOptions:
             UsageError: it is no number, or out of range.
         """
         return frame_rate_of(self.fps) if self.fps else None
+
+
+@dataclass(frozen=True)
+class VideoOptions(PictureOptions):
+    """Which avatar speaks, how, and what its video is like."""
+
+    live: bool = False
+    """Hear with the avatar's own streaming encoder, as a stream does, instead of the pretrained
+    speech model."""
+    controls: Annotated[Controls, arg(name="")] = Controls()
+    """Of head, eyes and mouth."""
+
+    @property
+    def files(self) -> list[Path]:
+        """Files that may be read beside the speech: of poses, a style and a background."""
+        named = (self.controls.pose, self.controls.style)
+        return [Path(p) for p in named if p] + super().files
 
 
 def frame_rate_of(text: str) -> Fraction:

@@ -288,6 +288,11 @@ class FaceTracker:
             return self._chosen(readings)
         return None
 
+    def follow(self, reading: FaceReading) -> None:
+        """Follow this face from now on, though it may not be the largest."""
+        self._last = reading.landmarks
+        self._pauses.seen()
+
     def faces(self, picture: NDArray[np.uint8], every: bool = True) -> list[FaceReading]:
         """All faces of a picture that stands alone, the largest first.
 

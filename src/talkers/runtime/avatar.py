@@ -18,9 +18,11 @@ from torch import Tensor
 from talkers.artefacts.files import file_digest
 from talkers.controls.request import Controls
 from talkers.errors import UsageError, reason
+from talkers.progress import Report, quiet
 from talkers.runtime.bundle import BUNDLED, read_bundle
 from talkers.runtime.checks import checked_rate, checked_seed, checked_side
 from talkers.runtime.engine import Engine, Frame
+from talkers.runtime.reenactment import Following, Reenactment, Reenactor
 from talkers.runtime.resolved import ResolvedControls, resolve_controls
 from talkers.runtime.session import Session
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
@@ -209,6 +211,69 @@ class Avatar:
         for block in blocks:
             yield from session.push(block)
         yield from session.finish()
+
+    def reenact(
+        self,
+        driving: str | os.PathLike[str],
+        following: Following | None = None,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        frame_rate: Fraction | float | None = None,
+        size: int | None = None,
+        provenance: bool = True,
+        progress: Report = quiet,
+    ) -> Reenactment:
+        """Let the avatar follow the head and the face of a video.
+
+        Args:
+            driving: a video of anybody.
+            following: what of it is followed, and how (default: all of it).
+            seed: of blinks where none are driven, and of speech.
+            steps: network passes a frame (default: the recipe's).
+            frame_rate: frames a second of the result (default: the avatar's own).
+            size: side of the result in pixels (default: the avatar's own).
+            provenance: mark the frames, and sign the video, as generated.
+            progress: called with a sentence while the avatar is prepared, frames done and in all.
+
+        Returns:
+            an iterator over frames, uint8 [size, size, 3] RGB, with `save`. Memory does not grow
+            with length.
+
+        Raises:
+            MediaError: a file cannot be read. UsageError: a value out of range.
+            ArtefactError: this avatar cannot follow a face.
+        """
+        rate = self.frame_rate if frame_rate is None else checked_rate(frame_rate)
+        side = self.size if size is None else checked_side(size)
+        resolved = self.resolve_controls(seed, None, rate)
+        form = VideoForm(rate, side, False, provenance, lambda: self.digest)
+        options = self.engine.options(seed, steps)
+        following = following or Following()
+        return Reenactment(self.engine, driving, following, resolved, options, form, progress)
+
+    def reenactor(
+        self,
+        following: Following | None = None,
+        *,
+        frame_rate: Fraction | float | None = None,
+        seed: int = 0,
+        steps: int | None = None,
+    ) -> Reenactor:
+        """Let the avatar follow a camera: `push` its frames, each gives the avatar's.
+
+        Args:
+            following: what of the face is followed, and how (default: all of it).
+            frame_rate: of the camera (default: the avatar's own).
+            seed, steps: as in `reenact`.
+
+        Raises:
+            ArtefactError: this avatar cannot follow a face. UsageError: a value out of range.
+        """
+        rate = self.frame_rate if frame_rate is None else checked_rate(frame_rate)
+        resolved = self.resolve_controls(seed, None, rate)
+        options = self.engine.options(seed, steps)
+        return Reenactor(self.engine, following or Following(), resolved, options, float(rate))
 
     def encode(self, frames: NDArray[np.uint8]) -> Tensor:
         """Frames uint8 [N, size, size, 3] -> motion [N, width], on the CPU."""

@@ -28,6 +28,7 @@ from talkers.systems.recipe import Recipe, from_dict
 FORMAT_VERSION = 4
 READABLE = (3, 4)
 BUNDLED = "default"
+BASE = "portrait"  # the shipped avatar that shows nobody yet
 MOCK = "mock"
 IDENTITY = "identity"  # the component that says who is shown
 SHIPPED = (BUNDLED, MOCK)  # avatars that talkers brings
@@ -151,6 +152,11 @@ def read_about(folder: Path) -> tuple[dict[str, Any], int]:
             todo="Update talkers: `pip install -U talkers`" if newer else "Train the avatar again",
         )
     return (upgrade_about(about) if version == 3 else dict(about)), version
+
+
+def base_folder() -> Path:
+    """The shipped avatar that shows nobody yet."""
+    return Path(str(files("talkers") / "avatars" / BASE))
 
 
 def read_bundle(name: str | os.PathLike[str] = BUNDLED) -> Bundle:

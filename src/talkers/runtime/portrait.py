@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,11 @@ from talkers.face.portrait import Portrait, portrait_of
 from talkers.media import write_png
 from talkers.renderers.contract import Identity, ShowsLayers, from_frames
 from talkers.runtime.avatar import Avatar
-from talkers.runtime.bundle import IDENTITY, component_file
+from talkers.runtime.bundle import IDENTITY, base_folder, component_file
 from talkers.space.contract import HEAD
 from talkers.space.face_motion import FaceMotionSpace
 from talkers.version import __version__
 
-BASE = "portrait"  # the shipped avatar that shows nobody yet
 ANGLE_RANGE = (25.0, 20.0, 20.0)  # degrees of yaw, pitch and roll from how the picture shows them
 ASIDE = 0.6  # of the degrees by which a picture shows a head turned, it can be turned less
 MIN_RANGE = 4.0  # degrees by which every head can be turned
@@ -55,11 +53,6 @@ class PortraitTerms:
     consent: str | None = None
     licence: str | None = None
     pictures: tuple[str, ...] = ()
-
-
-def base_folder() -> Path:
-    """The shipped avatar that shows nobody yet."""
-    return Path(str(files("talkers") / "avatars" / BASE))
 
 
 def make_portrait(

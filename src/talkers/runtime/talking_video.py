@@ -127,6 +127,10 @@ class TalkingVideo:
             return blocks
         return resample(blocks, rate, float(self.frame_rate), self.frame_count)
 
+    def sound(self) -> tuple[Iterator[NDArray[np.float32]], int, int]:
+        """What is said: its blocks, their rate and channels."""
+        return self._source.sound()
+
     def _edited(self, blocks: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
         """Motion as the controls ask for it, the mouth at rest where nothing is said."""
         resolved, done, rate = self.resolved, 0, float(self.engine.frame_rate)
@@ -199,7 +203,7 @@ class TalkingVideo:
             path,
             frames if layout is None else on_canvas(frames, layout),
             self.frame_rate,
-            self._source.sound(),
+            self.sound(),
             self.form.digest() if self.form.provenance else None,
             lambda done: progress(done, self.frame_count),
         )

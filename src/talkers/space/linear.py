@@ -117,6 +117,19 @@ class LinearSpace(NormalisedSpace):
         edited = motion + step * self.motion_std
         return edited if appearance is None else edited + appearance.shift
 
+    def steered(self, motion: Tensor, part: str, values: Tensor) -> Tensor:
+        """Motion [..., width] in which a part of the face does something else.
+
+        Args:
+            motion: what it does.
+            part: mouth or brows.
+            values: [..., K] what is to be read of the part, in the units of `read`.
+        """
+        # What the probe reads falls short of the wanted values by e: add e W.
+        error = values - self.normalise(motion) @ getattr(self, f"{part}_read")
+        step: Tensor = error @ getattr(self, f"{part}_write")
+        return motion + step * self.motion_std
+
     def retarget(self, motion: Tensor, source: Tensor, target: Tensor) -> Tensor:
         """See `MotionSpace.retarget` (relative transfer: x - source + target)."""
         return motion - source + target

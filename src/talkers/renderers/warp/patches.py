@@ -22,6 +22,7 @@ RIGHT_IRIS, LEFT_IRIS = 468, 473
 LINE_REACH = 0.15  # of a patch's half side: how far from a line its map says how far
 IRIS_REACH = 0.35
 SHARP = 0.2  # of the reach of a line's map, over which what lies above goes over into below
+LID_EDGE = 0.035  # inter-ocular distances from where a lid is tracked to where it ends, at most
 BESIDE, ABOVE, BELOW, INSIDE = range(4)
 FIRST_IRIS = 468  # of the key points; nine more follow
 FEATHER = 0.25  # of a patch's half side, over which it goes over into the frame
@@ -154,6 +155,36 @@ def says(region: Region, maps: Tensor, sides: Tensor) -> Tensor:
     over, under = (0.5 - upper / SHARP).clamp(0, 1), (0.5 + lower / SHARP).clamp(0, 1)
     kinds = [torch.ones_like(over), 1 - under, 1 - over, (1 - over) * (1 - under)]
     return torch.stack(kinds, -1)[..., sides]
+
+
+def parted(region: Region, source: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+    """Key points of pictures, lids farther apart as far as they close.
+
+    A face tracker sees lids where the eye ends, or within it. Those that meet would leave a line
+    of the eye between them.
+
+    Args:
+        region: where; one without an iris keeps its points.
+        source: [B or 1, 478, 2] key points of the pictures.
+        target: [B, 478, 2] of the frames.
+        scale: [B or 1, 1] inter-ocular distances in the pictures.
+
+    Returns:
+        [B, 478, 2]
+    """
+    found = source.expand_as(target)
+    if region.iris is None:
+        return found
+    upper, lower = (list(region.lines[k][1:-1]) for k in region.opening)
+    across = source[:, upper] - source[:, lower]
+    was = across.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    now = (target[:, upper] - target[:, lower]).norm(dim=-1, keepdim=True)
+    closed = 1 - now.mean(1, keepdim=True) / was.mean(1, keepdim=True)
+    step = LID_EDGE * scale[:, None] * closed.clamp(0, 1) * across / was
+    found = found.clone()
+    found[:, upper] += step
+    found[:, lower] -= step
+    return found
 
 
 def _along(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:

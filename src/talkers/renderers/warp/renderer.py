@@ -47,6 +47,7 @@ from talkers.renderers.warp.patches import (
     Region,
     feather,
     line_maps,
+    parted,
     places,
     says,
     sides_of,
@@ -433,7 +434,8 @@ class WarpRenderer(nn.Module):
         weights = says(region, F.avg_pool2d(maps, FINE), sides)
         if trust is not None:
             weights = weights * trust[:, None, near]
-        steps, far = source.points - target.points, source.far.expand_as(target.far)
+        steps = parted(region, source.points, target.points, source.head.scale) - target.points
+        far = source.far.expand_as(target.far)
         known = torch.cat([steps, target.far, far], -1)[:, near]
         known = spread(coarse.flatten(1, 2), target.points[:, near], known, weights)
         known = known.mT.reshape(len(at), -1, *coarse.shape[1:3])

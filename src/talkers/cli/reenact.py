@@ -1,0 +1,141 @@
+"""talkers reenact: an avatar follows the head and the face of a video."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from talkers.artefacts.files import file_digest, refuse_same_file
+from talkers.cli.app import app
+from talkers.cli.avatars import speaking_avatar
+from talkers.cli.batch import run_batch, targets
+from talkers.cli.console import progress_bar, remark, tell
+from talkers.cli.options import Out, PictureOptions, some
+from talkers.cli.videos import STANDARD, is_video_name, refuse_output, speech_files
+from talkers.progress import Report
+from talkers.version import __version__
+
+if TYPE_CHECKING:
+    from talkers.runtime.avatar import Avatar
+    from talkers.runtime.reenactment import Reenactment
+
+
+@dataclass(frozen=True)
+class ReenactOptions(PictureOptions):
+    """What of the driving video is followed, and by whom."""
+
+    follow: Literal["both", "pose", "expression"] = "both"
+    """The driving head alone (pose), its face alone (expression), or both."""
+    absolute: bool = False
+    """Show the driving head's own angles, instead of how they differ from the neutral frame's."""
+    neutral: float | None = None
+    """Second of the driving video at which its face rests (default: how it rests is told from what
+    it does when it is first seen)."""
+    face: str = "largest"
+    """Which face of the driving video: largest, left, right or x,y in pixels."""
+    speech: Path | None = None
+    """Sound that drives the mouth, and is heard, in place of the driving video's."""
+    upper: Path | None = None
+    """Another video, which drives brows, eyes and lids."""
+    sound: str = "keep"
+    """What is heard: keep (the speech, or else the driving video's sound), none, or a file."""
+
+    @property
+    def files(self) -> list[Path]:
+        """Files that are read beside the driving video."""
+        sound = None if self.sound in ("keep", "none") else Path(self.sound)
+        named = (self.speech, self.upper, sound)
+        return [path for path in named if path is not None] + super().files
+
+
+@app.command
+def reenact(
+    driving: Positional[tuple[Path, ...]],
+    output: Out,
+    options: Annotated[ReenactOptions, arg(name="")] = ReenactOptions(),
+) -> None:
+    """Let an avatar follow the head and the face of a video, whoever is in it.
+
+    For example: talkers reenact me.mp4 --avatar ada/ -o out.mp4
+
+    Args:
+        driving: Videos of a face, or folders of them; - reads standard input.
+        output: Video to write, - for standard output, or for several videos a folder.
+        options: What is followed, and by whom.
+    """
+    from talkers.media import VIDEO_SUFFIXES
+    from talkers.media.incoming import received
+
+    sources, left = speech_files(some(driving, "video"), set(VIDEO_SUFFIXES))
+    for path in left:
+        remark(f"note: {path} is left out: its name is not that of a video.")
+    many = len(sources) > 1 or driving[0].is_dir() or output.is_dir()
+    if many and not (len(sources) == 1 and is_video_name(output) and not output.is_dir()):
+        jobs = targets(sources, output)
+        refuse_same_file(jobs.values(), [*sources, *options.files])
+        reenact_all(jobs, output, options)
+        return
+    refuse_output(output)
+    refuse_same_file([output], [*sources, *options.files])
+    with received(sources[0]) as source:
+        avatar = speaking_avatar(options.avatar, options.consent)
+        with progress_bar() as report:
+            save_reenactment(avatar, source, output, options, report)
+    (remark if output == STANDARD else tell)(f"Wrote {output}")
+
+
+def save_reenactment(
+    avatar: Avatar, source: Path, target: Path, options: ReenactOptions, report: Report
+) -> Reenactment:
+    """Write the video of an avatar that follows one video."""
+    from talkers.runtime.reenactment import Following
+
+    following = Following(
+        options.follow,
+        options.absolute,
+        options.neutral,
+        options.face,
+        options.speech,
+        options.upper,
+    )
+    shown = avatar.reenact(
+        source,
+        following,
+        seed=options.seed,
+        steps=options.steps,
+        frame_rate=options.frame_rate,
+        size=options.size,
+        provenance=options.provenance,
+        progress=report,
+    )
+    shown.save(
+        target,
+        lambda done, total: report("following", done, total),
+        options.layout,
+        None if options.sound == "none" else options.sound,
+    )
+    for note in shown.notes:
+        remark(f"note: {source.name}: {note}")
+    return shown
+
+
+def reenact_all(jobs: dict[Path, Path], folder: Path, options: ReenactOptions) -> None:
+    """Write the videos of an avatar that follows many; see `run_batch`."""
+    avatar = speaking_avatar(options.avatar, options.consent)
+    decides = asdict(options) | {
+        "talkers": __version__,
+        "avatar": avatar.digest,
+        "files": [file_digest(path) for path in options.files if path.is_file()],
+    }
+    with progress_bar() as report:
+        run_batch(
+            jobs,
+            folder,
+            decides,
+            lambda source, target: (
+                f"{save_reenactment(avatar, source, target, options, report).frame_count} frames"
+            ),
+        )
