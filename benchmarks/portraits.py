@@ -56,7 +56,7 @@ def turned(avatar: Avatar, yaw: float, blink: float = 0.0, gaze: float = 0.0) ->
     space = avatar.engine.space
     assert isinstance(space, FaceMotionSpace)
     motion = space.home.repeat(5, 1)
-    motion[:, 0] += yaw
+    motion[:, 0] += yaw * avatar.engine.bundle.head.turn[0]
     motion[:, 6] = blink
     motion[:, 7] += gaze
     return avatar.decode(motion)

@@ -18,6 +18,7 @@ STATISTICS = SimpleNamespace(
     std=torch.full((7,), 0.1),
     low=torch.full((7,), -10.0),
     high=torch.full((7,), 12.0),
+    turn=torch.ones(3),
     translation_from_rotation=torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.25, 0.0], [0.0, 0.0, 0.0]]),
 )
 

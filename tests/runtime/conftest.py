@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from talkers import Avatar
+from talkers.errors import MissingComponent
+from talkers.runtime.portrait import PortraitTerms, make_portrait
 from talkers.testing import as_avatar, bfloat16
 
+PHOTO = Path(str(files("talkers") / "avatars" / "default" / "preview.png"))
+CONSENT = "the person in the bundled avatar, CC BY 4.0"
 FORMAT_3 = Path(__file__).parents[1] / "data" / "format-3"
 
 
@@ -22,3 +27,13 @@ def avatar(tmp_path_factory: pytest.TempPathFactory) -> Avatar:
     return as_avatar(
         tmp_path_factory.mktemp("avatars") / "small", old.recipe, parts, dict(old.bundle.about)
     )
+
+
+@pytest.fixture(scope="session")
+def ada(tmp_path_factory: pytest.TempPathFactory) -> Avatar:
+    """A portrait of the bundled avatar's person, made with the shipped base."""
+    folder = tmp_path_factory.mktemp("portrait") / "ada"
+    try:
+        return make_portrait([PHOTO], folder, PortraitTerms("test", CONSENT))[0]
+    except MissingComponent as error:
+        pytest.skip(str(error))

@@ -16,7 +16,7 @@ import faces
 from talkers import Avatar, Controls
 from talkers.cli import main
 from talkers.errors import ArtefactError, MissingComponent, ResourceError
-from talkers.face.landmarks import EYE_CORNERS
+from talkers.face.landmarks import EYE_CORNERS, FaceTracker
 from talkers.face.portrait import portrait_of
 from talkers.renderers.contract import Identity
 from talkers.renderers.warp.motion import normals_of, trust_of
@@ -93,16 +93,31 @@ def test_it_speaks_without_drifting(made: Avatar) -> None:
 
 def test_its_head_turns_as_it_is_told(made: Avatar, tmp_path: Path) -> None:
     space = made.engine.space
-    home = float(space.home[0])
+    home, turn = float(space.home[0]), float(made.engine.bundle.head.turn[0])
     shown = []
-    for name, yaw in (("straight", home), ("turned", home + 15)):
+    for name, asked in (("straight", 0), ("turned", 15)):
         path = tmp_path / f"{name}.csv"
-        path.write_text(f"time,yaw\n0,{yaw}\n")
+        path.write_text(f"time,yaw\n0,{home + asked}\n")
         talk = made.speak(SPEECH, live=True, controls=Controls(pose=str(path)))
         motion = torch.cat(list(talk.motion()))
-        assert float((space.read(motion).pose[:, 0] - yaw).abs().max()) < 0.5
+        assert float((space.read(motion).pose[:, 0] - home - turn * asked).abs().max()) < 0.5
         shown.append(made.decode(motion[:1])[0].astype(int))
     assert np.abs(shown[0] - shown[1]).mean() > 2
+
+
+def test_turns_are_seen_as_far_as_they_are_asked(ada: Avatar, tmp_path: Path) -> None:
+    """Key points turn farther than what is painted between them seems to."""
+    home, found = float(ada.engine.bundle.head.mean[0]), {}
+    with FaceTracker(1) as tracker:
+        for asked in (-14, 0, 14):
+            path = tmp_path / f"{asked}.csv"
+            path.write_text(f"time,yaw\n0,{home + asked}\n")
+            talk = ada.speak(SPEECH[:3200], live=True, controls=Controls(pose=str(path)))
+            (face, *_) = tracker.faces(next(iter(talk)), every=False)
+            found[asked] = float(face.angles[0])
+    assert found[14] - found[0] == pytest.approx(14, abs=2)
+    assert found[-14] - found[0] == pytest.approx(-14, abs=2)
+    assert len(set(ada.about["head"]["turn"])) > 1
 
 
 def test_what_lies_behind_stays_where_it_is(made: Avatar) -> None:

@@ -40,7 +40,7 @@ class HeadTrack:
         controls: what the user asks for.
         poses: those over time in seconds, or None.
         statistics: of the footage's head values (mean, std, low, high, [7] each, and
-            translation_from_rotation [3, 3]).
+            translation_from_rotation [3, 3], and turn [3]).
         frame_rate: frames a second.
         seed: of the blinks.
         change: what the avatar or a style makes of predicted poses.
@@ -77,7 +77,7 @@ class HeadTrack:
         poses = torch.arange(len(HEAD)) < len(ANGLES)
         # h' = mean + s (h - mean) + offset; a head that turns by d also moves by d M.
         wanted = mean + (predicted - mean) * torch.where(poses, self.scale, 1.0)
-        wanted = wanted + torch.tensor([*self.offset, *[0.0] * (len(HEAD) - len(ANGLES))])
+        wanted[..., : len(ANGLES)] += torch.tensor(self.offset) * self.statistics.turn
         turned = (wanted - predicted)[..., : len(ANGLES)]
         wanted[..., TRANSLATION] += turned @ self.statistics.translation_from_rotation
         within = self._clamp(wanted)
@@ -161,9 +161,10 @@ class HeadTrack:
                     i = HEAD.index(name)
                     wanted = np.interp(times, self.keys["time"], self.keys[name])
                     angle = torch.from_numpy(wanted).float()
-                    out[:, i] = angle.clamp(float(of.low[i]), float(of.high[i]))
-                    self.clamped |= bool((out[:, i] != angle).any())
-                    turned[:, i] = out[:, i] - of.mean[i]
+                    within = angle.clamp(float(of.low[i]), float(of.high[i]))
+                    self.clamped |= bool((within != angle).any())
+                    turned[:, i] = of.turn[i] * (within - of.mean[i])
+                    out[:, i] = of.mean[i] + turned[:, i]
             place = of.mean[TRANSLATION] + turned @ of.translation_from_rotation
             high, low = of.high[TRANSLATION], of.low[TRANSLATION]
             out[:, TRANSLATION] = torch.maximum(torch.minimum(place, high), low)

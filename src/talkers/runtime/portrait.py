@@ -17,6 +17,7 @@ from talkers.artefacts.documents import write_json
 from talkers.artefacts.files import file_digest, new_folder
 from talkers.artefacts.weights import write_tensors, write_weights
 from talkers.errors import ArtefactError, UsageError
+from talkers.face.landmarks import FaceTracker
 from talkers.face.matte import layers_of
 from talkers.face.portrait import Portrait, portrait_of
 from talkers.media import write_png
@@ -33,6 +34,8 @@ MIN_RANGE = 4.0  # degrees by which every head can be turned
 PLACE_RANGE = 0.5  # inter-ocular distances that a head may move
 SCALE_RANGE = 0.15  # by which it may grow or shrink
 MAX_PICTURES = 10
+PROBED = (15.0, 8.0)  # degrees of yaw and pitch by which a portrait is turned to measure it
+TURN_RANGE = (0.8, 1.6)  # of what is taken from that
 DEEPER = 1.86
 """The tracker says too little of a face's depth: with it as it is, heads are found to have turned
 two thirds as far as was asked (benchmarks/portraits.py)."""
@@ -96,7 +99,9 @@ def make_portrait(
     ]
     digests = [file_digest(path) for path in pictures]
     with new_folder(out) as folder:
-        avatar_showing(whole, faces, folder, replace(terms, pictures=tuple(digests)))
+        shown = avatar_showing(whole, faces, folder, replace(terms, pictures=tuple(digests)))
+        about = {**shown.about, "head": {**shown.about["head"], "turn": turn_of(shown)}}
+        write_json(folder / "avatar.json", about)
     notes = [
         f"{Path(path).name}: {note}"
         for path, found in zip(pictures, faces, strict=True)
@@ -158,6 +163,26 @@ def avatar_showing(
     still[0, : len(there)] = there
     write_png(out / "preview.png", avatar.decode(still)[0])
     return avatar
+
+
+def turn_of(avatar: Avatar) -> list[float]:
+    """By how many degrees a portrait's motion must turn for a face tracker to see one.
+
+    Returns:
+        of yaw, pitch and roll; 1 where the turned face is not found, as in some drawings.
+    """
+    space = avatar.engine.space
+    assert isinstance(space, FaceMotionSpace)
+    found = [1.0, 1.0, 1.0]
+    with FaceTracker(1) as tracker:
+        for axis, asked in enumerate(PROBED):
+            motion = space.home.repeat(2, 1)
+            motion[:, axis] += torch.tensor([-asked, asked])
+            seen = [tracker.faces(frame, every=False) for frame in avatar.decode(motion)]
+            if all(seen):
+                before, after = (float(faces[0].angles[axis]) for faces in seen)
+                found[axis] = 2 * asked / max(after - before, 1e-6)
+    return [float(np.clip(factor, *TURN_RANGE)) for factor in found]
 
 
 def identity_of(renderer: Any, space: FaceMotionSpace, faces: Sequence[Portrait]) -> Identity:
