@@ -251,4 +251,4 @@ def test_the_command_line(
     assert main([*command, "-o", str(folder)]) == 0
     assert probe(folder / "film.mp4").audio is None
     assert main([*command, "-o", str(folder)]) == 0
-    assert "done before" in "".join(capsys.readouterr())
+    assert "already done" in "".join(capsys.readouterr())

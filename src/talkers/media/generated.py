@@ -25,6 +25,7 @@ def write_generated(
     sound: tuple[Iterator[NDArray[np.float32]] | None, int, int],
     avatar: str | None,
     progress: Callable[[int], None],
+    crf: float = 16,
 ) -> Path:
     """Write a video that a machine made; the file appears when it is complete.
 
@@ -34,6 +35,7 @@ def write_generated(
         avatar: the digest that the manifest names; None: there is no manifest, and the metadata say
             so.
         progress: called with frames done.
+        crf: constant quality, see `VideoWriter`.
 
     Raises:
         UsageError: videos are not written under such a name.
@@ -53,7 +55,7 @@ def write_generated(
         writer: FrameWriter = (
             SequenceWriter(path, frame_rate, blocks, rate, comment)
             if is_sequence(path)
-            else VideoWriter(unsigned, frame_rate, blocks, rate, comment=comment)
+            else VideoWriter(unsigned, frame_rate, blocks, rate, crf, comment=comment)
         )
         with writer:
             for done, frame in enumerate(frames):

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from talkers.runtime.reenactment import Following, Reenactment, Reenactor
 from talkers.runtime.resolved import ResolvedControls, resolve_controls
 from talkers.runtime.session import Session
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
+
+if TYPE_CHECKING:
+    from talkers.runtime.dubbing import Dubbing, DubTerms
 
 
 class Avatar:
@@ -274,6 +277,40 @@ class Avatar:
         resolved = self.resolve_controls(seed, None, rate)
         options = self.engine.options(seed, steps)
         return Reenactor(self.engine, following or Following(), resolved, options, float(rate))
+
+    def dub(
+        self,
+        film: str | os.PathLike[str],
+        speech: Any,
+        terms: DubTerms | None = None,
+        *,
+        amplitude: float = 1.0,
+        provenance: bool = True,
+        progress: Report = quiet,
+    ) -> Dubbing:
+        """Let whoever is seen in a film say something else; only the lips change.
+
+        Args:
+            film: a video of a face.
+            speech: as in `speak`.
+            terms: which face, and what happens where film and speech differ in length.
+            amplitude: how far the mouth moves, beside what people do.
+            provenance: sign the video as generated.
+            progress: called with a sentence, frames done and frames in all.
+
+        Returns:
+            an iterator over frames of the film's size, uint8 [H, W, 3] RGB, with `save`.
+
+        Raises:
+            MediaError: a file cannot be read. FaceError: no frame of the film can be dubbed.
+            UsageError: a value out of range. ArtefactError: this is no base for portraits.
+        """
+        from talkers.runtime.dubbing import Dubbing, DubTerms
+
+        resolved = self.resolve_controls(0, Controls(amplitude=amplitude))
+        digest = (lambda: self.digest) if provenance else None
+        terms = terms or DubTerms()
+        return Dubbing(self.engine, film, speech, terms, resolved, digest, progress)
 
     def encode(self, frames: NDArray[np.uint8]) -> Tensor:
         """Frames uint8 [N, size, size, 3] -> motion [N, width], on the CPU."""

@@ -136,17 +136,20 @@ class Shown(NamedTuple):
     far: Tensor
 
 
-class _Moved(NamedTuple):
+class Moved(NamedTuple):
     """A region of frames before it is painted.
 
     Attributes:
         patch: [B, 3, P, P] of the source, moved.
         maps: [B, M, P, P] where the frames' lines are.
+        steps: [B, 2, P / FINE, P / FINE] by how much what the frames show lies elsewhere in the
+            source, shares of the side.
         depth: [B, 2, P / CELL, P / CELL] how far what frames and source show there is.
     """
 
     patch: Tensor
     maps: Tensor
+    steps: Tensor
     depth: Tensor
 
 
@@ -400,7 +403,13 @@ class WarpRenderer(nn.Module):
         Returns:
             [B, 3, P, P]
         """
-        found = self._moved(MOUTH, source, target, trust)
+        moved = self.moved(MOUTH, source, target, trust)
+        return moved.patch + self.added_to_mouth(moved, own, reference, flipped)
+
+    def added_to_mouth(
+        self, found: Moved, own: Look, reference: Look, flipped: bool = False
+    ) -> Tensor:
+        """What the network adds to moved mouths: [B, 3, P, P]; see `painted_mouth`."""
         colours = colour_statistics(own.patch)
         seen = [plain_colours(found.patch, _like(colours, found.patch)), found.maps]
         for known in (own, reference):
@@ -409,14 +418,14 @@ class WarpRenderer(nn.Module):
         if flipped:
             seen, depth = [part.flip(-1) for part in seen], depth.flip(-1)
         added = self._run(self.mouth, seen, depth)
-        return found.patch + colours[1] * (added.flip(-1) if flipped else added)
+        return colours[1] * (added.flip(-1) if flipped else added)
 
     def painted_eyes(
         self, source: Shown, target: Shown, own: Look, trust: Tensor | None = None
     ) -> Tensor:
         """Both eyes of frames, as the network paints them: [2 B, 3, P, P], all right ones first."""
-        pairs = [self._moved(eye, source, target, trust) for eye in EYES]
-        found = _Moved(*(torch.cat(part) for part in zip(*pairs, strict=True)))
+        pairs = [self.moved(eye, source, target, trust) for eye in EYES]
+        found = Moved(*(torch.cat(part) for part in zip(*pairs, strict=True)))
         count = len(found.patch) // 2
         own = Look(*(_twice(part, count) for part in own))
         colours = colour_statistics(own.patch)
@@ -424,7 +433,7 @@ class WarpRenderer(nn.Module):
         seen += [plain_colours(own.patch, colours), own.maps]
         return found.patch + colours[1] * self._run(self.eye, seen, found.depth)
 
-    def _moved(self, region: Region, source: Shown, target: Shown, trust: Tensor | None) -> _Moved:
+    def moved(self, region: Region, source: Shown, target: Shown, trust: Tensor | None) -> Moved:
         """A region of the source, moved as in frames."""
         at, maps = places(region, target.head), line_maps(region, target.head, target.points)
         own = within(region, source.head, source.points)[0]
@@ -441,7 +450,7 @@ class WarpRenderer(nn.Module):
         known = known.mT.reshape(len(at), -1, *coarse.shape[1:3])
         fine = F.interpolate(known[:, :2], scale_factor=FINE, mode="bilinear").permute(0, 2, 3, 1)
         depth = F.avg_pool2d(known[:, 2:], CELL // FINE)
-        return _Moved(sampled(source.pictures, at + fine), maps, depth)
+        return Moved(sampled(source.pictures, at + fine), maps, known[:, :2], depth)
 
     def _run(self, network: PatchNetwork, seen: list[Tensor], depth: Tensor) -> Tensor:
         """A network on channels that belong together, those of the source expanded."""
