@@ -1,6 +1,6 @@
 """How closely an avatar follows a face: pose, expression, each alone, and how long a frame takes.
 
-    python benchmarks/reenact.py DRIVING_VIDEOS PICTURES [--videos 6] [--pictures 3] [-o out.json]
+    python benchmarks/reenact.py DRIVING_VIDEOS PICTURES [--videos 6] [--faces 3] [-o out.json]
 
 Each picture becomes a portrait that follows each video. A face tracker sees both; errors are those
 of differences from the first frame, as they are transferred: of the head in degrees, of the
@@ -28,7 +28,7 @@ from talkers.evaluation.tracked import TrackedClip, track_clip
 from talkers.hardware import machine
 from talkers.media import decode_frames
 from talkers.runtime.portrait import PortraitTerms, make_portrait
-from talkers.runtime.reenactment import Following
+from talkers.runtime.reenactment import ReenactTerms
 
 SENTENCE = str(files("talkers") / "avatars" / "hello.flac")
 TURN, PERIOD = 15.0, 3.0  # degrees, seconds
@@ -64,7 +64,9 @@ def turning(avatar: Avatar, folder: Path) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("driving", type=Path)
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--videos", type=int, default=6)
@@ -93,7 +95,7 @@ def main() -> None:
             for follow in ("both", "expression", "pose"):
                 try:
                     start = time.perf_counter()
-                    made = list(avatar.reenact(video, Following(follow)))
+                    made = list(avatar.reenact(video, ReenactTerms(follow)))
                     row[f"fps_{follow}"] = len(made) / (time.perf_counter() - start)
                     row[follow] = beside(driver, track_clip(np.stack(made)))
                 except TalkersError as error:

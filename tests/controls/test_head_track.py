@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,13 +12,13 @@ from talkers.controls.head_track import HeadTrack, PoseChange
 from talkers.controls.pose_files import constant_pose, read_pose_file
 from talkers.controls.request import Controls
 from talkers.errors import UsageError
+from talkers.runtime.bundle import HeadStatistics
 
-STATISTICS = SimpleNamespace(
+STATISTICS = HeadStatistics(
     mean=torch.tensor([5.0, 0, 0, 0.5, 0.5, 0.25, 0.1]),
     std=torch.full((7,), 0.1),
     low=torch.full((7,), -10.0),
     high=torch.full((7,), 12.0),
-    turn=torch.ones(3),
     translation_from_rotation=torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.25, 0.0], [0.0, 0.0, 0.0]]),
 )
 
@@ -193,3 +193,15 @@ def test_wrong_controls_are_refused() -> None:
     ):
         with pytest.raises(UsageError, match="asked for"):
             Controls(**values)  # type: ignore[arg-type]
+
+
+def test_a_head_whose_motion_must_turn_farther_is_limited_by_what_is_seen() -> None:
+    """Asked by a pose file or by an offset, the same degrees give the same motion."""
+    farther = replace(STATISTICS, turn=torch.tensor([1.2, 1.0, 1.0]))
+    for asked, seen in ((4.0, 4.0), (30.0, 7.0)):  # about a mean of 5, of 12 at most
+        at = Controls(f"yaw={5 + asked}")
+        by_pose = HeadTrack(at, at.curves(), farther, 25.0, 0)
+        by_offset = HeadTrack(Controls(pose_offset=(asked, 0, 0)), None, farther, 25.0, 0)
+        found = by_pose(0, 1)[0, 0], by_offset.scaled_and_clamped(farther.mean[None])[0, 0]
+        assert torch.allclose(torch.stack(found), torch.tensor(5 + 1.2 * seen))
+        assert by_pose.clamped is by_offset.clamped is (asked != seen)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -13,16 +14,15 @@ from torch import Tensor
 
 from talkers import Avatar
 from talkers.cli import main
-from talkers.errors import ArtefactError, FaceError, UsageError
-from talkers.media import decode_frames, probe
+from talkers.errors import ArtefactError, FaceError, MediaError, UsageError
+from talkers.face.landmarks import FaceTracker
+from talkers.media import decode_frames, probe, read_audio
 from talkers.media.encode import VideoWriter
 from talkers.runtime.driving import HeadFilter
-from talkers.runtime.reenactment import Follow, Following, Reenactment
+from talkers.runtime.reenactment import Follow, Reenactment, ReenactTerms
 from talkers.space.contract import HEAD
 from talkers.space.face_motion import BLINK, GAZE
 
-PHOTO = Path(str(files("talkers") / "avatars" / "default" / "preview.png"))
-CONSENT = "the person in the bundled avatar, CC BY 4.0"
 SENTENCE = str(files("talkers") / "avatars" / "hello.flac")
 FRAMES, TURN = 40, 12.0
 
@@ -88,7 +88,7 @@ def test_a_part_alone_leaves_the_other_untouched(
     ada: Avatar, act: Tensor, film: Path, follow: Follow
 ) -> None:
     space = ada.engine.space
-    motion = motion_of(ada.reenact(film, Following(follow)))
+    motion = motion_of(ada.reenact(film, ReenactTerms(follow)))
     if follow == "pose":
         assert float((motion - act)[:, 0].abs().max()) < 3
         assert (motion[:, GAZE.start :] == 0).all()
@@ -103,7 +103,7 @@ def test_a_head_is_followed_by_differences_or_as_it_is(ada: Avatar, tmp_path: Pa
     path = written(ada.decode(turned), tmp_path / "turned.mp4")
     home = float(ada.engine.space.home[0])
     by_differences, as_it_is = (
-        motion_of(ada.reenact(path, Following(absolute=absolute)))[:, 0].mean() - home
+        motion_of(ada.reenact(path, ReenactTerms(absolute=absolute)))[:, 0].mean() - home
         for absolute in (False, True)
     )
     assert abs(by_differences) < 1
@@ -112,12 +112,12 @@ def test_a_head_is_followed_by_differences_or_as_it_is(ada: Avatar, tmp_path: Pa
 
 def test_the_neutral_moment_can_be_named(ada: Avatar, film: Path, tmp_path: Path) -> None:
     last = (FRAMES - 1) / 25
-    motion = motion_of(ada.reenact(film, Following(neutral=last)))
+    motion = motion_of(ada.reenact(film, ReenactTerms(neutral=last)))
     assert float((motion[-1] - ada.engine.space.home)[:3].abs().max()) < 1.5
     assert motion[0, 0] < motion[-1, 0] - TURN / 2
     assert float(motion[-1, GAZE.start :].abs().max()) < 0.5  # what it does there is rest
-    with pytest.raises(UsageError, match="after the end"):
-        motion_of(ada.reenact(film, Following(neutral=60.0)))
+    with pytest.raises(MediaError, match="after the end"):
+        motion_of(ada.reenact(film, ReenactTerms(neutral=60.0)))
 
 
 def test_where_no_face_is_seen_it_keeps_what_it_did(
@@ -128,7 +128,7 @@ def test_where_no_face_is_seen_it_keeps_what_it_did(
     shown = ada.reenact(written(frames, tmp_path / "gap.mp4"))
     motion = motion_of(shown)
     assert torch.equal(motion[16:24], motion[14:15].expand(8, -1))
-    ((start, end),) = shown.lost
+    ((start, end),) = shown.gaps
     assert (start, end) == pytest.approx((0.6, 1.0))
     assert any("0.6 to 1.0 s" in note for note in shown.notes)
 
@@ -140,7 +140,7 @@ def test_a_video_without_a_face_is_refused(
     with pytest.raises(FaceError, match="no face is seen in this video"):
         motion_of(ada.reenact(path))
     with pytest.raises(FaceError, match=r"no face is seen at 0\.1 s"):
-        motion_of(ada.reenact(path, Following(neutral=0.1)))
+        motion_of(ada.reenact(path, ReenactTerms(neutral=0.1)))
     out = tmp_path / "out.mp4"
     assert main(["reenact", str(path), "--avatar", str(ada.folder), "-o", str(out)]) == 3
     assert "no face" in capsys.readouterr().err
@@ -153,13 +153,14 @@ def test_mouth_head_and_upper_face_have_drivers_of_their_own(
     lids = ada.engine.space.home.repeat(20, 1)
     lids[6:, BLINK] = 0.7
     upper = written(ada.decode(lids), tmp_path / "lids.mp4")
-    shown = ada.reenact(film, Following("pose", speech=SENTENCE, upper=upper))
+    shown = ada.reenact(film, ReenactTerms("pose", speech=SENTENCE, upper=upper))
     motion, space = motion_of(shown), ada.engine.space
     spoken = torch.cat(list(ada.speak(SENTENCE).motion()))
     assert torch.equal(motion[:, space.mouth], spoken[:, space.mouth])  # as long as the speech
     assert float((motion[:FRAMES] - act)[:, 0].abs().max()) < 3
     assert torch.equal(motion[FRAMES:, 0], motion[FRAMES - 1, 0].expand(len(motion) - FRAMES))
-    assert motion[8:, BLINK].mean() > motion[:5, BLINK].mean() + 0.3
+    assert motion[8:20, BLINK].mean() > motion[:5, BLINK].mean() + 0.3
+    assert motion[30:40, BLINK].mean() < 0.3  # that video has ended: the lids are its own again
 
 
 def test_of_several_faces_one_is_chosen(ada: Avatar, act: Tensor, tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_of_several_faces_one_is_chosen(ada: Avatar, act: Tensor, tmp_path: Path
     both = np.concatenate([ada.decode(act), ada.decode(still)], 2)
     path = written(both, tmp_path / "two.mp4")
     turned = {
-        face: float(motion_of(ada.reenact(path, Following(face=face)))[-1, 0])
+        face: float(motion_of(ada.reenact(path, ReenactTerms(face=face)))[-1, 0])
         for face in ("left", "right", "384,128")
     }
     home = float(ada.engine.space.home[0])
@@ -176,7 +177,99 @@ def test_of_several_faces_one_is_chosen(ada: Avatar, act: Tensor, tmp_path: Path
     assert abs(turned["right"] - home) < 2
     assert turned["384,128"] == turned["right"]
     with pytest.raises(UsageError, match="names no face"):
-        motion_of(ada.reenact(path, Following(face="nose")))
+        ReenactTerms(face="nose")
+
+
+def test_a_face_that_goes_is_not_taken_for_its_neighbour(ada: Avatar, tmp_path: Path) -> None:
+    still = ada.engine.space.home.repeat(12, 1)
+    turned = still.clone()
+    turned[:, 0] += TURN
+    left, right = ada.decode(still), ada.decode(turned)
+    left[5:7] = 90
+    path = written(np.concatenate([left, right], 2), tmp_path / "dropout.mp4")
+    shown = ada.reenact(path, ReenactTerms(face="left"))
+    motion = motion_of(shown)
+    assert float((motion - ada.engine.space.home)[:, 0].abs().max()) < 3
+    assert shown.gaps == [pytest.approx((0.2, 0.28))]
+
+
+def test_what_the_drivers_leave_undone_is_said(ada: Avatar, film: Path, tmp_path: Path) -> None:
+    wall = written(np.full((5, 96, 128, 3), 90, np.uint8), tmp_path / "wall.mp4")
+    with pytest.raises(FaceError, match="no face is seen in this video"):
+        motion_of(ada.reenact(film, ReenactTerms(upper=wall)))
+    shown = ada.reenact(film, ReenactTerms("pose", speech=SENTENCE))
+    for _ in range(2):  # a second run says the same
+        motion = motion_of(shown)
+        assert [note for note in shown.notes if "ends at 1.6 s" in note] == shown.notes
+    assert len(motion) == shown.frame_count > FRAMES
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"follow": "nose"}, {"neutral": -1.0}, {"neutral": float("nan")}, {"face": "1;2"}]
+)
+def test_terms_that_nobody_understands_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        ReenactTerms(**wrong)
+
+
+def test_a_camera_has_no_second_video(ada: Avatar, film: Path) -> None:
+    with pytest.raises(UsageError, match="a camera has no"):
+        ada.reenactor(ReenactTerms(upper=film))
+
+
+def test_blinks_keep_their_pace_at_other_frame_rates(ada: Avatar) -> None:
+    shut = {}
+    for rate in (25, 50):
+        with ada.reenactor(ReenactTerms("pose"), frame_rate=rate) as reenactor:
+            lids = torch.stack([reenactor.resting(k)[BLINK] for k in range(12 * rate)])
+        shut[rate] = float((lids > lids.min() + 0.2).float().mean())
+    assert shut[50] == pytest.approx(shut[25], rel=0.2)
+    assert shut[25] > 0
+
+
+def test_trackers_are_closed_whatever_happens(
+    ada: Avatar, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    start, close = FaceTracker.__init__, FaceTracker.close
+
+    def opened(self: FaceTracker, *arguments: object, **named: object) -> None:
+        events.append("open")
+        start(self, *arguments, **named)
+
+    def closed(self: FaceTracker) -> None:
+        events.append("close")
+        close(self)
+
+    monkeypatch.setattr(FaceTracker, "__init__", opened)
+    monkeypatch.setattr(FaceTracker, "close", closed)
+    with pytest.raises(MediaError):
+        motion_of(ada.reenact(film, ReenactTerms(neutral=60.0)))
+    blocks = ada.reenact(film).motion()
+    next(blocks)
+    blocks.close()
+    assert events == ["open", "close"] * 2
+
+
+def test_sound_is_as_long_as_the_picture_though_no_file_says_how_long(
+    ada: Avatar, act: Tensor, tmp_path: Path
+) -> None:
+    """A browser's recording does not say how long it is."""
+    path = tmp_path / "live.mkv"
+    with path.open("wb") as out:
+        container = av.open(out, "w", format="matroska", options={"live": "1"})
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 256
+        stream.pix_fmt = "yuv420p"
+        for frame in ada.decode(act[:25]):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+        container.close()
+    assert probe(path).duration is None
+    written_to = tmp_path / "out.mp4"
+    ada.reenact(path).save(written_to, sound=SENTENCE)
+    assert probe(written_to).duration == pytest.approx(1.0, abs=0.06)
+    assert len(read_audio(written_to)) == pytest.approx(16_000, abs=1_500)
 
 
 def test_a_head_turns_no_farther_than_the_avatar_can(ada: Avatar, film: Path) -> None:
@@ -188,9 +281,10 @@ def test_a_head_turns_no_farther_than_the_avatar_can(ada: Avatar, film: Path) ->
         motion = motion_of(shown)
     finally:
         high.copy_(kept)
-    assert motion[:, 0].max() <= ada.engine.space.home[0] + TURN / 2 + 1e-4
+    turn = float(ada.engine.bundle.head.turn[0])  # what is seen is limited
+    assert motion[:, 0].max() <= ada.engine.space.home[0] + turn * TURN / 2 + 1e-4
     assert any("farther than the avatar can" in note for note in shown.notes)
-    assert (motion[:, : len(HEAD) - 1] >= low[: len(HEAD) - 1] - 1e-4).all()
+    assert (motion[:, 3 : len(HEAD) - 1] >= low[3 : len(HEAD) - 1] - 1e-4).all()
 
 
 def test_a_trained_avatar_follows_anybody(bundled: Avatar, ada: Avatar, film: Path) -> None:

@@ -80,7 +80,7 @@ def dub(
                 terms,
                 amplitude=options.amplitude,
                 provenance=options.provenance,
-                progress=report,
+                report=report,
             )
             made.save(output, lambda done, total: report("dubbing", done, total))
     for note in made.notes:

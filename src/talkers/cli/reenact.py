@@ -91,9 +91,9 @@ def save_reenactment(
     avatar: Avatar, source: Path, target: Path, options: ReenactOptions, report: Report
 ) -> Reenactment:
     """Write the video of an avatar that follows one video."""
-    from talkers.runtime.reenactment import Following
+    from talkers.runtime.reenactment import ReenactTerms
 
-    following = Following(
+    terms = ReenactTerms(
         options.follow,
         options.absolute,
         options.neutral,
@@ -103,13 +103,13 @@ def save_reenactment(
     )
     shown = avatar.reenact(
         source,
-        following,
+        terms,
         seed=options.seed,
         steps=options.steps,
         frame_rate=options.frame_rate,
         size=options.size,
         provenance=options.provenance,
-        progress=report,
+        report=report,
     )
     shown.save(
         target,

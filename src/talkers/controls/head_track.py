@@ -67,10 +67,6 @@ class HeadTrack:
         self.clamped = False
         self._every = 60 / controls.blinks if controls.blinks else math.inf
 
-    def _clamp(self, values: Tensor) -> Tensor:
-        """Values within what the footage covers."""
-        return torch.maximum(torch.minimum(values, self.statistics.high), self.statistics.low)
-
     def scaled_and_clamped(self, predicted: Tensor) -> Tensor:
         """Predicted head values [..., 7], scaled and offset as asked, within the footage's."""
         mean = self.statistics.mean
@@ -80,7 +76,7 @@ class HeadTrack:
         wanted[..., : len(ANGLES)] += torch.tensor(self.offset) * self.statistics.turn
         turned = (wanted - predicted)[..., : len(ANGLES)]
         wanted[..., TRANSLATION] += turned @ self.statistics.translation_from_rotation
-        within = self._clamp(wanted)
+        within: Tensor = self.statistics.limited(wanted)
         if self.controls.pose_scale > 1 or any(self.controls.pose_offset):
             self.clamped |= bool((within != wanted)[..., : len(ANGLES)].any())
         return within

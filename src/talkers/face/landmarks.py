@@ -122,6 +122,7 @@ BLENDSHAPES = (
     "noseSneerLeft",
     "noseSneerRight",
 )
+REACH, REACH_GROWS = 0.5, 0.06  # sizes of a face that it moves in a frame, and more for each lost
 BLINKS = (BLENDSHAPES.index("eyeBlinkLeft"), BLENDSHAPES.index("eyeBlinkRight"))
 
 
@@ -232,10 +233,15 @@ def load_mediapipe(purpose: str) -> Any:
 class FaceTracker:
     """Follows one face through a video: the largest at first, then the one nearest to where it was.
 
-    Use as a context manager; one tracker a process and video.
+    Use as a context manager, or close it; one tracker a process and video.
+
+    Args:
+        max_faces: that are looked for in a frame.
+        strict: do not go over to another face: one that is too far from where the face was, for
+            the time since, is not taken.
     """
 
-    def __init__(self, max_faces: int = 2):
+    def __init__(self, max_faces: int = 2, strict: bool = False):
         mediapipe = load_mediapipe("finding faces")
         from mediapipe.tasks.python import BaseOptions, vision
 
@@ -255,6 +261,7 @@ class FaceTracker:
                 )
             )
         self._last: NDArray[np.float32] | None = None  # the face's landmarks, [478, 2]
+        self._strict, self._lost = strict, 0  # frames since it was seen
         self._small = False  # the face was not seen in the whole picture, and is followed
         self._pauses = Pauses()
 
@@ -262,6 +269,10 @@ class FaceTracker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what the model holds."""
         self._landmarker.close()
 
     def track(self, frame: NDArray[np.uint8]) -> FaceReading | None:
@@ -276,21 +287,30 @@ class FaceTracker:
         Returns:
             the reading; None when no face is seen.
         """
+        self._lost += 1
         places = [whole(frame)]
         if self._last is not None:
             places.append(window_around(self._last, frame))
         for window in reversed(places) if self._small else places:
-            if readings := self._readings(frame, window):
+            if readings := self._within_reach(self._readings(frame, window)):
                 self._small &= window != places[0]
                 return self._chosen(readings)
-        if self._pauses.due() and (readings := self._search(frame)):
+        if self._pauses.due() and (readings := self._within_reach(self._search(frame))):
             self._small = True
             return self._chosen(readings)
         return None
 
+    def _within_reach(self, readings: list[FaceReading]) -> list[FaceReading]:
+        """Faces that can be the one that is followed."""
+        if self._last is None or not self._strict:
+            return readings
+        size = float(np.ptp(self._last, axis=0).max())
+        reach, middle = size * (REACH + REACH_GROWS * (self._lost - 1)), self._last.mean(0)
+        return [r for r in readings if np.linalg.norm(r.landmarks.mean(0) - middle) <= reach]
+
     def follow(self, reading: FaceReading) -> None:
         """Follow this face from now on, though it may not be the largest."""
-        self._last = reading.landmarks
+        self._last, self._lost = reading.landmarks, 0
         self._pauses.seen()
 
     def faces(self, picture: NDArray[np.uint8], every: bool = True) -> list[FaceReading]:
@@ -350,7 +370,7 @@ class FaceTracker:
         else:
             last = self._last.mean(0)
             chosen = int(np.argmin([np.linalg.norm(face.mean(0) - last) for face in faces]))
-        self._last = faces[chosen]
+        self._last, self._lost = faces[chosen], 0
         self._pauses.seen()
         return replace(readings[chosen], faces=len(readings))
 

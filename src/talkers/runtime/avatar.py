@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
@@ -22,8 +23,9 @@ from talkers.progress import Report, quiet
 from talkers.runtime.bundle import BUNDLED, read_bundle
 from talkers.runtime.checks import checked_rate, checked_seed, checked_side
 from talkers.runtime.engine import Engine, Frame
-from talkers.runtime.reenactment import Following, Reenactment, Reenactor
+from talkers.runtime.reenactment import Reenactment, Reenactor, ReenactTerms
 from talkers.runtime.resolved import ResolvedControls, resolve_controls
+from talkers.runtime.retargeting import retargeter
 from talkers.runtime.session import Session
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
 
@@ -218,26 +220,26 @@ class Avatar:
     def reenact(
         self,
         driving: str | os.PathLike[str],
-        following: Following | None = None,
+        terms: ReenactTerms | None = None,
         *,
         seed: int = 0,
         steps: int | None = None,
         frame_rate: Fraction | float | None = None,
         size: int | None = None,
         provenance: bool = True,
-        progress: Report = quiet,
+        report: Report = quiet,
     ) -> Reenactment:
         """Let the avatar follow the head and the face of a video.
 
         Args:
             driving: a video of anybody.
-            following: what of it is followed, and how (default: all of it).
+            terms: what of it is followed, and how (default: all of it).
             seed: of blinks where none are driven, and of speech.
             steps: network passes a frame (default: the recipe's).
             frame_rate: frames a second of the result (default: the avatar's own).
             size: side of the result in pixels (default: the avatar's own).
             provenance: mark the frames, and sign the video, as generated.
-            progress: called with a sentence while the avatar is prepared, frames done and in all.
+            report: called with a sentence while the avatar is prepared, frames done and in all.
 
         Returns:
             an iterator over frames, uint8 [size, size, 3] RGB, with `save`. Memory does not grow
@@ -251,32 +253,44 @@ class Avatar:
         side = self.size if size is None else checked_side(size)
         resolved = self.resolve_controls(seed, None, rate)
         form = VideoForm(rate, side, False, provenance, lambda: self.digest)
-        options = self.engine.options(seed, steps)
-        following = following or Following()
-        return Reenactment(self.engine, driving, following, resolved, options, form, progress)
+        options, terms = self.engine.options(seed, steps), terms or ReenactTerms()
+        return Reenactment(self.engine, driving, terms, resolved, options, form, report)
 
     def reenactor(
         self,
-        following: Following | None = None,
+        terms: ReenactTerms | None = None,
         *,
         frame_rate: Fraction | float | None = None,
         seed: int = 0,
         steps: int | None = None,
+        size: int | None = None,
+        provenance: bool = True,
+        report: Report = quiet,
     ) -> Reenactor:
         """Let the avatar follow a camera: `push` its frames, each gives the avatar's.
 
         Args:
-            following: what of the face is followed, and how (default: all of it).
+            terms: what of the face is followed, and how (default: all of it).
             frame_rate: of the camera (default: the avatar's own).
-            seed, steps: as in `reenact`.
+            seed, steps, size, report: as in `reenact`.
+            provenance: mark the frames as generated.
 
         Raises:
-            ArtefactError: this avatar cannot follow a face. UsageError: a value out of range.
+            ArtefactError: this avatar cannot follow a face.
+            UsageError: a value out of range, or terms that only a video has.
         """
+        terms = terms or ReenactTerms()
+        if terms != replace(terms, neutral=None, speech=None, upper=None):
+            raise UsageError(
+                "a camera has no neutral second, no speech and no second video",
+                todo="Leave neutral, speech and upper out, or use `reenact`",
+            )
         rate = self.frame_rate if frame_rate is None else checked_rate(frame_rate)
+        side = self.size if size is None else checked_side(size)
         resolved = self.resolve_controls(seed, None, rate)
-        options = self.engine.options(seed, steps)
-        return Reenactor(self.engine, following or Following(), resolved, options, float(rate))
+        form = VideoForm(rate, side, False, provenance, lambda: self.digest)
+        options, target = self.engine.options(seed, steps), retargeter(self.engine, report)
+        return Reenactor(self.engine, terms, resolved, options, form, target)
 
     def dub(
         self,
@@ -286,7 +300,7 @@ class Avatar:
         *,
         amplitude: float = 1.0,
         provenance: bool = True,
-        progress: Report = quiet,
+        report: Report = quiet,
     ) -> Dubbing:
         """Let whoever is seen in a film say something else; only the lips change.
 
@@ -296,7 +310,7 @@ class Avatar:
             terms: which face, and what happens where film and speech differ in length.
             amplitude: how far the mouth moves, beside what people do.
             provenance: sign the video as generated.
-            progress: called with a sentence, frames done and frames in all.
+            report: called with a sentence, frames done and frames in all.
 
         Returns:
             an iterator over frames of the film's size, uint8 [H, W, 3] RGB, with `save`.
@@ -310,7 +324,7 @@ class Avatar:
         resolved = self.resolve_controls(0, Controls(amplitude=amplitude))
         digest = (lambda: self.digest) if provenance else None
         terms = terms or DubTerms()
-        return Dubbing(self.engine, film, speech, terms, resolved, digest, progress)
+        return Dubbing(self.engine, film, speech, terms, resolved, digest, report)
 
     def encode(self, frames: NDArray[np.uint8]) -> Tensor:
         """Frames uint8 [N, size, size, 3] -> motion [N, width], on the CPU."""

@@ -57,6 +57,13 @@ class HeadStatistics:
     translation_from_rotation: Tensor
     turn: Tensor = field(default_factory=lambda: torch.ones(3))
 
+    def limited(self, values: Tensor) -> Tensor:
+        """Head values [..., 7] of a motion, kept within what the footage shows."""
+        # the range is of what is seen, and a motion turns `turn` times as far about the mean
+        times = torch.cat([self.turn, torch.ones(len(HEAD) - 3)])
+        low, high = (self.mean + times * (edge - self.mean) for edge in (self.low, self.high))
+        return torch.maximum(torch.minimum(values, high), low)
+
 
 @dataclass(frozen=True)
 class Calibration:

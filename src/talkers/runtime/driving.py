@@ -7,7 +7,6 @@ AVCT, section 3.4; LivePortrait, equation 3). So it is nobody's, and any avatar 
 from __future__ import annotations
 
 import math
-from types import TracebackType
 
 import numpy as np
 import torch
@@ -19,9 +18,11 @@ from talkers.face.portrait import choose_face
 from talkers.space.contract import FaceState
 from talkers.space.face_motion import BLINK, FaceMotionSpace
 
-MAX_FACES = 6  # that are looked for where one of them is chosen
-STEADY_HZ = 1.5  # below which a resting head's movements are kept; what is faster trembles
-EAGER = 0.6  # by how many Hz more for each noise of movement a second
+MAX_FACES = 6  # that are looked for
+SEARCH_EVERY = 5  # frames between two searches for a face that is to be chosen
+MIN_CUTOFF_HZ, BETA = 1.5, 0.024
+"""Of the head's filter: what is faster than the cutoff trembles, and BETA is by how many Hz more is
+kept for each noise a second that the head moves."""
 NOISE = (0.2, 0.2, 0.2, 0.002, 0.002, 0.002)
 """Of the tracker's head in a frame: degrees, and shares of the inter-ocular distance."""
 
@@ -43,11 +44,10 @@ class HeadFilter:
         if self._value is None:
             self._value = value
             return value
-        noise = value.new_tensor(NOISE)
         # x' += a (x - x'), a = 1 / (1 + rate / (2 pi f)), f = f_0 + b |speed|
-        speed = (value - self._value) / noise
+        speed = self.rate * (value - self._value) / value.new_tensor(NOISE)
         self._speed = self._speed + self._share(torch.ones(())) * (speed - self._speed)
-        cutoff = STEADY_HZ + EAGER * self._speed.abs()
+        cutoff = MIN_CUTOFF_HZ + BETA * self._speed.abs()
         self._value = self._value + self._share(cutoff) * (value - self._value)
         return self._value
 
@@ -56,7 +56,7 @@ class HeadFilter:
 
 
 class DrivingFace:
-    """The face of a driving video; a context manager.
+    """The face of a driving video. Close it when it is no longer needed, or use it in a `with`.
 
     Args:
         space: in which face motion is read.
@@ -76,21 +76,21 @@ class DrivingFace:
         face: str = "largest",
     ):
         self.space, self.absolute, self.face = space, absolute, face
-        self._tracker = FaceTracker(1 if face == "largest" else MAX_FACES)
+        self._tracker = FaceTracker(MAX_FACES, strict=True)
         self._filter = HeadFilter(rate)
         self._rest: Tensor | None = None
-        self._neutral = torch.zeros(space.width)
+        self._neutral = torch.zeros(BLINK)
+        self._searched = 0
 
     def __enter__(self) -> DrivingFace:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        self._tracker.__exit__(kind, error, where)
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what the tracker holds."""
+        self._tracker.close()
 
     @property
     def begun(self) -> bool:
@@ -113,10 +113,7 @@ class DrivingFace:
         if self.face == "largest":
             reading = self._tracker.track(frame)
         else:
-            faces = self._tracker.faces(frame)
-            reading = choose_face(faces, self.face) if faces else None
-            if reading is not None:
-                self._tracker.follow(reading)
+            reading = self._chosen(frame, resting)
         if reading is None:
             return False
         points = self._points(reading, frame)
@@ -124,8 +121,20 @@ class DrivingFace:
             self._rest = self.space.canonical(points)
         else:
             self._rest = self.space.rest_of_picture(points, torch.from_numpy(reading.blendshapes))
-        self._neutral = self.space.motion_of(points, self._rest)
+        self._neutral = self._head(reading, points)
         return True
+
+    def _chosen(self, frame: NDArray[np.uint8], now: bool) -> FaceReading | None:
+        """The face of a frame that was named; a frame without any is not searched each time."""
+        self._searched += 1
+        if not now and self._searched % SEARCH_EVERY != 1:
+            return None
+        faces = self._tracker.faces(frame)
+        if not faces:
+            return None
+        reading = choose_face(faces, self.face)
+        self._tracker.follow(reading)
+        return reading
 
     def read(self, frame: NDArray[np.uint8]) -> FaceState | None:
         """What the face does in the next frame; None where it is not seen.
@@ -141,13 +150,18 @@ class DrivingFace:
         if reading is None:
             return None
         assert self._rest is not None, "no neutral frame yet"
-        motion = self.space.motion_of(self._points(reading, frame), self._rest)
-        head, unit = motion[:BLINK] - self._neutral[:BLINK], self._neutral[5]
-        head = self._filter(torch.cat([head[:3], head[3:] / unit]))
+        points = self._points(reading, frame)
+        moved = self._head(reading, points) - self._neutral
+        head = self._filter(torch.cat([moved[:3], moved[3:] / self._neutral[5]]))
         if self.absolute:
             head = torch.cat([head[:3] + self._neutral[:3], head[3:]])
-        state = self.space.read(motion)
+        state = self.space.read(self.space.motion_of(points, self._rest))
         return state._replace(pose=head)
+
+    def _head(self, reading: FaceReading, points: Tensor) -> Tensor:
+        """The first six head values: angles as the tracker sees them, place as key points say."""
+        place = self.space.placement(points)
+        return torch.cat([torch.from_numpy(reading.angles), place.shift, place.scale])
 
     @staticmethod
     def _points(reading: FaceReading, frame: NDArray[np.uint8]) -> Tensor:

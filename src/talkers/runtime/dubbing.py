@@ -62,7 +62,7 @@ class Dubbing:
         terms: how.
         resolved: how far the mouth moves.
         digest: of the base, for the manifest; None: the film is not signed.
-        progress: called with a sentence, frames done and frames in all.
+        report: called with a sentence, frames done and frames in all.
 
     Attributes:
         face: what was found in the film.
@@ -83,7 +83,7 @@ class Dubbing:
         terms: DubTerms,
         resolved: ResolvedControls,
         digest: Callable[[], str] | None,
-        progress: Report = quiet,
+        report: Report = quiet,
     ):
         space, renderer = engine.space, engine.renderer
         if not isinstance(space, FaceMotionSpace) or not isinstance(renderer, WarpRenderer):
@@ -93,10 +93,10 @@ class Dubbing:
                 todo="Leave out --base, or name one trained with the recipe 'portrait'",
             )
         self.engine, self.space, self.terms, self.digest = engine, space, terms, digest
-        self.film, self.progress = Path(film), progress
+        self.film = Path(film)
         self.painter = LipPainter(renderer)
-        self.face: FilmFace = film_face(film, space, terms.face, progress)
-        form = VideoForm(self.face.rate, engine.size, False, False, str)
+        self.face: FilmFace = film_face(film, space, terms.face, report)
+        form = VideoForm(self.face.rate, engine.size, False, False, lambda: "")
         self._talk = TalkingVideo(engine, speech, resolved, engine.options(0), form)
         self.notes = list(self._talk.notes)
         self.left = self.face.left_alone()

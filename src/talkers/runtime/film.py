@@ -102,7 +102,7 @@ def film_face(
     rests: list[Tensor] = []
     every = max(1, total // RESTS)
     widest, opening = -1, -1.0
-    with FaceTracker(1 if face == "largest" else MAX_FACES) as tracker:
+    with FaceTracker(MAX_FACES, strict=True) as tracker:
         begun = face == "largest"
         for number, frame in enumerate(decode_frames(path, rate)):
             if not begun and (found := tracker.faces(frame)):

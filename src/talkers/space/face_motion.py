@@ -163,7 +163,7 @@ class FaceMotionSpace(NormalisedSpace):
         return shown - (does @ self.basis.flatten(1)).reshape(POINTS, 2)
 
     def proportions(self, rest: Tensor) -> Tensor:
-        """How many times as far as the mean face's the movements of a face are, at most.
+        """By what factors a face's movements are larger than those of the mean face.
 
         Wide eyes have farther to close, and the mouth of a drawing may be a fifth as wide as one of
         people, whose mouths move alike.

@@ -137,7 +137,7 @@ def sides_of(region: Region, canonical: Tensor) -> Tensor:
     return found
 
 
-def says(region: Region, maps: Tensor, sides: Tensor) -> Tensor:
+def visibility_weights(region: Region, maps: Tensor, sides: Tensor) -> Tensor:
     """Whether key points have a say at places: not those beyond an opening that has closed.
 
     Where lids or lips meet, points of both lie at one place. The upper ones alone say what is seen
@@ -157,7 +157,7 @@ def says(region: Region, maps: Tensor, sides: Tensor) -> Tensor:
     return torch.stack(kinds, -1)[..., sides]
 
 
-def parted(region: Region, source: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+def widened_lids(region: Region, source: Tensor, target: Tensor, scale: Tensor) -> Tensor:
     """Key points of pictures, lids farther apart as far as they close.
 
     A face tracker sees lids where the eye ends, or within it. Those that meet would leave a line

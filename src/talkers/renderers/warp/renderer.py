@@ -47,10 +47,10 @@ from talkers.renderers.warp.patches import (
     Region,
     feather,
     line_maps,
-    parted,
     places,
-    says,
     sides_of,
+    visibility_weights,
+    widened_lids,
     within,
 )
 from talkers.space.face_motion import POINTS, FaceMotionSpace, head_of
@@ -440,10 +440,12 @@ class WarpRenderer(nn.Module):
         near = (own.abs().amax(-1) < AROUND).nonzero()[:, 0]
         coarse = at.unfold(1, FINE, FINE).unfold(2, FINE, FINE).mean((-1, -2))
         sides = sides_of(region, self.space.mean)[near]
-        weights = says(region, F.avg_pool2d(maps, FINE), sides)
+        weights = visibility_weights(region, F.avg_pool2d(maps, FINE), sides)
         if trust is not None:
             weights = weights * trust[:, None, near]
-        steps = parted(region, source.points, target.points, source.head.scale) - target.points
+        steps = (
+            widened_lids(region, source.points, target.points, source.head.scale) - target.points
+        )
         far = source.far.expand_as(target.far)
         known = torch.cat([steps, target.far, far], -1)[:, near]
         known = spread(coarse.flatten(1, 2), target.points[:, near], known, weights)

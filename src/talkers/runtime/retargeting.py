@@ -1,21 +1,22 @@
-"""Avatars that follow a face: what a driving face does, as motion that an avatar shows."""
+"""What a driving face does, as motion that an avatar shows."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from functools import cached_property
 from importlib.resources import files
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from talkers.controls.request import Controls
 from talkers.errors import ArtefactError, FaceError
-from talkers.progress import Report
+from talkers.progress import Report, quiet
 from talkers.runtime.bundle import base_folder, read_bundle
 from talkers.runtime.driving import DrivingFace
-from talkers.runtime.engine import Engine
+from talkers.runtime.engine import Engine, build_component, load_component
 from talkers.runtime.resolved import resolve_controls
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
 from talkers.space.contract import HEAD, FaceState
@@ -26,13 +27,14 @@ CLEAR_AMPLITUDE = 1.25  # of the speech from which is learnt how an avatar's mou
 RIDGE = 0.03  # of that, relative to the variance of a movement
 MIN_SEEN = 50  # frames of it in which the avatar's face must be found
 SHUT = 1.0  # of a blink: the most that is shown
+FAR = 0.5  # degrees beyond what an avatar can show that are remarked on
 
 Parts = Mapping[str, Tensor]
 """What of a face is driven, by the names of `FaceState`, a row [n] each; the pose beside rest."""
 
 
-class Driven(Protocol):
-    """An avatar that follows a face.
+class Retargeter(Protocol):
+    """Shows on an avatar what another face does.
 
     Attributes:
         reads: the space in which the driving face is read.
@@ -57,8 +59,8 @@ class Driven(Protocol):
         ...
 
 
-class _WithHead:
-    """How any avatar's head follows.
+class _HeadRetargeter:
+    """Shows on any avatar how another head moves.
 
     Args:
         engine: the avatar's.
@@ -71,15 +73,17 @@ class _WithHead:
         """A pose beside rest -> the first six head values, within what the avatar can show."""
         of = self.engine.bundle.head
         rest, unit = of.mean[:BLINK], of.mean[BLINK - 1]
-        angles = pose[:3] if absolute else rest[:3] + pose[:3]
-        wanted = torch.cat([angles, rest[3:] + unit * pose[3:]])
-        head = torch.maximum(torch.minimum(wanted, of.high[:BLINK]), of.low[:BLINK])
-        self.limited += bool(((head - wanted)[:3].abs() > 0.5).any())
-        return head
+        moved = pose[:3] - rest[:3] if absolute else pose[:3]
+        wanted = torch.cat(
+            [rest[:3] + of.turn * moved, rest[3:] + unit * pose[3:], of.mean[BLINK:]]
+        )
+        head = of.limited(wanted)
+        self.limited += bool(((head - wanted)[:3].abs() > FAR).any())
+        return head[:BLINK]
 
 
-class DrivenPortrait(_WithHead):
-    """An avatar whose motion is that of any face.
+class PortraitRetargeter(_HeadRetargeter):
+    """Shows another face's motion on an avatar whose motion is that of any face.
 
     Args:
         engine: the avatar's.
@@ -91,11 +95,11 @@ class DrivenPortrait(_WithHead):
         self.reads = space
 
     def rest(self) -> Tensor:
-        """See `Driven.rest`."""
+        """See `Retargeter.rest`."""
         return self.reads.home
 
     def show(self, base: Tensor, parts: Parts, absolute: bool = False) -> Tensor:
-        """See `Driven.show`."""
+        """See `Retargeter.show`."""
         state = self.reads.read(base)._replace(**parts)
         if "pose" in parts:
             state = state._replace(pose=self._head(parts["pose"], absolute))
@@ -103,8 +107,8 @@ class DrivenPortrait(_WithHead):
         return torch.cat([state.pose, blink, state.gaze, state.expression, state.mouth])
 
 
-class DrivenLatents(_WithHead):
-    """A trained avatar of one person, whose motion is latents of that person's footage.
+class LatentRetargeter(_HeadRetargeter):
+    """Shows another face's motion on a trained avatar, whose motion is latents of one person.
 
     How its mouth and brows follow is learnt from its own frames: they are made of latents of which
     one can read what the face does, and a face tracker sees them as it sees the driving face.
@@ -112,28 +116,27 @@ class DrivenLatents(_WithHead):
     Args:
         engine: the avatar's.
         space: its own.
-        progress: called with a sentence while that is learnt, frames done and frames in all.
+        report: called with a sentence while that is learnt, frames done and frames in all.
+
+    Raises:
+        FaceError: the avatar's face is hardly found in its own frames.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        space: LinearSpace,
-        progress: Report = lambda what, done, total: None,
-    ):
+    def __init__(self, engine: Engine, space: LinearSpace, report: Report = quiet):
         super().__init__(engine)
-        self.space, self.progress = space, progress
-        shared = Engine(read_bundle(base_folder()), torch.device("cpu")).space
-        assert isinstance(shared, FaceMotionSpace)
-        self.reads = shared
+        self.space, self.reads = space, _shared_space()
+        with _learning:
+            if engine not in _learnt:
+                _learnt[engine] = self._learn(report)
+            self._maps = _learnt[engine]
 
     def rest(self) -> Tensor:
-        """See `Driven.rest`."""
+        """See `Retargeter.rest`."""
         head = self.engine.bundle.head.mean[None]
         return self.space.edit(self.space.motion_mean[None], head=head, moving=0.0)[0]
 
     def show(self, base: Tensor, parts: Parts, absolute: bool = False) -> Tensor:
-        """See `Driven.show`."""
+        """See `Retargeter.show`."""
         of, space, motion = self.engine.bundle.head, self.space, base[None]
         head = torch.full((1, len(HEAD)), torch.nan)
         if "pose" in parts:
@@ -143,26 +146,20 @@ class DrivenLatents(_WithHead):
             head[:, BLINK:] = closed.clamp(of.low[BLINK], of.high[BLINK])
         for name, part in (("mouth", "mouth"), ("expression", "brows")):
             if name in parts:
-                moved = parts[name] @ self._learnt[name]
+                moved = parts[name] @ self._maps[name]
                 motion = space.steered(motion, part, getattr(space, f"{part}_rest") + moved)
         if "gaze" in parts:
             looking = parts["gaze"].clamp(-1, 1) @ space.gaze_write
             motion = motion + looking * space.motion_std
         return space.edit(motion, head=head)[0]
 
-    @cached_property
-    def _learnt(self) -> dict[str, Tensor]:
-        """What the avatar's mouth and brows do, from what a tracked face does: [20, 6], [4, 2].
-
-        Raises:
-            FaceError: the avatar's face is not found in its own frames.
-        """
-        sentence = str(files("talkers") / "avatars" / "hello.flac")
+    def _learn(self, report: Report) -> dict[str, Tensor]:
+        """What mouth and brows do, from what a tracked face does: [20, 6], [4, 2]."""
+        engine, sentence = self.engine, str(files("talkers") / "avatars" / "hello.flac")
         clear = Controls(amplitude=CLEAR_AMPLITUDE, pose="still")
-        engine = self.engine
         live, options = engine.streaming_encoder is not None, engine.options(0)
         resolved = resolve_controls(engine, clear, 0, live=live)
-        form = VideoForm(engine.frame_rate, engine.size, live, False, str)
+        form = VideoForm(engine.frame_rate, engine.size, live, False, _unsigned)
         talk = TalkingVideo(engine, sentence, resolved, options, form)
         motion = torch.cat([self.rest()[None], *talk.motion()])
         own = self.space.read(motion)
@@ -174,11 +171,11 @@ class DrivenLatents(_WithHead):
         with DrivingFace(self.reads, float(engine.frame_rate)) as face:
             for k in range(len(motion)):
                 frame = engine.decode(motion[k : k + 1], options)[0]
+                report("learning how the avatar moves", k + 1, len(motion))
                 if not face.begun and not face.begin(frame):
                     continue
                 if (state := face.read(frame)) is not None:
                     seen[k] = state
-                self.progress("learning how the avatar moves", k + 1, len(motion))
         if len(seen) < MIN_SEEN:
             raise FaceError(
                 "the avatar's face is hardly found in its own frames",
@@ -187,12 +184,31 @@ class DrivenLatents(_WithHead):
             )
         rows = list(seen)
         return {
-            name: _regressed(torch.stack([getattr(seen[k], name) for k in rows]), values[rows])
+            name: _linear_map(torch.stack([getattr(seen[k], name) for k in rows]), values[rows])
             for name, values in wanted.items()
         }
 
 
-def _regressed(known: Tensor, wanted: Tensor) -> Tensor:
+_learnt: WeakKeyDictionary[Engine, dict[str, Tensor]] = WeakKeyDictionary()
+_learning = threading.Lock()
+
+
+def _unsigned() -> str:
+    """The digest of what is never written."""
+    return ""
+
+
+def _shared_space() -> FaceMotionSpace:
+    """The face motion of the shipped base, in which any face is read."""
+    bundle = read_bundle(base_folder())
+    width = bundle.recipe.renderer.motion_width
+    space = build_component("space", bundle.recipe.space, width)
+    assert isinstance(space, FaceMotionSpace)
+    load_component(bundle, "space", space)
+    return space.eval().requires_grad_(False)
+
+
+def _linear_map(known: Tensor, wanted: Tensor) -> Tensor:
     """The linear map [k, m] that comes nearest: [N, k] @ map = [N, m]."""
     # B = (K^T K + l tr(K^T K) / k I)^-1 K^T Y
     gram = known.T @ known
@@ -200,23 +216,21 @@ def _regressed(known: Tensor, wanted: Tensor) -> Tensor:
     return torch.linalg.solve(gram, known.T @ wanted)
 
 
-def driven(
-    engine: Engine,
-    progress: Report = lambda what, done, total: None,
-) -> Driven:
-    """An avatar as one that follows a face.
+def retargeter(engine: Engine, report: Report = quiet) -> Retargeter:
+    """What shows another face's motion on an avatar.
 
     Args:
         engine: the avatar's.
-        progress: called with a sentence while it is prepared, frames done and frames in all.
+        report: called with a sentence while it is prepared, frames done and frames in all.
 
     Raises:
         ArtefactError: its motion is of a kind that no face drives.
+        FaceError: see `LatentRetargeter`.
     """
     if isinstance(engine.space, FaceMotionSpace):
-        return DrivenPortrait(engine, engine.space)
+        return PortraitRetargeter(engine, engine.space)
     if isinstance(engine.space, LinearSpace):
-        return DrivenLatents(engine, engine.space, progress)
+        return LatentRetargeter(engine, engine.space, report)
     raise ArtefactError(
         f"the motion of this avatar, '{engine.space.name}', cannot follow a face",
         where=engine.folder,
