@@ -16,7 +16,7 @@ import faces
 from talkers import Avatar, Controls
 from talkers.cli import main
 from talkers.errors import ArtefactError, MissingComponent, ResourceError
-from talkers.face.landmarks import EYE_CORNERS, FaceTracker
+from talkers.face.landmarks import BLINKS, EYE_CORNERS, FaceTracker
 from talkers.face.portrait import portrait_of
 from talkers.renderers.contract import Identity
 from talkers.renderers.warp.motion import normals_of, trust_of
@@ -28,6 +28,7 @@ from talkers.runtime.portrait import (
     portrait_head,
 )
 from talkers.space.contract import FaceEdit
+from talkers.space.face_motion import BLINK, LOWER_LIDS, UPPER_LIDS
 from talkers.space.geometry import Placement, project
 from talkers.systems.portrait import tiny_portrait
 from talkers.testing.avatars import random_avatar
@@ -103,6 +104,20 @@ def test_its_head_turns_as_it_is_told(made: Avatar, tmp_path: Path) -> None:
         assert float((space.read(motion).pose[:, 0] - home - turn * asked).abs().max()) < 0.5
         shown.append(made.decode(motion[:1])[0].astype(int))
     assert np.abs(shown[0] - shown[1]).mean() > 2
+
+
+def test_eyes_close(ada: Avatar) -> None:
+    """A face tracker sees it, and lids of the mean face meet."""
+    space = ada.engine.space
+    motion = space.home.repeat(2, 1)
+    motion[1, BLINK] = 0.8
+    with FaceTracker(1) as tracker:
+        seen = [tracker.faces(f, every=False)[0].blendshapes for f in ada.decode(motion)]
+    opened, shut = (float(shapes[list(BLINKS)].mean()) for shapes in seen)
+    assert shut > opened + 0.25
+    points = space.points_of(motion, space.mean)
+    gap = (points[:, list(LOWER_LIDS), 1] - points[:, list(UPPER_LIDS), 1]).mean(1)
+    assert gap[1] < gap[0] / 10
 
 
 def test_turns_are_seen_as_far_as_they_are_asked(ada: Avatar, tmp_path: Path) -> None:
