@@ -6,7 +6,7 @@ Each film is dubbed with its own sound, and compared with itself: PSNR of the mo
 the film's mean frame, and how far lips are from where they were (LMD, in pixels of a face cut to
 256). Then with silence: how far the mouth still moves (LipLeak), of 1 as in the film, and, as
 control, with the sound of another film: how its opening goes with that film's. What lies outside
-the lower face is compared after encoding. For speed the films are enlarged to each size first.
+the lower face is compared after encoding, by brightness. For speed the films are enlarged to each size first.
 """
 
 from __future__ import annotations
@@ -97,16 +97,17 @@ def main() -> None:
             base.dub(film, film, CUT).save(out)
             written = frames_of(out, info.frame_rate)
             again = track_clip(written)
-            silent = track_clip(
-                np.stack(list(base.dub(film, np.zeros(len(real) * 640, np.float32))))
-            )
+            nothing = np.zeros(int(len(real) / info.frame_rate * 16_000), np.float32)
+            silent = track_clip(np.stack(list(base.dub(film, nothing))))
             crossed = track_clip(np.stack(list(base.dub(film, read_audio(other), CUT))))
             theirs = track_clip(frames_of(other, info.frame_rate))
             count = min(len(crossed.frames), len(theirs.frames))
-            grey = [
-                (part.astype(float) @ GREY)[:, : max(1, int(tracked.landmarks[..., 1].min()))]
-                for part in (real, written)
-            ]
+            made = base.dub(film, film, CUT)
+            changed = np.zeros(real.shape[1:3], bool)
+            for own, (_, shown) in zip(made, made._shown(), strict=True):
+                changed |= (own != shown).any(-1)
+            count = min(len(real), len(written))
+            grey = [(part[:count].astype(float) @ GREY)[:, ~changed] for part in (real, written)]
             rows.append(
                 {
                     "film": film.name,

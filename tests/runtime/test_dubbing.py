@@ -21,6 +21,7 @@ from talkers.media import decode_frames, probe, read_audio
 from talkers.media.encode import VideoWriter
 from talkers.runtime.bundle import base_folder
 from talkers.runtime.dubbing import Dubbing, DubTerms
+from talkers.runtime.film import ASIDE, UNSEEN, _bridged
 
 SENTENCE = str(files("talkers") / "avatars" / "hello.flac")
 FRAMES, RATE = 30, Fraction(25)
@@ -139,13 +140,57 @@ def test_film_and_speech_of_other_lengths(
             sorted(set(numbers)) == list(range(FRAMES)) == sorted(set(numbers), key=numbers.index)
         )
     blocks, rate, _ = made._sound()
-    heard = np.concatenate(list(blocks))
-    count = round(frames / 25 * rate)
-    assert len(heard) <= count
+    parts = list(blocks)
+    assert all(map(len, parts))
+    heard, longest = np.concatenate(parts), round(frames / 25 * rate)
     if terms.when_shorter == "keep":
+        assert len(heard) == pytest.approx(longest, abs=rate // 10)
         after = heard[int(seconds * rate) + rate // 50 :]
-        assert len(heard) == pytest.approx(count, abs=rate // 10)
         assert np.abs(after).max() > 0.01  # the film's own sound
+        assert (made._weights[10:] == 0).all()
+        assert made._weights[7] < 1
+    else:
+        assert len(heard) == min(longest, int(seconds * 16_000))
+
+
+def test_gaps_of_a_few_frames_are_bridged_and_lips_fade_beside_longer_ones(
+    silenced: tuple[Dubbing, NDArray[np.uint8]],
+) -> None:
+    made, _ = silenced
+    weights = made._weights
+    assert (weights[GAP] == 0).all()
+    assert (np.diff(weights[GAP.start - 4 : GAP.start + 1]) < 0).all()
+    assert weights[: GAP.start - 4].min() == 1
+    points = np.zeros((9, 478, 2), np.float32)
+    points[:, :, 0] = np.arange(9)[:, None]
+    state = np.zeros(9, np.int64)
+    state[3:5] = UNSEEN
+    state[6:8] = ASIDE
+    points[3:5] = np.nan
+    bridged, after = _bridged(points, state)
+    assert np.allclose(bridged[:, 0, 0], np.arange(9))
+    assert after.tolist() == [0, 0, 0, 0, 0, 0, ASIDE, ASIDE, 0]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.webm"])
+def test_films_of_odd_size_are_written_with_sound_that_is_cut(
+    base: Avatar, shown: NDArray[np.uint8], tmp_path: Path, name: str
+) -> None:
+    """The speech goes on for a second after the film."""
+    path = tmp_path / "odd.gif"
+    with VideoWriter(path, RATE) as writer:
+        for frame in shown[:6]:
+            writer.write(frame[:287, 101:])
+    said = read_audio(SENTENCE)[: 16_000 * 5 // 4]
+    speech = tmp_path / "speech.wav"
+    soundfile.write(speech, said, 16_000)
+    out = base.dub(path, speech, DubTerms(when_longer="cut")).save(tmp_path / name)
+    info = probe(out)
+    assert info.video is not None
+    assert (info.video.width, info.video.height) == (380, 288)
+    assert info.duration == pytest.approx(6 / 25, abs=0.08)
+    with pytest.raises(UsageError, match="would be overwritten"):
+        base.dub(path, speech).save(speech)
 
 
 def test_a_speech_that_is_too_long_may_be_refused(base: Avatar, film: Path) -> None:

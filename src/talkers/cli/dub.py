@@ -14,6 +14,7 @@ from talkers.cli.avatars import refuse_unsaid_consent
 from talkers.cli.console import print_json, progress_bar, remark, tell
 from talkers.cli.options import Json, Out
 from talkers.cli.videos import STANDARD, refuse_output
+from talkers.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ def dub(
     from talkers.runtime.source import Speech
 
     refuse_output(output)
+    if as_json and output == STANDARD:
+        raise UsageError(
+            "the video and its description cannot both go to standard output",
+            todo="Name a file for the video, or leave out --json",
+        )
     refuse_same_file([output], [film, speech])
     refuse_unsaid_consent(film, options.consent)
     Controls(amplitude=options.amplitude)  # refuses what is out of range before anything is read

@@ -304,9 +304,14 @@ class FaceTracker:
         """Faces that can be the one that is followed."""
         if self._last is None or not self._strict:
             return readings
-        size = float(np.ptp(self._last, axis=0).max())
-        reach, middle = size * (REACH + REACH_GROWS * (self._lost - 1)), self._last.mean(0)
-        return [r for r in readings if np.linalg.norm(r.landmarks.mean(0) - middle) <= reach]
+        share, middle = REACH + REACH_GROWS * (self._lost - 1), self._last.mean(0)
+        before = float(np.ptp(self._last, axis=0).max())
+
+        def near(face: NDArray[np.float32]) -> bool:
+            size = max(before, float(np.ptp(face, axis=0).max()))
+            return bool(np.linalg.norm(face.mean(0) - middle) <= share * size)
+
+        return [reading for reading in readings if near(reading.landmarks)]
 
     def follow(self, reading: FaceReading) -> None:
         """Follow this face from now on, though it may not be the largest."""

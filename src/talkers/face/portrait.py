@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from talkers.face.landmarks import (
 from talkers.media import read_photo
 from talkers.space.geometry import rotation
 
+FACE = re.compile(r"largest|left|right|\d+(\.\d+)? *, *\d+(\.\d+)?")
 MAX_FACES = 10  # that are looked for
 MIN_FACE = 64  # pixels of its height
 SMALL_FACE = 128  # below this the portrait is soft
@@ -128,6 +130,19 @@ def straight_depth(reading: FaceReading) -> NDArray[np.float32]:
     )
 
 
+def checked_face(which: str) -> str:
+    """The name of a face, if it is one.
+
+    Raises:
+        UsageError: it is not "largest", "left", "right" or "x,y".
+    """
+    if not FACE.fullmatch(which):
+        raise UsageError(
+            f"'{which}' names no face", todo="Use largest, left, right or x,y in pixels"
+        )
+    return which
+
+
 def choose_face(faces: list[FaceReading], which: str) -> FaceReading:
     """One of several faces.
 
@@ -139,17 +154,12 @@ def choose_face(faces: list[FaceReading], which: str) -> FaceReading:
         UsageError: it is none of these.
     """
     middles = [reading.landmarks.mean(0) for reading in faces]
-    if which in ("largest", "auto"):
+    if checked_face(which) == "largest":
         return faces[0]
     if which in ("left", "right"):
         order = sorted(range(len(faces)), key=lambda k: float(middles[k][0]))
         return faces[order[0 if which == "left" else -1]]
-    try:
-        x, y = (float(number) for number in which.split(","))
-    except ValueError as error:
-        raise UsageError(
-            f"'{which}' names no face", todo="Use largest, left, right or x,y in pixels"
-        ) from error
+    x, y = (float(number) for number in which.split(","))
     nearest = min(range(len(faces)), key=lambda k: float(np.hypot(*(middles[k] - [x, y]))))
     return faces[nearest]
 

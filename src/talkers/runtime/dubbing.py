@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from torch import Tensor
 
 from talkers.artefacts.files import refuse_same_file
 from talkers.errors import ArtefactError, UsageError
+from talkers.face.crop import Crop
+from talkers.face.portrait import checked_face
 from talkers.media import audio_blocks, decode_frames, frame_count
 from talkers.media.generated import write_generated
 from talkers.progress import Report, quiet
@@ -24,15 +26,16 @@ from talkers.renderers.warp import WarpRenderer
 from talkers.renderers.warp.lips import LipPainter
 from talkers.renderers.warp.renderer import Look
 from talkers.runtime.engine import Engine, Frame
-from talkers.runtime.film import SEEN, FilmFace, film_face
+from talkers.runtime.film import SEEN, WHY, film_face, film_info
 from talkers.runtime.resolved import ResolvedControls
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
 from talkers.space.face_motion import FaceMotionSpace
 
 WhenLonger = Literal["loop", "freeze", "stretch", "cut", "error"]
 WhenShorter = Literal["keep", "silence", "cut"]
-FADE = 5  # frames in which dubbed lips take over from the film's own
-CRF = 15  # of the encoder: what lies outside the lips stays within 45 dB
+FADE_SECONDS = 0.12  # in which dubbed lips take over from the film's own
+SLACK_SECONDS = 0.2  # by which a speech may be longer than its film as if it were not
+CRF = 10  # of the encoder: low, since what lies outside the lips should stay as it was
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,15 @@ class DubTerms:
     when_longer: WhenLonger = "loop"
     when_shorter: WhenShorter = "silence"
 
+    def __post_init__(self) -> None:
+        """Raises UsageError: one of them is not what it can be."""
+        for name, kind in (("when_longer", WhenLonger), ("when_shorter", WhenShorter)):
+            if (value := getattr(self, name)) not in get_args(kind):
+                raise UsageError(
+                    f"'{value}' is no way to go on", todo=f"Use {', '.join(get_args(kind))}"
+                )
+        checked_face(self.face)
+
 
 class Dubbing:
     """Frames of a film whose face says something else, made as they are asked for; or `save` it.
@@ -66,8 +78,10 @@ class Dubbing:
 
     Attributes:
         face: what was found in the film.
-        frame_count: of the result, exact.
-        left: stretches that were left alone: start and end in seconds, and why.
+        order: [frames] the film's frame that each frame of the result shows.
+        left: stretches of the result that are left as the film was: start and end in seconds, and
+            why.
+        notes: sentences on what was chosen while the files were read.
 
     Raises:
         MediaError: a file cannot be read. FaceError: no frame of the film can be dubbed.
@@ -93,88 +107,110 @@ class Dubbing:
                 todo="Leave out --base, or name one trained with the recipe 'portrait'",
             )
         self.engine, self.space, self.terms, self.digest = engine, space, terms, digest
-        self.film = Path(film)
-        self.painter = LipPainter(renderer)
-        self.face: FilmFace = film_face(film, space, terms.face, report)
-        form = VideoForm(self.face.rate, engine.size, False, False, lambda: "")
+        self.film, self.notes = Path(film), list[str]()
+        self.info = film_info(film)
+        assert self.info.video is not None
+        self.frame_rate = self.info.video.frame_rate
+        form = VideoForm(self.frame_rate, engine.size, False, False, lambda: "")
         self._talk = TalkingVideo(engine, speech, resolved, engine.options(0), form)
-        self.notes = list(self._talk.notes)
-        self.left = self.face.left_alone()
-        shown, said = len(self.face.state), frame_count(self._talk.seconds, self.face.rate)
-        if said > shown and terms.when_longer == "error":
-            seconds = float(shown / self.face.rate)
+        self.notes += self._talk.notes
+        self._refuse_longer(self.info.duration or self._talk.seconds)
+        self.painter = LipPainter(renderer)
+        self.face = film_face(film, space, terms.face, report, self.notes.append)
+        self._refuse_longer(len(self.face.state) / self.frame_rate)
+        self.said = frame_count(self._talk.seconds, self.frame_rate)
+        self.order = self._order(len(self.face.state))
+        self._weights = self._fading()
+        self.left = self._left_alone()
+
+    def _refuse_longer(self, seconds: Any) -> None:
+        """Raises UsageError: the speech is longer than a film of so many seconds, and must not."""
+        longer = self._talk.seconds > float(seconds) + SLACK_SECONDS
+        if longer and self.terms.when_longer == "error":
             raise UsageError(
-                f"the speech lasts {self._talk.seconds:.1f} s, the film {seconds:.1f} s",
-                where=film,
+                f"the speech lasts {self._talk.seconds:.1f} s, the film {float(seconds):.1f} s",
+                where=self.film,
                 todo="Choose what is shown then: --when-longer loop, freeze, stretch or cut",
             )
-        self.said = said
-        shorter = said if terms.when_shorter == "cut" else shown
-        longer = shown if terms.when_longer == "cut" else said
-        self.frame_count = longer if said > shown else shorter
-        self._stretched = said > shown and terms.when_longer == "stretch"
+
+    def _order(self, shown: int) -> NDArray[np.int64]:
+        """The film's frame, of so many, that each frame of the result shows."""
+        terms, said = self.terms, self.said
+        if said <= shown:
+            return np.arange(said if terms.when_shorter == "cut" else shown)
+        if terms.when_longer == "cut":
+            return np.arange(shown)
+        if terms.when_longer == "stretch":
+            return np.arange(said) * shown // said
+        if terms.when_longer == "loop" and said - shown > SLACK_SECONDS * self.frame_rate:
+            return np.arange(said) % shown
+        return np.minimum(np.arange(said), shown - 1)
+
+    def _fading(self) -> NDArray[np.float32]:
+        """How far each frame of the result is dubbed, 0..1: 0 where it cannot be, rising beside.
+
+        A film that goes on as it was does so from the end of the speech on.
+        """
+        kept = self.terms.when_shorter == "keep"
+        good = self.face.state[self.order] == SEEN
+        good &= ~((np.arange(len(good)) >= self.said) & kept)
+        bad = np.flatnonzero(~good)
+        if not len(bad):
+            return np.ones(len(good), np.float32)
+        after = np.searchsorted(bad, np.arange(len(good)))
+        nearest = np.minimum(
+            np.abs(bad[np.minimum(after, len(bad) - 1)] - np.arange(len(good))),
+            np.abs(bad[np.maximum(after - 1, 0)] - np.arange(len(good))),
+        )
+        return np.clip(nearest / (FADE_SECONDS * float(self.frame_rate) + 1), 0, 1).astype(
+            np.float32
+        )
+
+    def _left_alone(self) -> list[tuple[float, float, str]]:
+        """See `left`."""
+        dubbed = len(self.order) if self.terms.when_shorter != "keep" else self.said
+        state, rate = self.face.state[self.order][:dubbed], float(self.frame_rate)
+        edges = np.flatnonzero(np.diff(state, prepend=-1, append=-1))
+        spans = [(a, b) for a, b in pairwise(edges) if state[a] != SEEN]
+        return [(a / rate, b / rate, WHY[int(state[a])]) for a, b in spans]
 
     @property
-    def frame_rate(self) -> Any:
-        """Frames a second: the film's."""
-        return self.face.rate
-
-    def _shown(self) -> Iterator[tuple[int, Frame]]:
-        """Numbers of the film's frames, and the frames, in the order in which they are shown."""
-        shown, rate, count = 0, self.face.rate, len(self.face.state)
-        while shown < self.frame_count:
-            number, frame = -1, None
-            for number, frame in enumerate(decode_frames(self.film, rate)):
-                if number >= count:
-                    break
-                until = shown + 1
-                if self._stretched:  # frame k is shown until k + 1 of the film's share is
-                    until = round((number + 1) * self.frame_count / count)
-                while shown < min(until, self.frame_count):
-                    yield number, frame
-                    shown += 1
-            if frame is None:
-                return
-            while self.terms.when_longer != "loop" and shown < self.frame_count:
-                yield min(number, count - 1), frame
-                shown += 1
-
-    def _weights(self) -> Tensor:
-        """How far each of the film's frames is dubbed: [T], 0..1; at once 0 where it cannot be."""
-        seen = torch.from_numpy((self.face.state == SEEN).astype(np.float32))
-        padded = torch.nn.functional.pad(seen[None, None], (FADE, FADE), mode="replicate")
-        least = -torch.nn.functional.max_pool1d(-padded, 2 * FADE + 1, 1)[0, 0]
-        smooth = torch.nn.functional.avg_pool1d(
-            torch.nn.functional.pad(least[None, None], (FADE, FADE), mode="replicate"),
-            2 * FADE + 1,
-            1,
-        )[0, 0]
-        return smooth * seen
+    def frame_count(self) -> int:
+        """Frames of the result, exact."""
+        return len(self.order)
 
     def __len__(self) -> int:
         return self.frame_count
 
+    def _shown(self) -> Iterator[tuple[int, Frame]]:
+        """The film's frames in the order in which they are shown, and their numbers."""
+        frames, at, frame = decode_frames(self.film, self.frame_rate), -1, None
+        for number in map(int, self.order):
+            if number < at:
+                frames, at = decode_frames(self.film, self.frame_rate), -1
+            while at < number:
+                frame, at = next(frames, frame), at + 1
+            assert frame is not None
+            yield number, frame
+
     def __iter__(self) -> Iterator[Frame]:
         """Frames one by one, uint8 [H, W, 3] RGB, in the film's own size."""
-        weights, reference = self._weights(), self._reference()
+        reference = self.painter.look(
+            self._picture(self.face.widest), self.face.widest_points.to(self.engine.device)
+        )
         motion = (row for block in self._talk.motion() for row in block)
         resting = torch.zeros(self.space.width)
         for done, (number, frame) in enumerate(self._shown()):
             said = next(motion, None) if done < self.said else None
-            weight = float(weights[number])
-            after = done >= self.said and self.terms.when_shorter == "keep"
-            if weight > 0 and not after:
+            weight = float(self._weights[done])
+            if weight > 0:
                 mouth = (resting if said is None else said)[self.space.mouth]
                 frame = self._dubbed(frame, number, mouth, weight, reference)
             yield frame
 
-    def _reference(self) -> Look:
-        """The film's widest mouth, which shows what the teeth are like."""
-        number = self.face.widest
-        frame = next(islice(decode_frames(self.film, self.face.rate), number, None))
-        crop = self.face.crop(number)
-        picture = from_frames(torch.from_numpy(crop.cut(frame))[None])[0]
-        return self.painter.look(picture, self.face.shares(number, crop))
+    def _picture(self, square: Frame) -> Tensor:
+        """uint8 [S, S, 3] -> [3, S, S] in -1..1, on the device."""
+        return from_frames(torch.from_numpy(square)[None])[0].to(self.engine.device)
 
     def _dubbed(
         self, frame: Frame, number: int, mouth: Tensor, weight: float, reference: Look
@@ -186,18 +222,22 @@ class Dubbing:
             number: its number.
             mouth: [M] what the mouth is to do.
             weight: how far of all.
-            reference: see `_reference`.
+            reference: another mouth of the person.
         """
         crop = self.face.crop(number)
-        points, rest = self.face.shares(number, crop), self.face.rest
+        points, rest, device = self.face.shares(number, crop), self.face.rest, self.engine.device
         own = self.space.motion_of(points, rest)
         wanted = own.clone()
         wanted[self.space.mouth] = torch.lerp(own[self.space.mouth], mouth, weight)
         # what the space does not say of the frame's key points stays as it is
         moved = self.space.points_of(wanted, rest) - self.space.points_of(own, rest)
-        picture = from_frames(torch.from_numpy(crop.cut(frame))[None])[0]
-        painted = self.painter.paint(picture, points, points + moved, reference)
-        return pasted(frame, to_frames(painted[None])[0].numpy(), crop)
+        painted = self.painter.paint(
+            self._picture(crop.cut(frame)),
+            points.to(device),
+            (points + moved).to(device),
+            reference,
+        )
+        return pasted(frame, to_frames(painted[None])[0].cpu().numpy(), crop)
 
     def save(
         self,
@@ -214,11 +254,11 @@ class Dubbing:
             UsageError: this is one of the files that are read.
             ArtefactError, MissingComponent: it cannot be signed.
         """
-        refuse_same_file([path], [self.film])
+        refuse_same_file([path], [self.film, self._talk.path])
         return write_generated(
             path,
-            self,
-            self.face.rate,
+            map(even, self),
+            self.frame_rate,
             self._sound(),
             self.digest() if self.digest is not None else None,
             lambda done: progress(done, self.frame_count),
@@ -228,26 +268,38 @@ class Dubbing:
     def _sound(self) -> tuple[Iterator[NDArray[np.float32]], int, int]:
         """What is heard: the speech, cut where the film ends, and after it as was asked."""
         blocks, rate, channels = self._talk.sound()
-        total = round(self.frame_count / self.face.rate * rate)
+        total, own = round(self.frame_count / self.frame_rate * rate), self.info.audio
+        kept = own is not None and self.terms.when_shorter == "keep"
+        wide = 2 if kept and own is not None and own.channels > 1 else channels
 
         def heard() -> Iterator[NDArray[np.float32]]:
-            left = total
+            done = 0
             for block in blocks:
-                yield block[:left]
-                left -= len(block[:left])
-            if left > 0 and self.terms.when_shorter == "keep":
-                skipped = total - left
-                for block in audio_blocks(self.film, rate, channels):
-                    kept = block[skipped:][:left]
+                part = block[: total - done]
+                if len(part):
+                    yield part if wide == channels else np.stack([part, part], 1)
+                done += len(part)
+            if kept and done < total:
+                skipped = done
+                for block in audio_blocks(self.film, rate, wide):
+                    part = block[skipped:][: total - done]
                     skipped = max(0, skipped - len(block))
-                    left -= len(kept)
-                    if len(kept):
-                        yield kept
+                    done += len(part)
+                    if len(part):
+                        yield part
 
-        return heard(), rate, channels
+        return heard(), rate, wide
 
 
-def pasted(frame: Frame, square: Frame, crop: Any) -> Frame:
+def even(frame: Frame) -> Frame:
+    """A frame of even height and width, as encoders want it: its last row and column repeated."""
+    height, width = frame.shape[:2]
+    if height % 2 or width % 2:
+        return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+    return frame
+
+
+def pasted(frame: Frame, square: Frame, crop: Crop) -> Frame:
     """A frame with a square put back where it was cut, to the pixel; the frame itself stays."""
     out = frame.copy()
     top, left = max(crop.top, 0), max(crop.left, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from talkers.artefacts.files import refuse_same_file
 from talkers.errors import FaceError, MediaError, UsageError
+from talkers.face.portrait import checked_face
 from talkers.media import audio_blocks, decode_frames, frame_count, probe
 from talkers.media.canvas import Layout, on_canvas
 from talkers.media.generated import write_generated
@@ -42,7 +42,6 @@ FOLLOWED: dict[Follow, tuple[str, ...]] = {
 }
 """Parts of a face that a video drives."""
 UPPER = ("blink", "gaze", "expression")  # that another video may drive
-FACES = re.compile(r"largest|left|right|\d+(\.\d+)?,\d+(\.\d+)?")
 MIN_GAP_SECONDS = 0.2  # without a face, from which on it is remarked
 MAX_GAPS = 5  # that are named
 PIECE = 960  # samples of sound that are written at once: no more than a frame's
@@ -84,10 +83,7 @@ class ReenactTerms:
             raise UsageError(
                 f"the neutral moment is {self.neutral:g} s", todo="Name a second of the video"
             )
-        if not FACES.fullmatch(self.face):
-            raise UsageError(
-                f"'{self.face}' names no face", todo="Use largest, left, right or x,y in pixels"
-            )
+        checked_face(self.face)
 
 
 class Reenactor:

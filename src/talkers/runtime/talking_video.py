@@ -127,6 +127,11 @@ class TalkingVideo:
             return blocks
         return resample(blocks, rate, float(self.frame_rate), self.frame_count)
 
+    @property
+    def path(self) -> Path | None:
+        """Of the file that is spoken; None: samples are."""
+        return self._source.path
+
     def sound(self) -> tuple[Iterator[NDArray[np.float32]], int, int]:
         """What is said: its blocks, their rate and channels."""
         return self._source.sound()
@@ -195,7 +200,7 @@ class TalkingVideo:
             UsageError: this is the file that is spoken.
             ArtefactError, MissingComponent: it cannot be signed.
         """
-        refuse_same_file([path], [self._source.path])
+        refuse_same_file([path], [self.path])
         # On a CPU x264 would take the network's cores: in turns both are done sooner.
         on_cpu = self.engine.device.type == "cpu"
         frames: Iterable[NDArray[np.uint8]] = self if on_cpu else lookahead(self, FRAMES_AHEAD)
