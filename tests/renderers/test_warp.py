@@ -7,7 +7,7 @@ import torch
 import faces
 from talkers.renderers.warp.motion import distance_of, spread
 from talkers.renderers.warp.networks import CELL, PatchNetwork
-from talkers.renderers.warp.patches import ABOVE, BELOW, line_maps, sides_of, visibility_weights
+from talkers.renderers.warp.patches import ABOVE, BELOW, line_maps, sides_of, visibility
 from talkers.renderers.warp.renderer import RIGHT_EYE
 from talkers.space.face_motion import LOWER_LIDS, UPPER_LIDS
 from talkers.space.geometry import Placement, project
@@ -69,7 +69,7 @@ def test_what_is_behind_is_farther() -> None:
 
 
 def test_beyond_closed_lids_the_eye_does_not_show() -> None:
-    """Where upper and lower lid meet, each visibility_weights what is seen on its own side alone."""
+    """Where upper and lower lid meet, each visibility what is seen on its own side alone."""
     space = faces.fitted()
     points = space.points_of(space.home.repeat(2, 1), space.mean)
     shut = points[1]
@@ -79,7 +79,7 @@ def test_beyond_closed_lids_the_eye_does_not_show() -> None:
     sides = sides_of(RIGHT_EYE, space.mean)
     assert (sides[list(UPPER_LIDS[:7])] == ABOVE).all()
     assert (sides[list(LOWER_LIDS[:7])] == BELOW).all()
-    said = visibility_weights(RIGHT_EYE, maps, sides).reshape(2, *maps.shape[2:], -1)
+    said = visibility(RIGHT_EYE, maps)[..., sides].reshape(2, *maps.shape[2:], -1)
     upper, lower, iris = (said[..., row] for row in (UPPER_LIDS[3], LOWER_LIDS[3], 468))
     middle = RIGHT_EYE.size // 2
     # in the eye's column, from above to below: one lid, both (and the eye between), the other

@@ -8,6 +8,7 @@ mean (Shepard 1968), so that no network is needed, and none can drift.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -79,6 +80,7 @@ def spread(
     values: Tensor,
     weights: Tensor | None = None,
     soft: float = NEAR,
+    groups: Sequence[tuple[slice, Tensor]] | None = None,
 ) -> Tensor:
     """What is known at some points, for all places: a mean weighted by how near they are.
 
@@ -86,8 +88,9 @@ def spread(
         places: [B, Q, 2] or [1, Q, 2], shares of the side.
         knots: [B, N, 2] the points.
         values: [B, N, C] at them.
-        weights: [B, N] of the points, or [B, Q, N] of each for each place (default: all alike).
+        weights: [B, N] of the points (default: all alike).
         soft: shares of the side within which a point has the whole say.
+        groups: ranges of points, and how far those of each have a say at places [B, Q].
 
     Returns:
         [B, Q, C]
@@ -97,9 +100,14 @@ def spread(
     apart = torch.baddbmm(apart, places.expand(len(knots), -1, -1), knots.mT, alpha=-2)
     # v(q) = sum_i w_i v_i / sum_i w_i, w_i = 1 / (|q - t_i|^2 + e^2)^2
     near = apart.clamp_(min=0).add_(soft**2).reciprocal_().square_()
+    known = torch.cat([values, torch.ones_like(values[..., :1])], -1)
     if weights is not None:
-        near *= weights if weights.ndim == 3 else weights[:, None]
-    total = near @ torch.cat([values, torch.ones_like(values[..., :1])], -1)
+        known = known * weights[..., None]
+    if groups is None:
+        total = near @ known
+    else:
+        parts = [share[..., None] * (near[..., some] @ known[:, some]) for some, share in groups]
+        total = torch.stack(parts).sum(0)
     return total[..., :-1] / total[..., -1:]
 
 

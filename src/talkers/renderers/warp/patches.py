@@ -23,7 +23,8 @@ LINE_REACH = 0.15  # of a patch's half side: how far from a line its map says ho
 IRIS_REACH = 0.35
 SHARP = 0.2  # of the reach of a line's map, over which what lies above goes over into below
 LID_EDGE = 0.035  # inter-ocular distances from where a lid is tracked to where it ends, at most
-BESIDE, ABOVE, BELOW, INSIDE = range(4)
+SIDES = 4
+BESIDE, ABOVE, BELOW, INSIDE = range(SIDES)
 FIRST_IRIS = 468  # of the key points; nine more follow
 FEATHER = 0.25  # of a patch's half side, over which it goes over into the frame
 
@@ -137,8 +138,8 @@ def sides_of(region: Region, canonical: Tensor) -> Tensor:
     return found
 
 
-def visibility_weights(region: Region, maps: Tensor, sides: Tensor) -> Tensor:
-    """Whether key points have a say at places: not those beyond an opening that has closed.
+def visibility(region: Region, maps: Tensor) -> Tensor:
+    """How far key points of each side have a say at places: not those beyond a closed opening.
 
     Where lids or lips meet, points of both lie at one place. The upper ones alone say what is seen
     above it, and the lower ones below it; else the eye would be seen through the lid.
@@ -146,15 +147,14 @@ def visibility_weights(region: Region, maps: Tensor, sides: Tensor) -> Tensor:
     Args:
         region: where.
         maps: [B, M, h, w] where its lines are, see `line_maps`.
-        sides: int [N] of the key points, see `sides_of`.
 
     Returns:
-        [B, h w, N]
+        [B, h w, 4], by the sides `BESIDE`, `ABOVE`, `BELOW` and `INSIDE`
     """
     upper, lower = (maps[:, k].flatten(1) for k in region.opening)
     over, under = (0.5 - upper / SHARP).clamp(0, 1), (0.5 + lower / SHARP).clamp(0, 1)
     kinds = [torch.ones_like(over), 1 - under, 1 - over, (1 - over) * (1 - under)]
-    return torch.stack(kinds, -1)[..., sides]
+    return torch.stack(kinds, -1)
 
 
 def widened_lids(region: Region, source: Tensor, target: Tensor, scale: Tensor) -> Tensor:

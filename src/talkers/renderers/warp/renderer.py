@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -44,12 +45,13 @@ from talkers.renderers.warp.networks import (
     recoloured,
 )
 from talkers.renderers.warp.patches import (
+    SIDES,
     Region,
     feather,
     line_maps,
     places,
     sides_of,
-    visibility_weights,
+    visibility,
     widened_lids,
     within,
 )
@@ -438,17 +440,20 @@ class WarpRenderer(nn.Module):
         at, maps = places(region, target.head), line_maps(region, target.head, target.points)
         own = within(region, source.head, source.points)[0]
         near = (own.abs().amax(-1) < AROUND).nonzero()[:, 0]
-        coarse = at.unfold(1, FINE, FINE).unfold(2, FINE, FINE).mean((-1, -2))
         sides = sides_of(region, self.space.mean)[near]
-        weights = visibility_weights(region, F.avg_pool2d(maps, FINE), sides)
-        if trust is not None:
-            weights = weights * trust[:, None, near]
+        near = near[sides.argsort(stable=True)]  # so that each side is a range
+        ends = torch.bincount(sides, minlength=SIDES).cumsum(0).tolist()
+        coarse = at.unfold(1, FINE, FINE).unfold(2, FINE, FINE).mean((-1, -2))
+        seen = visibility(region, F.avg_pool2d(maps, FINE)).unbind(-1)
+        ranges = [slice(a, b) for a, b in pairwise([0, *ends])]
+        groups = list(zip(ranges, seen, strict=True))
+        weights = None if trust is None else trust[:, near]
         steps = (
             widened_lids(region, source.points, target.points, source.head.scale) - target.points
         )
         far = source.far.expand_as(target.far)
         known = torch.cat([steps, target.far, far], -1)[:, near]
-        known = spread(coarse.flatten(1, 2), target.points[:, near], known, weights)
+        known = spread(coarse.flatten(1, 2), target.points[:, near], known, weights, groups=groups)
         known = known.mT.reshape(len(at), -1, *coarse.shape[1:3])
         fine = F.interpolate(known[:, :2], scale_factor=FINE, mode="bilinear").permute(0, 2, 3, 1)
         depth = F.avg_pool2d(known[:, 2:], CELL // FINE)
