@@ -100,7 +100,14 @@ VERBS = {
 
 
 def test_public_names_are_frozen() -> None:
-    assert set(talkers.__all__) == {"Avatar", "Controls", "TalkersError", "__version__"}
+    assert set(talkers.__all__) == {
+        "Avatar",
+        "Controls",
+        "DubTerms",
+        "ReenactTerms",
+        "TalkersError",
+        "__version__",
+    }
     with pytest.raises(AttributeError):
         talkers.nothing  # noqa: B018
 

@@ -23,14 +23,13 @@ from talkers.progress import Report, quiet
 from talkers.runtime.bundle import BUNDLED, read_bundle
 from talkers.runtime.checks import checked_rate, checked_seed, checked_side
 from talkers.runtime.engine import Engine, Frame
-from talkers.runtime.reenactment import Reenactment, Reenactor, ReenactTerms
 from talkers.runtime.resolved import ResolvedControls, resolve_controls
-from talkers.runtime.retargeting import retargeter
 from talkers.runtime.session import Session
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
 
 if TYPE_CHECKING:
     from talkers.runtime.dubbing import Dubbing, DubTerms
+    from talkers.runtime.reenactment import Reenactment, Reenactor, ReenactTerms
 
 
 class Avatar:
@@ -249,6 +248,8 @@ class Avatar:
             MediaError: a file cannot be read. UsageError: a value out of range.
             ArtefactError: this avatar cannot follow a face.
         """
+        from talkers.runtime.reenactment import Reenactment, ReenactTerms
+
         rate = self.frame_rate if frame_rate is None else checked_rate(frame_rate)
         side = self.size if size is None else checked_side(size)
         resolved = self.resolve_controls(seed, None, rate)
@@ -279,6 +280,9 @@ class Avatar:
             ArtefactError: this avatar cannot follow a face.
             UsageError: a value out of range, or terms that only a video has.
         """
+        from talkers.runtime.reenactment import Reenactor, ReenactTerms
+        from talkers.runtime.retargeting import retargeter
+
         terms = terms or ReenactTerms()
         if terms != replace(terms, neutral=None, speech=None, upper=None):
             raise UsageError(
