@@ -52,7 +52,7 @@ MARKS = re.compile(r"tiny|needs [\w.-]+|skip: .{15,}")
 TINY = "--recipe tiny --set stages.codec.frames=320 " + " ".join(
     f"stages.{stage}.frames=1600" for stage in ("regressor", "flow", "streaming_encoder")
 )
-FOOTAGE_SECONDS, CLIP_SECONDS = 2.4, 0.8
+FOOTAGE_SECONDS, CLIP_SECONDS = 1.6, 0.8
 SMALL_AVATAR = ROOT / "tests" / "data" / "format-3"
 
 
