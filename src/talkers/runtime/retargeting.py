@@ -13,6 +13,7 @@ from torch import Tensor
 
 from talkers.controls.request import Controls
 from talkers.errors import ArtefactError, FaceError
+from talkers.media import AUDIO_RATE, read_audio
 from talkers.progress import Report, quiet
 from talkers.runtime.bundle import base_folder, read_bundle
 from talkers.runtime.driving import DrivingFace
@@ -23,7 +24,8 @@ from talkers.space.contract import HEAD, FaceState
 from talkers.space.face_motion import BLINK, FaceMotionSpace
 from talkers.space.linear import LinearSpace
 
-CLEAR_AMPLITUDE = 1.25  # of the speech from which is learnt how an avatar's mouth moves
+LEARN_SECONDS = 4.0  # of speech from which is learnt how an avatar's mouth moves
+CLEAR_AMPLITUDE = 1.25  # of that
 RIDGE = 0.03  # of that, relative to the variance of a movement
 MIN_SEEN = 50  # frames of it in which the avatar's face must be found
 SHUT = 1.0  # of a blink: the most that is shown
@@ -155,7 +157,9 @@ class LatentRetargeter(_HeadRetargeter):
 
     def _learn(self, report: Report) -> dict[str, Tensor]:
         """What mouth and brows do, from what a tracked face does: [20, 6], [4, 2]."""
-        engine, sentence = self.engine, str(files("talkers") / "avatars" / "hello.flac")
+        engine = self.engine
+        sentence = read_audio(str(files("talkers") / "avatars" / "hello.flac"))
+        sentence = sentence[: round(LEARN_SECONDS * AUDIO_RATE)]
         clear = Controls(amplitude=CLEAR_AMPLITUDE, pose="still")
         live, options = engine.streaming_encoder is not None, engine.options(0)
         resolved = resolve_controls(engine, clear, 0, live=live)
