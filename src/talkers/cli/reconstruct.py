@@ -16,7 +16,7 @@ from talkers.cli.console import progress_bar, remark, tell
 from talkers.cli.options import Out, some
 from talkers.cli.videos import (
     STANDARD,
-    is_video_name,
+    fills_folder,
     refuse_output,
     speech_files,
 )
@@ -62,8 +62,7 @@ def reconstruct(
     sources, left = speech_files(some(clip, "video"), set(VIDEO_SUFFIXES))
     for path in left:
         remark(f"note: {path} is left out: its name is not that of a video.")
-    many = len(sources) > 1 or clip[0].is_dir() or output.is_dir()
-    if many and not (len(sources) == 1 and is_video_name(output) and not output.is_dir()):
+    if fills_folder(clip, sources, output):
         jobs = targets(sources, output)
         refuse_same_file(jobs.values(), sources)
         avatar = load_avatar(options.avatar)

@@ -14,7 +14,7 @@ from talkers.cli.avatars import speaking_avatar
 from talkers.cli.batch import run_batch, targets
 from talkers.cli.console import progress_bar, remark, tell
 from talkers.cli.options import Out, PictureOptions, some
-from talkers.cli.videos import STANDARD, is_video_name, refuse_output, speech_files
+from talkers.cli.videos import STANDARD, fills_folder, refuse_output, speech_files
 from talkers.progress import Report
 from talkers.version import __version__
 
@@ -72,8 +72,7 @@ def reenact(
     sources, left = speech_files(some(driving, "video"), set(VIDEO_SUFFIXES))
     for path in left:
         remark(f"note: {path} is left out: its name is not that of a video.")
-    many = len(sources) > 1 or driving[0].is_dir() or output.is_dir()
-    if many and not (len(sources) == 1 and is_video_name(output) and not output.is_dir()):
+    if fills_folder(driving, sources, output):
         jobs = targets(sources, output)
         refuse_same_file(jobs.values(), [*sources, *options.files])
         reenact_all(jobs, output, options)

@@ -17,7 +17,7 @@ from talkers.cli.options import Out, VideoOptions, some
 from talkers.cli.videos import (
     AUDIO_SUFFIXES,
     STANDARD,
-    is_video_name,
+    fills_folder,
     refuse_output,
     speech_files,
 )
@@ -57,8 +57,7 @@ def speak(
     sources, left = speech_files(some(speech, "speech"), AUDIO_SUFFIXES | set(VIDEO_SUFFIXES))
     for path in left:
         remark(f"note: {path} is left out: its name is not that of sound or video.")
-    many = len(sources) > 1 or speech[0].is_dir() or output.is_dir()
-    if many and not (len(sources) == 1 and is_video_name(output) and not output.is_dir()):
+    if fills_folder(speech, sources, output):
         jobs = targets(sources, output)
         refuse_same_file(jobs.values(), [*sources, *options.files])
         speak_all(jobs, output, options, track, pcm)

@@ -79,3 +79,17 @@ def speech_files(paths: tuple[Path, ...], suffixes: set[str]) -> tuple[list[Path
             )
         taken += found
     return list(dict.fromkeys(taken)), left
+
+
+def fills_folder(given: tuple[Path, ...], sources: list[Path], output: Path) -> bool:
+    """Whether videos are written into a folder, one for each file, and not a single one.
+
+    Args:
+        given: files and folders that were named.
+        sources: the files that these stand for.
+        output: where to write.
+    """
+    if output.is_dir():
+        return True
+    one = len(sources) == 1 and (not given[0].is_dir() or is_video_name(output))
+    return not one

@@ -109,32 +109,34 @@ def choose_crop(
 def paste_back(
     frame: NDArray[np.uint8], generated: NDArray[np.uint8], crop: Crop, feather: float = 0.06
 ) -> NDArray[np.uint8]:
-    """Put a generated square back into its source frame with a soft border.
+    """Put a generated square back into its source frame.
 
     Args:
-        frame: uint8 [H, W, 3], the source.
+        frame: uint8 [H, W, 3], the source; it stays as it is.
         generated: uint8 [size, size, 3].
         crop: how `generated` was cut.
-        feather: width of the soft border as a share of the side.
+        feather: width of the soft border as a share of the side; 0: the square as it is.
     """
-    square = np.asarray(
-        Image.fromarray(generated).resize((crop.side, crop.side), Image.Resampling.LANCZOS),
-        np.float32,
-    )
-    ramp = np.clip(
-        np.minimum(np.arange(crop.side) + 1, crop.side - np.arange(crop.side))
-        / max(1.0, feather * crop.side),
-        0,
-        1,
-    )
-    mask = np.minimum(ramp[:, None], ramp[None])[..., None].astype(np.float32)
-    out = frame.astype(np.float32)
+    out = frame.copy()
     top, left = max(crop.top, 0), max(crop.left, 0)
-    bottom, right = (
-        min(crop.top + crop.side, frame.shape[0]),
-        min(crop.left + crop.side, frame.shape[1]),
-    )
+    bottom = min(crop.top + crop.side, frame.shape[0])
+    right = min(crop.left + crop.side, frame.shape[1])
+    if top >= bottom or left >= right:
+        return out
+    square = generated
+    if len(generated) != crop.side:
+        resized = Image.fromarray(generated).resize((crop.side,) * 2, Image.Resampling.LANCZOS)
+        square = np.asarray(resized)
     inner = (slice(top - crop.top, bottom - crop.top), slice(left - crop.left, right - crop.left))
-    region = out[top:bottom, left:right]
-    out[top:bottom, left:right] = region + mask[inner] * (square[inner] - region)
-    return np.asarray(np.clip(np.rint(out), 0, 255), np.uint8)
+    if feather <= 0:
+        out[top:bottom, left:right] = square[inner]
+        return out
+    steps = np.arange(crop.side)
+    ramp = np.clip(
+        np.minimum(steps + 1, crop.side - steps) / max(1.0, feather * crop.side), 0, 1
+    ).astype(np.float32)
+    mask = np.minimum(ramp[:, None], ramp[None])[..., None][inner]
+    region = out[top:bottom, left:right].astype(np.float32)
+    blended = region + mask * (square[inner].astype(np.float32) - region)
+    out[top:bottom, left:right] = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
+    return out

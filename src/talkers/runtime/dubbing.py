@@ -16,7 +16,7 @@ from torch import Tensor
 
 from talkers.artefacts.files import refuse_same_file
 from talkers.errors import ArtefactError, UsageError
-from talkers.face.crop import Crop
+from talkers.face.crop import paste_back
 from talkers.face.portrait import checked_face
 from talkers.media import audio_blocks, decode_frames, frame_count
 from talkers.media.generated import write_generated
@@ -237,7 +237,8 @@ class Dubbing:
             (points + moved).to(device),
             reference,
         )
-        return pasted(frame, to_frames(painted[None])[0].cpu().numpy(), crop)
+        square = to_frames(painted[None])[0].cpu().numpy()
+        return paste_back(frame, square, crop, feather=0)
 
     def save(
         self,
@@ -297,16 +298,3 @@ def even(frame: Frame) -> Frame:
     if height % 2 or width % 2:
         return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
     return frame
-
-
-def pasted(frame: Frame, square: Frame, crop: Crop) -> Frame:
-    """A frame with a square put back where it was cut, to the pixel; the frame itself stays."""
-    out = frame.copy()
-    top, left = max(crop.top, 0), max(crop.left, 0)
-    bottom = min(crop.top + crop.side, frame.shape[0])
-    right = min(crop.left + crop.side, frame.shape[1])
-    if top < bottom and left < right:
-        rows = slice(top - crop.top, bottom - crop.top)
-        columns = slice(left - crop.left, right - crop.left)
-        out[top:bottom, left:right] = square[rows, columns]
-    return out

@@ -28,8 +28,12 @@ class Segment(NamedTuple):
     end: float
 
 
-def aligner() -> Any:
+def aligner(purpose: str = "forced alignment", extra: str = "evaluate") -> Any:
     """PocketSphinx's decoder class.
+
+    Args:
+        purpose: what it is needed for.
+        extra: of talkers, which brings it.
 
     Raises:
         MissingComponent: it is not installed.
@@ -37,7 +41,7 @@ def aligner() -> Any:
     try:
         from pocketsphinx import Decoder
     except ImportError as error:
-        raise missing("forced alignment", "evaluate", error) from error
+        raise missing(purpose, extra, error) from error
     return Decoder
 
 

@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from talkers.errors import missing
-from talkers.speech.alignment import ALIGNER_RATE
+from talkers.speech.alignment import ALIGNER_RATE, aligner
 from talkers.speech.config import FEATURE_RATE, SpeechConfig
 from talkers.speech.windows import MARGIN, ROWS, SAMPLE_RATE, WINDOW
 
@@ -44,11 +43,10 @@ class Phonemes:
     lookahead = MARGIN / SAMPLE_RATE
 
     def __init__(self, config: SpeechConfig | None = None):
-        try:
-            from pocketsphinx import Decoder, get_model_path
-        except ImportError as error:
-            raise missing("the speech encoder 'phonemes'", "encoders", error) from error
-        self._decoder, self._lm = Decoder, get_model_path(PHONE_LM)
+        self._decoder = aligner("the speech encoder 'phonemes'", "encoders")
+        from pocketsphinx import get_model_path
+
+        self._lm = get_model_path(PHONE_LM)
         hiss = np.random.default_rng(0).integers(-HISS, HISS + 1, WINDOW)
         self._hiss = hiss.astype(np.float32) / 32768
 
