@@ -12,19 +12,23 @@ import pytest
 import soundfile
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from talkers import Avatar
 from talkers.cli import main
-from talkers.errors import ArtefactError, FaceError, UsageError
+from talkers.errors import ArtefactError, FaceError, MediaError, UsageError
 from talkers.evaluation.tracked import track_clip
 from talkers.media import decode_frames, probe, read_audio
 from talkers.media.encode import VideoWriter
+from talkers.progress import quiet
+from talkers.runtime import film_order
 from talkers.runtime.bundle import base_folder
 from talkers.runtime.dubbing import Dubbing, DubTerms
-from talkers.runtime.film import ASIDE, UNSEEN, _bridged
+from talkers.runtime.film import ASIDE, COVERED, OTHERS, SEEN, UNSEEN, bridged, film_face
+from talkers.runtime.film_order import frames_in_order, shown_frames
 
 SENTENCE = str(files("talkers") / "avatars" / "hello.flac")
-FRAMES, RATE = 30, Fraction(25)
+FIRST, FRAMES, RATE = 35, 30, Fraction(25)
 LEFT, TOP = 150, 20  # of the face's square in the film
 GAP = slice(18, 22)  # frames without a face
 SILENCE = np.zeros(16_000 * 6 // 5, np.float32)
@@ -39,21 +43,20 @@ def base() -> Avatar:
 def shown(ada: Avatar) -> NDArray[np.uint8]:
     """Somebody speaks, not in the middle of a wide picture; for four frames nobody is there."""
     talk = ada.speak(SENTENCE, live=True, provenance=False)
-    motion = torch.cat(list(talk.motion()))[35 : 35 + FRAMES]
+    motion = torch.cat(list(talk.motion()))[FIRST : FIRST + FRAMES]
     frames = np.full((FRAMES, 288, 480, 3), 90, np.uint8)
     frames[:, TOP : TOP + 256, LEFT : LEFT + 256] = ada.decode(motion)
-    frames[GAP] = 90
+    hidden = slice(TOP + 20, TOP + 236), slice(LEFT + 40, LEFT + 216)
+    for frame in frames[GAP]:
+        frame[hidden] = frame[hidden].mean((0, 1))
     return frames
 
 
 @pytest.fixture(scope="module")
 def film(shown: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
-    said = read_audio(SENTENCE)[: 16_000 * FRAMES // 25]
-    with VideoWriter(path, RATE, iter([said]), 16_000, crf=10) as writer:
-        for frame in shown:
-            writer.write(frame)
-    return path
+    said = read_audio(SENTENCE)[16_000 * FIRST // 25 :][: 16_000 * FRAMES // 25]
+    return written(path, shown, said)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +117,7 @@ def test_lips_say_the_new_words(base: Avatar, film: Path, ada: Avatar) -> None:
     ("seconds", "terms", "frames"),
     [
         (2.0, DubTerms(when_longer="loop"), 50),
+        (2.0, DubTerms(when_longer="bounce"), 50),
         (2.0, DubTerms(when_longer="freeze"), 50),
         (2.0, DubTerms(when_longer="stretch"), 50),
         (2.0, DubTerms(when_longer="cut"), FRAMES),
@@ -129,10 +133,11 @@ def test_film_and_speech_of_other_lengths(
     noise = 0.1 * np.random.default_rng(0).normal(size=int(seconds * 16_000)).astype(np.float32)
     made = base.dub(film, noise, terms)
     assert len(made) == frames
-    numbers = [number for number, _ in made._shown()]
-    assert len(numbers) == frames
+    numbers = made.order.tolist()
     if terms.when_longer == "loop" and frames > FRAMES:
         assert numbers == [*range(FRAMES), *range(frames - FRAMES)]
+    if terms.when_longer == "bounce":
+        assert numbers == [*range(FRAMES), *range(FRAMES - 2, 2 * FRAMES - 2 - frames, -1)]
     if terms.when_longer == "freeze":
         assert numbers == [*range(FRAMES), *[FRAMES - 1] * (frames - FRAMES)]
     if terms.when_longer == "stretch":
@@ -167,9 +172,114 @@ def test_gaps_of_a_few_frames_are_bridged_and_lips_fade_beside_longer_ones(
     state[3:5] = UNSEEN
     state[6:8] = ASIDE
     points[3:5] = np.nan
-    bridged, after = _bridged(points, state)
-    assert np.allclose(bridged[:, 0, 0], np.arange(9))
+    whole, after = bridged(points.copy(), state.copy(), np.zeros(9, np.int64))
+    assert np.allclose(whole[:, 0, 0], np.arange(9))
     assert after.tolist() == [0, 0, 0, 0, 0, 0, ASIDE, ASIDE, 0]
+    _, after = bridged(points, state.copy(), np.arange(9) // 4)
+    assert (after == state).all()  # a cut lies in the gap
+
+
+def test_a_film_is_shown_there_and_back(
+    film: Path, original: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way back is read in pieces."""
+    monkeypatch.setattr(film_order, "HELD_BYTES", 4 * original[0].nbytes)
+    order = shown_frames(FRAMES, 2 * FRAMES + 5, RATE, "bounce", "cut")
+    assert order[FRAMES - 2 : FRAMES + 2].tolist() == [28, 29, 28, 27]
+    assert order[2 * FRAMES - 4 :].tolist() == [2, 1, 0, 1, 2, 3, 4, 5, 6]
+    shown = list(frames_in_order(film, RATE, order))
+    assert [number for number, _ in shown] == order.tolist()
+    for number, frame in shown:
+        assert np.abs(frame.astype(int) - original[number]).mean() < 2  # of rounding
+
+
+def written(path: Path, frames: NDArray[np.uint8], sound: NDArray[np.float32]) -> Path:
+    with VideoWriter(path, RATE, iter([sound]), 16_000, crf=10) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
+
+
+def test_a_bed_goes_on_under_the_speech(base: Avatar, film: Path, tmp_path: Path) -> None:
+    hum = 0.2 * np.sin(2 * np.pi * 400 * np.arange(32_000) / 16_000).astype(np.float32)
+    bed = tmp_path / "bed.wav"
+    soundfile.write(bed, np.stack([hum, 0 * hum], 1), 16_000)
+    speech = np.full(8_000, 0.1, np.float32)
+    made = base.dub(film, speech, DubTerms(bed=bed, bed_gain=-6))
+    blocks, rate, channels = made._sound()
+    heard = np.concatenate(list(blocks))
+    assert (rate, channels, heard.shape) == (16_000, 2, (16_000 * FRAMES // 25, 2))
+    assert heard[:8_000, 1] == pytest.approx(0.1, abs=1e-6)
+    assert heard[8_000:, 1] == pytest.approx(0, abs=1e-6)
+    assert np.abs(heard[9_000:, 0]).max() == pytest.approx(0.1, abs=0.005)
+    with pytest.raises(MediaError, match="no sound"):
+        base.dub(film, speech, DubTerms(bed=silent(tmp_path)))
+    with pytest.raises(UsageError, match="no gain"):
+        DubTerms(bed_gain=60)
+
+
+def silent(folder: Path) -> Path:
+    """A film without sound."""
+    with VideoWriter(folder / "silent.mp4", RATE) as writer:
+        for _ in range(3):
+            writer.write(np.zeros((64, 64, 3), np.uint8))
+    return folder / "silent.mp4"
+
+
+def test_a_mouth_behind_something_is_left_alone(
+    base: Avatar, shown: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    frames = shown[: GAP.start].copy()
+    for frame in frames[6:12]:  # a microphone
+        frame[TOP + 150 : TOP + 230, LEFT + 105 : LEFT + 150] = (40, 38, 42)
+    face = film_face(
+        written(tmp_path / "covered.mp4", frames, SILENCE), base.engine.space, "auto", quiet, print
+    )
+    assert set(face.state[6:12]) == {COVERED}
+    assert set(face.state[:1]) == set(face.state[-1:]) == {SEEN}
+    assert not any(6 <= mouth.number < 12 for mouth in (*face.donors, face.widest))
+
+
+@pytest.fixture(scope="module")
+def other() -> NDArray[np.uint8]:
+    """Somebody else, uint8 [256, 256, 3]."""
+    picture = Image.open(Path(__file__).parents[2] / "docs" / "pictures" / "portraits.jpg")
+    return np.asarray(picture.convert("RGB").crop((0, 20, 207, 227)).resize((256, 256)))
+
+
+def test_the_same_person_is_dubbed_after_a_cut(
+    base: Avatar, shown: NDArray[np.uint8], other: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    frames = np.concatenate([shown[:8], shown[:8], shown[8:16]])
+    frames[8:16, TOP : TOP + 256, LEFT : LEFT + 256] = other
+    path = written(tmp_path / "cut.mp4", frames, SILENCE)
+    face = film_face(path, base.engine.space, "auto", quiet, print)
+    assert face.state.tolist() == 8 * [SEEN] + 8 * [OTHERS] + 8 * [SEEN]
+    assert face.shot.tolist() == 8 * [0] + 8 * [1] + 8 * [2]
+    weights = base.dub(path, SILENCE, DubTerms(when_longer="cut"))._weights
+    assert weights.tolist() == 8 * [1] + 8 * [0] + 8 * [1]  # nothing fades over a cut
+
+
+def test_who_speaks_is_dubbed(
+    base: Avatar, ada: Avatar, other: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """Of two people the one whose lips go with the sound, though the other face is larger."""
+    said = read_audio(SENTENCE)[: 16_000 * 3]
+    talk = np.stack(list(ada.speak(said, provenance=False)))
+    rng = np.random.default_rng(0)
+    frames = np.full((len(talk), 300, 640, 3), 90, np.uint8)
+    frames[:, 22:278, 340:596] = talk
+    for k, frame in enumerate(frames):  # who says nothing chews, a little
+        picture = Image.fromarray(other).resize((300, 300 + 2 * int(rng.integers(0, 2))))
+        frame[:, 20:320] = np.asarray(picture)[:300]
+        assert k < len(talk)
+    notes: list[str] = []
+    path = written(tmp_path / "two.mp4", frames, said)
+    face = film_face(path, base.engine.space, "auto", quiet, notes.append)
+    assert (face.state == SEEN).all()
+    assert face.points[:, 1, 0].min() > 400
+    assert len(notes) == 1
+    assert "2 faces are seen" in notes[0]
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.webm"])

@@ -23,14 +23,19 @@ class DubOptions:
 
     consent: str | None = None
     """Who agreed to be shown saying other words."""
-    face: str = "largest"
-    """Which face: largest, left, right or x,y in pixels, in the first frame with faces."""
-    when_longer: Literal["loop", "freeze", "stretch", "cut", "error"] = "loop"
-    """Where the speech is longer than the film: show the film again, its last frame, or the film
-    at a slower pace; cut the speech; or refuse."""
+    face: str = "auto"
+    """Which face: auto (whose lips go with the film's sound), largest, left, right or x,y in
+    pixels, in the first frame with faces."""
+    when_longer: Literal["loop", "bounce", "freeze", "stretch", "cut", "error"] = "loop"
+    """Where the speech is longer than the film: show the film again, there and back, its last
+    frame, or the film at a slower pace; cut the speech; or refuse."""
     when_shorter: Literal["keep", "silence", "cut"] = "silence"
     """After a speech that is shorter: keep the film and its sound as they are, go on in silence
     with a mouth that rests, or cut the film."""
+    bed: Path | None = None
+    """A file whose sound goes on under the speech: music, or noise of the place."""
+    bed_gain: float = 0.0
+    """By how many dB the bed is louder than in its file; below 0 it is quieter."""
     amplitude: float = 1.0
     """How far the mouth moves, beside what people do."""
     track: int | None = None
@@ -73,12 +78,14 @@ def dub(
             "the video and its description cannot both go to standard output",
             todo="Name a file for the video, or leave out --json",
         )
-    refuse_same_file([output], [film, speech])
+    refuse_same_file([output], [film, speech, options.bed])
     refuse_unsaid_consent(film, options.consent)
     Controls(amplitude=options.amplitude)  # refuses what is out of range before anything is read
+    terms = DubTerms(
+        options.face, options.when_longer, options.when_shorter, options.bed, options.bed_gain
+    )
     with received(speech) as sound:
         avatar = Avatar.load(options.base or base_folder())
-        terms = DubTerms(options.face, options.when_longer, options.when_shorter)
         with progress_bar() as report:
             made = avatar.dub(
                 film,

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -18,9 +17,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from talkers.artefacts.files import atomic, file_digest
-from talkers.errors import FaceError, MediaError, MissingComponent
+from talkers.errors import FaceError, MediaError
 from talkers.face.crop import box_of
-from talkers.face.identity import FaceDescriptor
+from talkers.face.identity import FaceDescriptor, descriptor_or_reason
 from talkers.face.landmarks import BLENDSHAPES, FaceTracker, mouth_opening
 from talkers.face.picture import PictureSigns
 from talkers.face.sync import BandEnergies
@@ -164,9 +163,9 @@ def analyse(
         kept = None
         if marks is not None:
             kept = stack.enter_context(stack.enter_context(atomic(marks)).open("wb"))
-        describer = _describer()
+        describer = descriptor_or_reason()
         if isinstance(describer, str):
-            notes.append(describer)
+            notes.append(f"Whether all footage shows one person was not checked: {describer}")
         seen = _Watcher(tracker, None if isinstance(describer, str) else describer, kept)
         for frame in decode_frames(path, rate, notes.append):
             seen.add(frame)
@@ -194,15 +193,6 @@ def analyse(
         identified=np.array(seen.identified, np.int32),
         notes=notes,
     )
-
-
-@cache
-def _describer() -> FaceDescriptor | str:
-    """What tells people apart, or why nothing does; asked once a process: it may be fetched."""
-    try:
-        return FaceDescriptor()
-    except MissingComponent as error:
-        return f"Whether all footage shows one person was not checked: {error}"
 
 
 class _Sound:

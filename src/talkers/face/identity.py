@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from talkers.artefacts.pretrained import fetch
-from talkers.errors import missing
+from talkers.errors import MissingComponent, missing
 
 FIVE_POINTS = (263, 362, 33, 133, 2)
 """Outer and inner corner of both eyes and the base of the nose, in dlib's order."""
@@ -55,6 +56,15 @@ class FaceDescriptor:
         )
         chip = dlib.get_face_chip(np.ascontiguousarray(frame), face, CHIP_SIDE, CHIP_MARGIN)
         return np.array(self._network.compute_face_descriptor(chip), np.float32)
+
+
+@cache
+def descriptor_or_reason() -> FaceDescriptor | str:
+    """What tells people apart, or why nothing does; asked once a process: it may be fetched."""
+    try:
+        return FaceDescriptor()
+    except MissingComponent as error:
+        return str(error)
 
 
 def others(descriptors: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.bool_]:

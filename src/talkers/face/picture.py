@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-CUT_DIFFERENCE = 4.0  # mean absolute change of grey values (0..255) at a cut, at least
+CUT_DIFFERENCE = 4.0  # grey values (0..255) by which a cut changes the picture, at least
 CUT_RATIO = 3.0  # of that change to the changes of the frames around it
 CUT_NEIGHBOURS = 6  # frames before and after a cut that are compared with it
 STILL_DIFFERENCE = 0.06  # mean absolute change of a face that only the codec's noise makes
@@ -14,9 +14,14 @@ POP_FRAMES = 2  # frames within a held picture that the codec repaints
 
 
 class PictureSigns:
-    """Measures how the picture changes from frame to frame."""
+    """Measures how the picture changes from frame to frame.
 
-    def __init__(self) -> None:
+    Args:
+        least: mean absolute change of grey values (0..255) at a cut.
+    """
+
+    def __init__(self, least: float = CUT_DIFFERENCE) -> None:
+        self._least = least
         self._frame: NDArray[np.uint8] | None = None
         self._changes: list[float] = []  # of the whole picture
         self._face_changes: list[float] = []  # of the place where the face is
@@ -41,7 +46,7 @@ class PictureSigns:
             last, frame = last[place], frame[place]
         self._face_changes.append(_change(last, frame, 64) if frame.size else np.inf)
         around = self._changes[-1 - CUT_NEIGHBOURS : -1]
-        return self._changes[-1] > max(CUT_DIFFERENCE, CUT_RATIO * max(around))
+        return self._changes[-1] > max(self._least, CUT_RATIO * max(around))
 
     @property
     def cuts(self) -> NDArray[np.int32]:
@@ -51,7 +56,7 @@ class PictureSigns:
         cut, so the second largest counts.
         """
         changes, found = np.array(self._changes), []
-        for t in np.flatnonzero(changes > CUT_DIFFERENCE):
+        for t in np.flatnonzero(changes > self._least):
             before = changes[max(1, t - CUT_NEIGHBOURS) : t]
             around = np.sort(np.concatenate([before, changes[t + 1 : t + 1 + CUT_NEIGHBOURS]]))
             if len(around) < 2 or changes[t] > CUT_RATIO * around[-2]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,27 +15,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkers.artefacts.files import refuse_same_file
-from talkers.errors import ArtefactError, UsageError
+from talkers.errors import ArtefactError, MediaError, UsageError
 from talkers.face.crop import paste_back
 from talkers.face.portrait import checked_face
-from talkers.media import audio_blocks, decode_frames, frame_count
+from talkers.media import audio_blocks, frame_count, probe
 from talkers.media.generated import write_generated
 from talkers.progress import Report, quiet
 from talkers.renderers.contract import from_frames, to_frames
 from talkers.renderers.warp import WarpRenderer
-from talkers.renderers.warp.lips import LipPainter
-from talkers.renderers.warp.renderer import Look
+from talkers.renderers.warp.lips import LipPainter, Lips
+from talkers.runtime.donors import DonorChoice, Mouth
+from talkers.runtime.dub_sound import followed, mixed, of_length, widened
 from talkers.runtime.engine import Engine, Frame
 from talkers.runtime.film import SEEN, WHY, film_face, film_info
+from talkers.runtime.film_order import (
+    SLACK_SECONDS,
+    WhenLonger,
+    WhenShorter,
+    even,
+    frames_in_order,
+    shown_frames,
+)
 from talkers.runtime.resolved import ResolvedControls
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
 from talkers.space.face_motion import FaceMotionSpace
 
-WhenLonger = Literal["loop", "freeze", "stretch", "cut", "error"]
-WhenShorter = Literal["keep", "silence", "cut"]
 FADE_SECONDS = 0.12  # in which dubbed lips take over from the film's own
-SLACK_SECONDS = 0.2  # by which a speech may be longer than its film as if it were not
 CRF = 10  # of the encoder: low, since what lies outside the lips should stay as it was
+MAX_BED_GAIN = 24.0  # dB
 
 
 @dataclass(frozen=True)
@@ -43,16 +50,22 @@ class DubTerms:
     """How a film is dubbed.
 
     Attributes:
-        face: which face of it: "largest", "left", "right" or "x,y" in its first frame with faces.
-        when_longer: what is shown where the speech is longer than the film: the film again, its
-            last frame, the film at a slower pace, or nothing more of the speech.
+        face: which face of it: "auto" (whose lips go with the film's sound), "largest", "left",
+            "right" or "x,y" in its first frame with faces.
+        when_longer: what is shown where the speech is longer than the film: the film again, the
+            film there and back, its last frame, the film at a slower pace, or nothing more of the
+            speech.
         when_shorter: what happens after a speech that is shorter: the film as it was, the film with
             a mouth that rests, or nothing.
+        bed: a file whose sound goes on under the speech, or None.
+        bed_gain: by how many dB it is louder than it is in its file.
     """
 
-    face: str = "largest"
+    face: str = "auto"
     when_longer: WhenLonger = "loop"
     when_shorter: WhenShorter = "silence"
+    bed: str | os.PathLike[str] | None = None
+    bed_gain: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises UsageError: one of them is not what it can be."""
@@ -61,7 +74,13 @@ class DubTerms:
                 raise UsageError(
                     f"'{value}' is no way to go on", todo=f"Use {', '.join(get_args(kind))}"
                 )
-        checked_face(self.face)
+        if not -120 <= self.bed_gain <= MAX_BED_GAIN:
+            raise UsageError(
+                f"{self.bed_gain} dB is no gain for a bed",
+                todo=f"Use -120 to {MAX_BED_GAIN:.0f}; below 0 makes it quieter",
+            )
+        if self.face != "auto":
+            checked_face(self.face)
 
 
 class Dubbing:
@@ -115,11 +134,15 @@ class Dubbing:
         self._talk = TalkingVideo(engine, speech, resolved, engine.options(0), form)
         self.notes += self._talk.notes
         self._refuse_longer(self.info.duration or self._talk.seconds)
-        self.painter = LipPainter(renderer)
+        if terms.bed is not None and probe(terms.bed).audio is None:
+            raise MediaError("this holds no sound", where=terms.bed, todo="Name another --bed")
+        self.painter, self._donors = LipPainter(renderer), dict[int, Lips]()
         self.face = film_face(film, space, terms.face, report, self.notes.append)
         self._refuse_longer(len(self.face.state) / self.frame_rate)
         self.said = frame_count(self._talk.seconds, self.frame_rate)
-        self.order = self._order(len(self.face.state))
+        self.order = shown_frames(
+            len(self.face.state), self.said, self.frame_rate, terms.when_longer, terms.when_shorter
+        )
         self._weights = self._fading()
         self.left = self._left_alone()
 
@@ -130,41 +153,25 @@ class Dubbing:
             raise UsageError(
                 f"the speech lasts {self._talk.seconds:.1f} s, the film {float(seconds):.1f} s",
                 where=self.film,
-                todo="Choose what is shown then: --when-longer loop, freeze, stretch or cut",
+                todo="Choose what is shown: --when-longer loop, bounce, freeze, stretch or cut",
             )
-
-    def _order(self, shown: int) -> NDArray[np.int64]:
-        """The film's frame, of so many, that each frame of the result shows."""
-        terms, said = self.terms, self.said
-        if said <= shown:
-            return np.arange(said if terms.when_shorter == "cut" else shown)
-        if terms.when_longer == "cut":
-            return np.arange(shown)
-        if terms.when_longer == "stretch":
-            return np.arange(said) * shown // said
-        if terms.when_longer == "loop" and said - shown > SLACK_SECONDS * self.frame_rate:
-            return np.arange(said) % shown
-        return np.minimum(np.arange(said), shown - 1)
 
     def _fading(self) -> NDArray[np.float32]:
         """How far each frame of the result is dubbed, 0..1: 0 where it cannot be, rising beside.
 
-        A film that goes on as it was does so from the end of the speech on.
+        A film that goes on as it was does so from the end of the speech on. Nothing fades over a
+        cut.
         """
-        kept = self.terms.when_shorter == "keep"
         good = self.face.state[self.order] == SEEN
-        good &= ~((np.arange(len(good)) >= self.said) & kept)
-        bad = np.flatnonzero(~good)
-        if not len(bad):
-            return np.ones(len(good), np.float32)
-        after = np.searchsorted(bad, np.arange(len(good)))
-        nearest = np.minimum(
-            np.abs(bad[np.minimum(after, len(bad) - 1)] - np.arange(len(good))),
-            np.abs(bad[np.maximum(after - 1, 0)] - np.arange(len(good))),
-        )
-        return np.clip(nearest / (FADE_SECONDS * float(self.frame_rate) + 1), 0, 1).astype(
-            np.float32
-        )
+        good &= ~((np.arange(len(good)) >= self.said) & (self.terms.when_shorter == "keep"))
+        shot, step = self.face.shot[self.order], 1 / (FADE_SECONDS * float(self.frame_rate) + 1)
+        weights = np.where(good, np.float32(1), np.float32(0))
+        for way in (slice(None), slice(None, None, -1)):
+            level, own = weights[way], shot[way]  # level is a view: forwards, then backwards
+            for k in range(1, len(level)):
+                if own[k] == own[k - 1]:
+                    level[k] = min(level[k], level[k - 1] + step)
+        return weights
 
     def _left_alone(self) -> list[tuple[float, float, str]]:
         """See `left`."""
@@ -182,38 +189,43 @@ class Dubbing:
     def __len__(self) -> int:
         return self.frame_count
 
-    def _shown(self) -> Iterator[tuple[int, Frame]]:
-        """The film's frames in the order in which they are shown, and their numbers."""
-        frames, at, frame = decode_frames(self.film, self.frame_rate), -1, None
-        for number in map(int, self.order):
-            if number < at:
-                frames, at = decode_frames(self.film, self.frame_rate), -1
-            while at < number:
-                frame, at = next(frames, frame), at + 1
-            assert frame is not None
-            yield number, frame
-
     def __iter__(self) -> Iterator[Frame]:
         """Frames one by one, uint8 [H, W, 3] RGB, in the film's own size."""
-        reference = self.painter.look(
-            self._picture(self.face.widest), self.face.widest_points.to(self.engine.device)
-        )
+        widest, choice = self._lips(self.face.widest), DonorChoice(self.face.donors)
         motion = (row for block in self._talk.motion() for row in block)
         resting = torch.zeros(self.space.width)
-        for done, (number, frame) in enumerate(self._shown()):
+        shown = frames_in_order(self.film, self.frame_rate, self.order)
+        for done, (number, frame) in enumerate(shown):
             said = next(motion, None) if done < self.said else None
             weight = float(self._weights[done])
             if weight > 0:
                 mouth = (resting if said is None else said)[self.space.mouth]
-                frame = self._dubbed(frame, number, mouth, weight, reference)
-            yield frame
+                yield self._dubbed(frame, number, mouth, weight, choice, widest)
+            else:
+                yield frame
 
     def _picture(self, square: Frame) -> Tensor:
         """uint8 [S, S, 3] -> [3, S, S] in -1..1, on the device."""
         return from_frames(torch.from_numpy(square)[None])[0].to(self.engine.device)
 
+    def _lips(self, mouth: Mouth) -> Lips:
+        """A mouth of the film as the painter wants it."""
+        return self.painter.lips(self._picture(mouth.square), mouth.points.to(self.engine.device))
+
+    def _donor(self, number: int) -> Lips:
+        """One of the film's donors."""
+        if number not in self._donors:
+            self._donors[number] = self._lips(self.face.donors[number])
+        return self._donors[number]
+
     def _dubbed(
-        self, frame: Frame, number: int, mouth: Tensor, weight: float, reference: Look
+        self,
+        frame: Frame,
+        number: int,
+        mouth: Tensor,
+        weight: float,
+        choice: DonorChoice,
+        widest: Lips,
     ) -> Frame:
         """A frame whose mouth does something else.
 
@@ -222,7 +234,8 @@ class Dubbing:
             number: its number.
             mouth: [M] what the mouth is to do.
             weight: how far of all.
-            reference: another mouth of the person.
+            choice: of the donor of its lips.
+            widest: another mouth of the person.
         """
         crop = self.face.crop(number)
         points, rest, device = self.face.shares(number, crop), self.face.rest, self.engine.device
@@ -231,12 +244,14 @@ class Dubbing:
         wanted[self.space.mouth] = torch.lerp(own[self.space.mouth], mouth, weight)
         # what the space does not say of the frame's key points stays as it is
         moved = self.space.points_of(wanted, rest) - self.space.points_of(own, rest)
-        painted = self.painter.paint(
-            self._picture(crop.cut(frame)),
-            points.to(device),
-            (points + moved).to(device),
-            reference,
-        )
+        source = self.painter.lips(self._picture(crop.cut(frame)), points.to(device))
+        donors = choice.choose(int(self.face.shot[number]), float(self.face.yaw[number]))
+        painted = torch.zeros_like(source.shown.pictures[0])
+        for donor, share in donors:
+            lips = self._donor(donor)
+            painted += share * self.painter.paint(
+                source, (points + moved).to(device), lips, widest, weight
+            )
         square = to_frames(painted[None])[0].cpu().numpy()
         return paste_back(frame, square, crop, feather=0)
 
@@ -255,7 +270,7 @@ class Dubbing:
             UsageError: this is one of the files that are read.
             ArtefactError, MissingComponent: it cannot be signed.
         """
-        refuse_same_file([path], [self.film, self._talk.path])
+        refuse_same_file([path], [self.film, self._talk.path, self.terms.bed])
         return write_generated(
             path,
             map(even, self),
@@ -267,34 +282,17 @@ class Dubbing:
         )
 
     def _sound(self) -> tuple[Iterator[NDArray[np.float32]], int, int]:
-        """What is heard: the speech, cut where the film ends, and after it as was asked."""
+        """What is heard: the speech, cut where the film ends, what follows it, and the bed."""
         blocks, rate, channels = self._talk.sound()
-        total, own = round(self.frame_count / self.frame_rate * rate), self.info.audio
-        kept = own is not None and self.terms.when_shorter == "keep"
-        wide = 2 if kept and own is not None and own.channels > 1 else channels
-
-        def heard() -> Iterator[NDArray[np.float32]]:
-            done = 0
-            for block in blocks:
-                part = block[: total - done]
-                if len(part):
-                    yield part if wide == channels else np.stack([part, part], 1)
-                done += len(part)
-            if kept and done < total:
-                skipped = done
-                for block in audio_blocks(self.film, rate, wide):
-                    part = block[skipped:][: total - done]
-                    skipped = max(0, skipped - len(block))
-                    done += len(part)
-                    if len(part):
-                        yield part
-
-        return heard(), rate, wide
-
-
-def even(frame: Frame) -> Frame:
-    """A frame of even height and width, as encoders want it: its last row and column repeated."""
-    height, width = frame.shape[:2]
-    if height % 2 or width % 2:
-        return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
-    return frame
+        total, bed = round(self.frame_count / self.frame_rate * rate), self.terms.bed
+        own = self.info.audio if self.terms.when_shorter == "keep" else None
+        under = None if bed is None else probe(bed).audio
+        if any(info is not None and info.channels > 1 for info in (own, under)):
+            channels = 2
+        heard = widened(blocks, channels)
+        if own is not None:
+            heard = followed(heard, audio_blocks(self.film, rate, channels))
+        if bed is None:
+            return of_length(heard, total), rate, channels
+        gain = float(10 ** (self.terms.bed_gain / 20))
+        return mixed(heard, audio_blocks(bed, rate, channels), gain, total), rate, channels

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from fractions import Fraction
+from itertools import islice, pairwise
 
 import numpy as np
 import torch
@@ -13,25 +14,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkers.errors import FaceError, MediaError
+from talkers.face.covered import LOWER, covered_frames, spot_colours
 from talkers.face.crop import Crop
-from talkers.face.landmarks import FaceReading, FaceTracker, mouth_opening
-from talkers.face.portrait import choose_face
-from talkers.media import decode_frames, probe
+from talkers.face.identity import FaceDescriptor, descriptor_or_reason
+from talkers.face.landmarks import FaceReading, mouth_opening
+from talkers.face.person import PersonTracker
+from talkers.face.speaker import speaker_of
+from talkers.media import AUDIO_RATE, audio_blocks, decode_frames, probe
 from talkers.media.probe import MediaInfo
 from talkers.progress import Report
+from talkers.runtime.donors import Mouth, donor_frames
 from talkers.space.face_motion import FaceMotionSpace
+from talkers.speech import LEVEL_RATE, loudness_of, speech_activity
 
-MAX_FACES = 6  # that are looked for where one of them is chosen
 MAX_YAW, MAX_PITCH = 35.0, 30.0  # degrees: beyond them half of the mouth is not to be seen
 BACK = 4.0  # degrees by which a head must come back
-SEARCH_EVERY = 12  # frames between two searches for a face that is to be chosen
 MAX_GAP = 3  # frames without a face that are bridged
 MIN_FACE = 40.0  # pixels of its height
 AROUND = 1.7  # inter-ocular distances from the mouth to the edges of what is cut out
 BELOW_EYES = 0.7  # of that square's middle
+OPEN = 0.05  # inter-ocular distances: a mouth so far open is as bad a donor as one that moves
+MIN_RESTING = 8  # frames in which nothing is said, from which is told how the person rests
 RESTS = 60  # frames from which is told how the person rests
-SEEN, UNSEEN, ASIDE, SMALL = range(4)
-WHY = {UNSEEN: "no face is seen", ASIDE: "the head is turned away", SMALL: "the face is too small"}
+SEEN, UNSEEN, ASIDE, SMALL, OTHERS, COVERED = range(6)
+WHY = {
+    UNSEEN: "no face is seen",
+    ASIDE: "the head is turned away",
+    SMALL: "the face is too small",
+    OTHERS: "only other people are seen",
+    COVERED: "something is before the mouth",
+}
 
 
 @dataclass(frozen=True)
@@ -40,17 +52,21 @@ class FilmFace:
 
     Attributes:
         points: float32 [T, 478, 2] key points in pixels, NaN where there is none.
+        yaw: float32 [T] of the head, degrees.
         state: int [T], `SEEN` or why a frame cannot be dubbed.
+        shot: int [T] of the film.
         rest: [478, 2] canonical key points of the person at rest.
-        widest: uint8 [S, S, 3] the lower face of the frame with the widest mouth.
-        widest_points: [478, 2] its key points, shares of the side.
+        donors: lower faces whose mouths rest.
+        widest: the one with the widest mouth.
     """
 
     points: NDArray[np.float32]
+    yaw: NDArray[np.float32]
     state: NDArray[np.int64]
+    shot: NDArray[np.int64]
     rest: Tensor
-    widest: NDArray[np.uint8]
-    widest_points: Tensor
+    donors: list[Mouth]
+    widest: Mouth
 
     def crop(self, number: int) -> Crop:
         """The square around the lower face of a frame, as it is in the film."""
@@ -93,16 +109,18 @@ def film_face(
     space: FaceMotionSpace,
     face: str,
     report: Report,
-    warn: Callable[[str], None],
+    note: Callable[[str], None],
 ) -> FilmFace:
     """Find the face of a film in all of its frames.
 
     Args:
         path: the film.
         space: of face motion.
-        face: "largest", "left", "right" or "x,y" of a place in its first frame with faces.
+        face: "auto" (whose lips go with the film's sound), "largest", "left", "right" or "x,y" of
+            a place in its first frame with faces.
         report: called with a sentence, frames done and frames in all.
-        warn: called with a sentence where the film is damaged, or was brought to another form.
+        note: called with a sentence where the film is damaged, was brought to another form, or a
+            choice was made.
 
     Raises:
         MediaError: it cannot be read, or is no film. FaceError: no frame of it can be dubbed.
@@ -112,66 +130,215 @@ def film_face(
     assert info.video is not None
     rate = info.video.frame_rate
     total = round(float(info.duration or 0) * rate)
-    rows: list[NDArray[np.float32]] = []
-    states: list[int] = []
-    rests: list[Tensor] = []
-    every, opening = max(1, total // RESTS), -1.0
-    widest: tuple[NDArray[np.uint8], Tensor] | None = None
-    with FaceTracker(MAX_FACES, strict=True) as tracker:
-        begun = face == "largest"
-        for number, frame in enumerate(decode_frames(path, rate, warn)):
-            if not begun and number % SEARCH_EVERY == 0 and (found := tracker.faces(frame)):
-                tracker.follow(choose_face(found, face))
-                begun = True
-            reading = tracker.track(frame) if begun else None
-            states.append(_state_of(reading, states[-1] if states else SEEN))
-            rows.append(np.full((478, 2), np.nan, np.float32))
+    described = descriptor_or_reason()
+    describer = None if isinstance(described, str) else described
+    face, known = _who(path, info, describer, note) if face == "auto" else (face, None)
+    scan = _Scan(space, max(1, total // RESTS))
+    with PersonTracker(face, describer, known) as person:
+        for number, frame in enumerate(decode_frames(path, rate, note)):
+            scan.add(frame, person.read(frame), person.cuts, person.others)
             report("finding the face", number + 1, max(total, number + 1))
-            if reading is None:
-                continue
-            rows[-1] = reading.landmarks
-            if states[-1] != SEEN:
-                continue
-            wide = float(mouth_opening(reading.landmarks))
-            if wide > opening:
-                opening, crop = wide, crop_around(reading.landmarks)
-                widest = crop.cut(frame), shares_of(reading.landmarks, crop)
-            if number % every == 0 or not rests:
-                points = torch.from_numpy(reading.landmarks / np.float32(len(frame)))
-                rests.append(space.rest_of_picture(points, torch.from_numpy(reading.blendshapes)))
-                if len(rests) > 2 * RESTS:  # the film is longer than it said
-                    rests, every = rests[::2], 2 * every
-    if widest is None:
-        why = {WHY[state] for state in states if state != SEEN}
-        raise FaceError(
-            "no frame of this film can be dubbed",
-            where=path,
-            why=", ".join(sorted(why)) or None,
-            todo="Use a film that shows a face from the front",
-        )
-    rest = torch.stack(rests).median(0).values
-    points_of_all, state = _bridged(np.stack(rows), np.array(states))
-    return FilmFace(points_of_all, state, rest, *widest)
+        if person.cuts and isinstance(described, str):
+            note(f"the film has cuts, and people are not told apart: {described}")
+    return scan.found(path, rate, unsaid(path, rate, scan.count))
 
 
-def _bridged(
-    points: NDArray[np.float32], state: NDArray[np.int64]
+def _who(
+    path: str | os.PathLike[str],
+    info: MediaInfo,
+    describer: FaceDescriptor | None,
+    note: Callable[[str], None],
+) -> tuple[str, NDArray[np.float32] | None]:
+    """Which face speaks in a film: its name, and how it is described."""
+    assert info.video is not None
+    speaker = None
+    if info.audio is not None:
+        speaker = speaker_of(path, Fraction(info.video.frame_rate), describer)
+    if speaker is None:
+        return "largest", None
+    x, y = speaker.place
+    sure = "" if speaker.clear else ", though not for sure"
+    note(
+        f"{speaker.faces} faces are seen; the lips of the one at {x:.0f},{y:.0f} go with the "
+        f"sound{sure}. Choose another with --face left, right or x,y"
+    )
+    known = None if speaker.descriptor is None else speaker.descriptor[None]
+    return f"{max(0.0, x):.0f},{max(0.0, y):.0f}", known
+
+
+class _Scan:
+    """What is found of the face in each frame.
+
+    Args:
+        space: of face motion.
+        every: frames from one to the next of those that tell how the person rests.
+    """
+
+    def __init__(self, space: FaceMotionSpace, every: int):
+        self._space, self._every = space, every
+        self._points: list[NDArray[np.float32]] = []
+        self._colours: list[NDArray[np.float32]] = []
+        self._yaw: list[float] = []
+        self._states: list[int] = []
+        self._shots: list[int] = []
+        self._rests: list[Tensor] = []
+
+    def add(
+        self, frame: NDArray[np.uint8], reading: FaceReading | None, shot: int, others: bool
+    ) -> None:
+        """Take the next frame, its face, and which shot it belongs to.
+
+        Args:
+            frame: uint8 [H, W, 3].
+            reading: None where the face is not seen.
+            shot: of the frame.
+            others: whether other faces are seen instead.
+        """
+        number = len(self._states)
+        same = bool(self._shots) and self._shots[-1] == shot
+        self._states.append(_state_of(reading, self._states[-1] if same else SEEN, others))
+        self._shots.append(shot)
+        self._points.append(np.full((478, 2), np.nan, np.float32))
+        self._colours.append(np.full((len(LOWER), 3), np.nan, np.float32))
+        before = self._yaw[-1] if self._yaw else 0.0
+        self._yaw.append(before if reading is None else float(reading.angles[0]))
+        if reading is None:
+            return
+        self._points[-1] = reading.landmarks
+        if self._states[-1] != SEEN:
+            return
+        crop = crop_around(reading.landmarks)
+        square, points = crop.cut(frame), shares_of(reading.landmarks, crop)
+        self._colours[-1] = spot_colours(square, points.numpy())
+        if number % self._every == 0 or not self._rests:
+            shapes = torch.from_numpy(reading.blendshapes)
+            self._rests.append(self._space.rest_of_picture(points, shapes))
+            if len(self._rests) > 2 * RESTS:  # the film is longer than it said
+                self._rests, self._every = self._rests[::2], 2 * self._every
+
+    @property
+    def count(self) -> int:
+        """Frames until now."""
+        return len(self._states)
+
+    def found(
+        self, path: str | os.PathLike[str], rate: Fraction, still: NDArray[np.bool_]
+    ) -> FilmFace:
+        """What was found in all frames.
+
+        Args:
+            path: of the film.
+            rate: frames a second.
+            still: bool [T], frames in which nothing is said.
+
+        Raises:
+            FaceError: none of them can be dubbed.
+        """
+        if not self._rests:
+            why = {WHY[state] for state in self._states if state != SEEN}
+            raise FaceError(
+                "no frame of this film can be dubbed",
+                where=path,
+                why=", ".join(sorted(why)) or None,
+                todo="Use a film that shows a face from the front",
+            )
+        covered = covered_frames(np.stack(self._colours))
+        points, shot, yaw = np.stack(self._points), np.array(self._shots), np.array(self._yaw)
+        seen = np.array(self._states) == SEEN
+        good = seen & ~covered if (seen & ~covered).any() else seen
+        rest, squares = self._rest(still & good), [crop_around(row) for row in points[good]]
+        shares = zip(points[good], squares, strict=True)
+        moved = self._space.motion_of(torch.stack([shares_of(*both) for both in shares]), rest)
+        wide = np.zeros(len(points), np.float32)
+        unrest = wide.copy()
+        wide[good] = mouth_opening(points[good])
+        unrest[good] = moved[:, self._space.mouth].square().mean(1).sqrt().numpy()
+        points, state = bridged(points, np.array(self._states), shot)
+        state[covered] = COVERED
+        donors = donor_frames(unrest + wide / OPEN, shot, yaw, good)
+        mouths = cut_mouths(path, rate, points, shot, yaw, [*donors, int(wide.argmax())])
+        return FilmFace(points, yaw, state, shot, rest, mouths[:-1], mouths[-1])
+
+    def _rest(self, good: NDArray[np.bool_]) -> Tensor:
+        """Canonical key points [478, 2] of the person at rest: of such frames [T], if there are
+        enough and the mouth is not open in them, else as the face in the others tells it."""
+        told, numbers = torch.stack(self._rests).median(0).values, np.flatnonzero(good)
+        if len(numbers) < MIN_RESTING:
+            return told
+        chosen = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), RESTS)).astype(int)]
+        crops = [crop_around(self._points[n]) for n in chosen]
+        shares = [shares_of(self._points[n], crop) for n, crop in zip(chosen, crops, strict=True)]
+        rest = self._space.canonical(torch.stack(shares)).median(0).values
+        return rest if _opening(rest) < _opening(told) + OPEN / 2 else told
+
+
+def _opening(points: Tensor) -> float:
+    """Of the mouth, in inter-ocular distances: key points [478, 2]."""
+    return float(mouth_opening(points.numpy()))
+
+
+def cut_mouths(
+    path: str | os.PathLike[str],
+    rate: Fraction,
+    points: NDArray[np.float32],
+    shot: NDArray[np.int64],
+    yaw: NDArray[np.float32],
+    numbers: list[int],
+) -> list[Mouth]:
+    """Lower faces of some frames of a film.
+
+    Args:
+        path: the film.
+        rate: frames a second.
+        points: [T, 478, 2] key points in pixels.
+        shot: [T].
+        yaw: [T] degrees.
+        numbers: of the frames.
+    """
+    found: dict[int, Mouth] = {}
+    for number, frame in enumerate(islice(decode_frames(path, rate), max(numbers) + 1)):
+        if number in numbers:
+            crop = crop_around(points[number])
+            at = shares_of(points[number], crop)
+            place = int(shot[number]), float(yaw[number])
+            found[number] = Mouth(crop.cut(frame), at, number, *place)
+    return [found[number] for number in numbers]
+
+
+def unsaid(path: str | os.PathLike[str], rate: Fraction, count: int) -> NDArray[np.bool_]:
+    """In which frames of a film nothing is said: bool [count]; none where it has no sound."""
+    if probe(path).audio is None:
+        return np.zeros(count, bool)
+    levels, _ = loudness_of(audio_blocks(path), AUDIO_RATE, LEVEL_RATE)
+    said = speech_activity(levels)
+    if not said.any():
+        return np.zeros(count, bool)
+    at = ((np.arange(count) + 0.5) / float(rate) * LEVEL_RATE).astype(int)
+    return ~said[np.minimum(at, len(said) - 1)].astype(bool)
+
+
+def bridged(
+    points: NDArray[np.float32], state: NDArray[np.int64], shot: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Key points and states [T] without gaps of a few frames, between which the face is seen."""
+    """Key points and states [T] without gaps of a few frames, between which the face is seen.
+
+    A gap in which another shot begins stays.
+    """
     seen = np.flatnonzero(state == SEEN)
     for before, after in pairwise(seen):
         between = slice(before + 1, after)
-        if 1 < after - before <= MAX_GAP + 1 and (state[between] == UNSEEN).all():
+        short = 1 < after - before <= MAX_GAP + 1 and shot[before] == shot[after]
+        if short and (state[between] == UNSEEN).all():
             share = ((np.arange(before + 1, after) - before) / (after - before))[:, None, None]
             points[between] = points[before] + share * (points[after] - points[before])
             state[between] = SEEN
     return points, state
 
 
-def _state_of(reading: FaceReading | None, before: int) -> int:
+def _state_of(reading: FaceReading | None, before: int, others: bool) -> int:
     """Whether a frame with this face can be dubbed, and the one before it could."""
     if reading is None:
-        return UNSEEN
+        return OTHERS if others else UNSEEN
     yaw, pitch, _ = map(abs, map(float, reading.angles))
     back = BACK if before == ASIDE else 0.0  # a head at the limit does not flicker
     if yaw > MAX_YAW - back or pitch > MAX_PITCH - back:

@@ -1,0 +1,69 @@
+"""Is something before the mouth? A hand, a cup or a microphone changes colours that a face keeps.
+
+Colours at points of the lower face are compared with those of the same person in the rest of the
+film. Each frame's light is that of the upper face, which is not covered.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIDE = 64  # pixels of the square in which colours are looked at
+UPPER = (6, 197, 195, 5, 117, 346, 118, 347, 119, 348, 101, 330, 50, 280)  # nose and cheeks
+LOWER = (
+    *(164, 167, 393, 92, 322, 2, 326, 97),  # below the nose
+    *(199, 200, 18, 83, 313, 201, 421, 208, 428, 194, 418, 204, 424, 175, 171, 396),  # chin
+    *(186, 410, 57, 287, 43, 273, 106, 335, 202, 422, 206, 426, 203, 423, 212, 432),  # beside
+)
+DARK = 12.0  # grey levels below which colours are not told apart
+FLOOR = 0.07  # of a spread of log colours
+FAR, UNLIKE = 4.0, 0.18  # spreads and log colours by which a covered point differs
+SHARE = 0.15  # of the points: more of them are covered, or none
+BRIEF, BESIDE = 2, 5  # frames: shorter ones are chance; so many more beside it
+MOST = 0.5  # of the frames: where more are covered, nothing tells what the face looks like
+
+
+def spot_colours(square: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Colours of a lower face beside those of the upper one.
+
+    Args:
+        square: uint8 [S, S, 3] around the face.
+        points: [478, 2] key points, shares of its side.
+
+    Returns:
+        [P, 3] differences of log colours.
+    """
+    small = np.asarray(Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX))
+    at = np.clip((points * SIDE).astype(int), 0, SIDE - 1)
+    colours = np.log(small[at[:, 1], at[:, 0]].astype(np.float32) + DARK)
+    return np.asarray(colours[list(LOWER)] - np.median(colours[list(UPPER)], axis=0), np.float32)
+
+
+def covered_frames(colours: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """In which frames of a film the mouth is covered.
+
+    Args:
+        colours: [T, P, 3] of `spot_colours`, NaN where no face is seen.
+
+    Returns:
+        bool [T].
+    """
+    seen = np.isfinite(colours).all((1, 2))
+    covered = np.zeros(len(colours), bool)
+    if not seen.any():
+        return covered
+    usual = np.median(colours[seen], axis=0)
+    apart = np.abs(colours[seen] - usual)
+    spread = 1.4826 * np.median(apart, axis=0) + FLOOR
+    unlike = ((apart > FAR * spread) & (apart > UNLIKE)).any(-1)
+    covered[seen] = unlike.mean(1) > SHARE
+    if covered.mean() > MOST:
+        return np.zeros(len(colours), bool)
+    edges = np.flatnonzero(np.diff(covered.astype(int), prepend=0, append=0)).reshape(-1, 2)
+    covered[:] = False
+    for begin, end in edges:
+        if end - begin >= BRIEF:
+            covered[max(0, begin - BESIDE) : end + BESIDE] = True
+    return covered & seen
