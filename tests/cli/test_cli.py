@@ -501,47 +501,47 @@ def without_the_powers_of_root() -> None:
         libc.prctl(24, capability, 0, 0, 0)
 
 
+EACH_VERB = """
+import contextlib, io, json, sys
+from talkers.cli import main
+
+for arguments in json.loads(sys.argv[1]):
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = main(arguments)
+    print(json.dumps([code, said.getvalue()]))
+"""
+
+
 def test_folders_that_must_not_be_written_are_told(
     tmp_path: Path, corpus: Corpus, tiny_avatar: Avatar
 ) -> None:
     closed, sound = tmp_path / "closed", tmp_path / "a.wav"
     (closed / "kept").mkdir(parents=True)
     soundfile.write(sound, np.zeros(8000, np.float32), 16_000)
-    footage = str(corpus.folder / "clips" / "clip1.mp4")
+    footage, shown = str(corpus.folder / "clips" / "clip1.mp4"), str(tiny_avatar.engine.folder)
+    asked = [
+        ["speak", str(sound), "--avatar", shown, "-o", str(closed / "out.mp4")],
+        ["reconstruct", footage, "--avatar", shown, "-o", str(closed / "out.mp4")],
+        ["prepare", footage, "-o", str(closed / "new")],
+        ["train", str(corpus.folder), "-o", str(closed / "new"), "--recipe", "tiny"],
+    ]
     for folder in (closed / "kept", closed):
         folder.chmod(0o555)
     try:
-        for arguments in (
-            [
-                "speak",
-                str(sound),
-                "--avatar",
-                str(tiny_avatar.engine.folder),
-                "-o",
-                str(closed / "out.mp4"),
-            ],
-            [
-                "reconstruct",
-                footage,
-                "--avatar",
-                str(tiny_avatar.engine.folder),
-                "-o",
-                str(closed / "out.mp4"),
-            ],
-            ["prepare", footage, "-o", str(closed / "new")],
-            ["train", str(corpus.folder), "-o", str(closed / "new"), "--recipe", "tiny"],
-        ):
-            ended = subprocess.run(
-                [sys.executable, "-m", "talkers", *arguments],
-                capture_output=True,
-                text=True,
-                preexec_fn=without_the_powers_of_root,
-                check=False,
-            )
-            assert ended.returncode == 6, (arguments, ended.stderr)
-            assert "Traceback" not in ended.stderr
-            assert "choose" in ended.stderr.lower()
-            assert "closed" in ended.stderr
+        ended = subprocess.run(
+            [sys.executable, "-c", EACH_VERB, json.dumps(asked)],
+            capture_output=True,
+            text=True,
+            preexec_fn=without_the_powers_of_root,
+            check=True,
+        )
+        told = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("[")]
+        for arguments, (code, said) in zip(asked, told, strict=True):
+            assert code == 6, (arguments, said)
+            assert "choose" in said.lower()
+            assert "closed" in said
+        assert "Traceback" not in ended.stderr
         assert [p.name for p in closed.rglob("*")] == ["kept"]
     finally:
         closed.chmod(0o755)

@@ -41,7 +41,7 @@ from talkers.runtime.talking_video import TalkingVideo, VideoForm
 from talkers.space.face_motion import FaceMotionSpace
 
 FADE_SECONDS = 0.12  # in which dubbed lips take over from the film's own
-CRF = 10  # of the encoder: low, since what lies outside the lips should stay as it was
+CRF = 8  # of the encoder: low, since what lies outside the lips should stay as it was
 MAX_BED_GAIN = 24.0  # dB
 
 
