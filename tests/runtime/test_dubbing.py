@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
+from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +15,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.utils.data import default_collate
 
 from talkers import Avatar
 from talkers.cli import main
@@ -26,6 +29,7 @@ from talkers.runtime.bundle import base_folder
 from talkers.runtime.dubbing import Dubbing, DubTerms
 from talkers.runtime.film import ASIDE, COVERED, OTHERS, SEEN, UNSEEN, bridged, film_face
 from talkers.runtime.film_order import frames_in_order, shown_frames
+from talkers.training import film_stage
 
 SENTENCE = str(files("talkers") / "avatars" / "hello.flac")
 FIRST, FRAMES, RATE = 35, 30, Fraction(25)
@@ -339,3 +343,24 @@ def test_the_command_line(film: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["dub", str(film), str(speech), "-o", str(film), "--consent", "a test"]) == 2
     assert main(["dub", str(speech), str(speech), "-o", str(out), "--consent", "a test"]) == 3
     assert "no moving picture" in capsys.readouterr().err
+
+
+def test_a_dubbing_learns_from_its_film(
+    base: Avatar, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its painter comes nearer to the film's own mouths; the avatar stays as it is."""
+    made = base.dub(film, SILENCE)
+    pairs = film_stage.film_pairs(made)
+    batch = default_collate([pairs[k] for k in range(1, len(pairs), 20)])
+    before = made.painter.renderer
+    errors = [float(deepcopy(before).float().training_loss(batch)["mouth"])]
+    monkeypatch.setattr(
+        film_stage, "LEARNING", replace(film_stage.LEARNING, frames=160, learning_rate=3e-4)
+    )
+    film_stage.learn_film(made, 600)
+    errors.append(float(deepcopy(made.painter.renderer).float().training_loss(batch)["mouth"]))
+    assert errors[1] < 0.97 * errors[0]
+    assert base.engine.renderer is before
+    assert all(not p.requires_grad for p in made.painter.renderer.parameters())
+    with pytest.raises(UsageError, match="too few to learn from"):
+        film_stage.film_pairs(made, np.arange(FRAMES) < 10)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -14,7 +15,11 @@ from talkers.cli.avatars import refuse_unsaid_consent
 from talkers.cli.console import print_json, progress_bar, remark, tell
 from talkers.cli.options import Json, Out
 from talkers.cli.videos import STANDARD, refuse_output
-from talkers.errors import UsageError
+from talkers.errors import UsageError, missing
+
+if TYPE_CHECKING:
+    from talkers.progress import Report
+    from talkers.runtime.dubbing import Dubbing
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class DubOptions:
     """A file whose sound goes on under the speech: music, or noise of the place."""
     bed_gain: float = 0.0
     """By how many dB the bed is louder than in its file; below 0 it is quieter."""
+    learn: str | None = None
+    """First learn for so long what this person's mouth is like, such as 10m: a better picture."""
     amplitude: float = 1.0
     """How far the mouth moves, beside what people do."""
     track: int | None = None
@@ -67,6 +74,7 @@ def dub(
     """
     from talkers.controls.request import Controls
     from talkers.media.incoming import received
+    from talkers.progress import parse_duration
     from talkers.runtime.avatar import Avatar
     from talkers.runtime.bundle import base_folder
     from talkers.runtime.dubbing import DubTerms
@@ -84,6 +92,7 @@ def dub(
     terms = DubTerms(
         options.face, options.when_longer, options.when_shorter, options.bed, options.bed_gain
     )
+    learn = None if options.learn is None else _learner(parse_duration(options.learn))
     with received(speech) as sound:
         avatar = Avatar.load(options.base or base_folder())
         with progress_bar() as report:
@@ -95,6 +104,8 @@ def dub(
                 provenance=options.provenance,
                 report=report,
             )
+            if learn is not None:
+                learn(made, report)
             made.save(output, lambda done, total: report("dubbing", done, total))
     for note in made.notes:
         remark(f"note: {note}")
@@ -105,3 +116,16 @@ def dub(
     for start, end, why in made.left:
         remark(f"note: {start:.2f} to {end:.2f} s is left as it was: {why}.")
     (remark if output == STANDARD else tell)(f"Wrote {output} ({made.frame_count} frames)")
+
+
+def _learner(seconds: float) -> Callable[[Dubbing, Report], None]:
+    """What lets a dubbing learn from its film for so long.
+
+    Raises:
+        MissingComponent: what trains is not installed.
+    """
+    try:
+        from talkers.training.film_stage import learn_film
+    except ImportError as error:
+        raise missing("learning", "train", error) from error
+    return lambda made, report: learn_film(made, seconds, report)
