@@ -14,6 +14,7 @@ import speaker
 from talkers.cli import main
 from talkers.errors import MediaError
 from talkers.evaluation import pairs as module
+from talkers.evaluation import pieces
 from talkers.evaluation.contract import FrameFeatures
 from talkers.evaluation.metrics import ClipScores
 from talkers.evaluation.pairs import evaluate_pairs
@@ -113,7 +114,7 @@ def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
         return track_clip(frames, *arguments)
 
     monkeypatch.setattr(module, "track_clip", watched)
-    monkeypatch.setattr(module, "PIECE_FRAMES", 15)
+    monkeypatch.setattr(pieces, "PIECE_FRAMES", 15)
     every = module.load_metrics()
     cheap = {n: m for n, m in every.metrics.items() if n not in ("csim", "mobilenet")}
     monkeypatch.setattr(module, "load_metrics", lambda _: replace(every, metrics=cheap))
@@ -140,7 +141,7 @@ def test_pieces_are_joined_by_their_frames() -> None:
         features = FrameFeatures(np.full((2, 3), value, np.float32), np.zeros((2, 3), np.float32))
         return ClipScores({"a": value, "b": float("nan")}, {"f": features})
 
-    both = module.joined(
+    both = pieces.joined(
         [
             (30, judged(1.0)),
             (10, judged(2.0)),

@@ -4,109 +4,34 @@ memory does not grow with length."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
 from hashlib import sha256
-from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from talkers.artefacts.files import file_digest
-from talkers.corpus.clips import MAX_SECONDS, in_pieces
 from talkers.corpus.footage import footage_files
 from talkers.errors import FaceError, MediaError
-from talkers.evaluation.contract import FrameFeatures, Utterance
+from talkers.evaluation.contract import Utterance
 from talkers.evaluation.evaluate import EvaluationOptions
 from talkers.evaluation.metrics import ClipScores, Metrics, load_metrics
 from talkers.evaluation.outcome import PICTURED_CLIPS, Evaluation, Outcome, threads_each
+from talkers.evaluation.pieces import Frames, Soundtrack, joined, lockstep
 from talkers.evaluation.records import score_all, write_pictures, write_record
 from talkers.evaluation.tracked import TrackedClip, track_clip
 from talkers.experts import people_folder
 from talkers.experts.contract import MIN_FACE_SHARE
-from talkers.experts.rate import RATE, SAMPLES_PER_FRAME
-from talkers.experts.words import sentence_of_name
+from talkers.experts.rate import RATE
 from talkers.hardware import give_back_memory
-from talkers.media import AUDIO_RATE, audio_blocks, decode_frames, probe
+from talkers.media import probe
 from talkers.progress import Report, quiet
-from talkers.speech import loudness_of, speech_activity
 
-Frames = NDArray[np.uint8]  # [T, H, W, 3]
-PIECE_FRAMES = MAX_SECONDS * RATE  # of a pair that are held in memory
 MAX_NAMED = 20  # videos without a partner that are named
-
-
-def joined(pieces: Sequence[tuple[int, ClipScores]]) -> ClipScores:
-    """Scores of a video from those of its pieces, each with its number of frames: means over the
-    frames of the pieces that define a figure."""
-    figures = {}
-    for name in pieces[0][1].figures:
-        defined = [(n, s.figures[name]) for n, s in pieces if np.isfinite(s.figures[name])]
-        total = sum(n for n, _ in defined)
-        figures[name] = sum(n * value for n, value in defined) / total if total else float("nan")
-    features = {
-        name: FrameFeatures(
-            *(
-                np.concatenate([scores.features[name][side] for _, scores in pieces])
-                for side in (0, 1)
-            )
-        )
-        for name in pieces[0][1].features
-    }
-    return ClipScores(figures, features)
-
-
-def _resized(frames: Frames, height: int, width: int) -> Frames:
-    size = (width, height)
-    pictures = (Image.fromarray(f).resize(size, Image.Resampling.LANCZOS) for f in frames)
-    return np.stack([np.asarray(picture) for picture in pictures])
-
-
-def lockstep(
-    generated_path: str, reference_path: str, notes: list[str]
-) -> Iterator[tuple[int, Frames, Frames]]:
-    """Frames of two videos at RATE, PIECE_FRAMES at a time, as far as both go.
-
-    Args:
-        generated_path: a video of any size.
-        reference_path: the real video; the generated one is scaled to its size.
-        notes: what was done to compare them is added here.
-
-    Yields:
-        the number of the first frame, generated and real frames.
-    """
-    paths, totals = (generated_path, reference_path), [0, 0]
-    films = [decode_frames(path, Fraction(RATE)) for path in paths]
-    for begin in count(0, PIECE_FRAMES):
-        pieces = [list(islice(film, PIECE_FRAMES)) for film in films]
-        totals = [total + len(piece) for total, piece in zip(totals, pieces, strict=True)]
-        frames = min(map(len, pieces))
-        if frames:
-            generated, reference = (np.stack(piece[:frames]) for piece in pieces)
-            if generated.shape != reference.shape:
-                height, width = reference.shape[1:3]
-                if not begin:
-                    size = f"{generated.shape[2]}x{generated.shape[1]}"
-                    notes.append(
-                        f"the made one is {size}, the real one {width}x{height}; it is scaled "
-                        "to that"
-                    )
-                generated = _resized(generated, height, width)
-            del pieces
-            yield begin, generated, reference
-            del generated, reference
-        if frames < PIECE_FRAMES:
-            break
-    totals = [total + sum(1 for _ in film) for total, film in zip(totals, films, strict=True)]
-    if abs(totals[0] - totals[1]) > 1:
-        notes.append(
-            f"they have {totals[0]} and {totals[1]} frames; the first {min(totals)} are compared"
-        )
 
 
 @dataclass(frozen=True)
@@ -216,18 +141,9 @@ def score_pair(task: PairTask) -> None:
         if video is not None and abs(float(video.frame_rate) - RATE) > 0.01:
             rate = f"{float(video.frame_rate):.5g} frames a second"
             pair.notes.append(f"{Path(path).name} has {rate}; it is compared at {RATE}")
-    sound = _sound_of(task)
-    levels, _ = loudness_of(audio_blocks(sound), AUDIO_RATE, RATE)
-    speech = speech_activity(levels)
-    whole = len(levels) <= PIECE_FRAMES
-    sentence = sentence_of_name(Path(task.reference).stem) if whole else None
-    blocks = in_pieces(audio_blocks(sound), count(0, PIECE_FRAMES * SAMPLES_PER_FRAME))
+    sound = Soundtrack(_sound_of(task), Path(task.reference).stem)
     for piece in lockstep(task.generated, task.reference, pair.notes):
-        begin, frames = piece[0], len(piece[1])
-        in_piece = speech[begin : begin + frames]
-        in_piece = np.pad(in_piece, (0, frames - len(in_piece)))
-        samples = next(blocks)[: frames * SAMPLES_PER_FRAME]
-        pair.add(task, metrics, piece, Utterance(samples, in_piece, sentence))
+        pair.add(task, metrics, piece, sound.piece(len(piece[1])))
         del piece  # what it takes is given back before the next one is read
         give_back_memory()
     if pair.unseen is not None and not pair.parts:
@@ -240,7 +156,7 @@ def score_pair(task: PairTask) -> None:
             todo="Leave this clip out",
         )
     scores = {variant: [joined(pieces)] for variant, pieces in pair.parts.items()}
-    about = {"curves": pair.curves, "skipped": metrics.skipped, "sentence": sentence}
+    about = {"curves": pair.curves, "skipped": metrics.skipped, "sentence": sound.sentence}
     write_record(task.path, scores, {**about, "notes": pair.notes})
 
 
