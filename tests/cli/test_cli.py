@@ -76,6 +76,7 @@ VERBS = {
     "evaluate": {
         "--output",
         "--pairs",
+        "--dub",
         "--seeds",
         "--jobs",
         "--limit",

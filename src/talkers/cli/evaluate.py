@@ -1,4 +1,4 @@
-"""talkers evaluate: scores of an avatar, or of pairs of videos."""
+"""talkers evaluate: scores of an avatar, of pairs of videos, or of dubbed films."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class EvaluateOptions:
 
     pairs: bool = False
     """Score made videos of any system against the real ones of the same names."""
+    dub: bool = False
+    """Score how the avatar dubs films: with their own sound, another film's, and silence."""
     seeds: int = 1
     """How often everything random is repeated."""
     jobs: int | None = None
@@ -40,7 +42,11 @@ class EvaluateOptions:
     """Print metrics.json instead of a table."""
 
     def __post_init__(self) -> None:
-        """Raises UsageError: a number out of range."""
+        """Raises UsageError: a number out of range, or two things to score at once."""
+        if self.pairs and self.dub:
+            raise UsageError(
+                "--pairs and --dub score different things", todo="Leave out one of them"
+            )
         counts = (self.seeds, self.limit, self.jobs)
         if any(n is not None and n < 1 for n in counts) or self.speed < 0:
             raise UsageError(
@@ -61,13 +67,15 @@ def evaluate(
     For example: talkers evaluate ada/ held-out/ -o report/
 
     Args:
-        avatar: Folder of an avatar, or default; with --pairs the folder of made videos.
+        avatar: Folder of an avatar, or default; with --pairs the folder of made videos; with --dub
+            a base for portraits, or default for the one that talkers brings.
         clips: Footage that the avatar was not trained on, or a corpus; with --pairs the folder of
-            real videos.
+            real videos; with --dub films of people who speak.
         output: Folder of the report.
         options: What is scored.
     """
     try:
+        from talkers.evaluation.dubbing import evaluate_dubbing
         from talkers.evaluation.evaluate import EvaluationOptions
         from talkers.evaluation.evaluate import evaluate as run
         from talkers.evaluation.pairs import evaluate_pairs
@@ -95,6 +103,8 @@ def evaluate(
     with progress_bar() as report:
         if chosen.pairs:
             outcome = evaluate_pairs(Path(avatar), clips[0], output, how, report)
+        elif chosen.dub:
+            outcome = evaluate_dubbing(avatar, some(clips, "film"), output, how, report)
         else:
             outcome = run(avatar, some(clips), output, how, report)
     about = outcome.metrics["about"]
@@ -108,7 +118,7 @@ def evaluate(
         for name, why in about["skipped"].items():
             remark(f"left out: {name}: {why}")
         tell(f"Wrote {output / 'metrics.json'} and {output / 'index.html'}")
-    if chosen.pairs:
+    if chosen.pairs or chosen.dub:
         for note in about.get("notes", ()):
             remark(f"note: {note}")
     partial(outcome.failures)

@@ -47,6 +47,29 @@ class Metrics:
         judges: list[Metric | Expert] = [*self.metrics.values(), *self.experts.values()]
         return [figure for judge in judges if what in judge.needs for figure in judge.figures]
 
+    def judged(
+        self, generated: TrackedClip, utterance: Utterance, needs: Needs | None = None
+    ) -> dict[str, dict[str, float]]:
+        """What the experts say of a clip, by their names.
+
+        Args:
+            generated: of T frames at 25 frames a second.
+            utterance: what is to be seen in it.
+            needs: ask only those that need this.
+        """
+        clip = ExpertClip(
+            generated.mouths,
+            float(generated.found.mean()),
+            utterance.samples,
+            utterance.speech,
+            utterance.sentence,
+        )
+        return {
+            name: expert.scores(clip)
+            for name, expert in self.experts.items()
+            if needs is None or needs in expert.needs
+        }
+
     def score(
         self, generated: TrackedClip, reference: TrackedClip, utterance: Utterance
     ) -> ClipScores:
@@ -70,15 +93,8 @@ class Metrics:
 
         for name, metric in self.metrics.items():
             add(name, metric.scores(generated, reference, utterance))
-        clip = ExpertClip(
-            generated.mouths,
-            float(generated.found.mean()),
-            utterance.samples,
-            utterance.speech,
-            utterance.sentence,
-        )
-        for name, expert in self.experts.items():
-            add(name, expert.scores(clip))
+        for name, found in self.judged(generated, utterance).items():
+            add(name, found)
         features = {k: v for k, v in scores.items() if isinstance(v, FrameFeatures)}
         figures = {k: float(v) for k, v in scores.items() if not isinstance(v, FrameFeatures)}
         return ClipScores(figures, features)

@@ -16,6 +16,8 @@ from talkers.face.regions import ratio
 
 MOVING = 0.02
 """Change of the mouth's opening from frame to frame, in inter-ocular distances, that is seen."""
+STILL = 0.005
+"""Standard deviation of the opening, in inter-ocular distances, of a mouth that does not move."""
 MARGIN_FRAMES = 4
 """By which silence is narrowed on both sides: mouths open before they sound and close after it."""
 BLINK = 0.5
@@ -48,7 +50,31 @@ def mouth_distance(generated: TrackedClip, reference: TrackedClip) -> float:
 def articulation(generated: TrackedClip, reference: TrackedClip) -> float:
     """How far the mouth moves, relative to the real one: ratio of the standard deviations of its
     opening; NaN where the real one does not move."""
-    return ratio(float(generated.opening.std()), float(reference.opening.std()), 0.005)
+    return opening_spread(generated.opening, reference.opening)
+
+
+def opening_spread(opening: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """How far a mouth moves beside another: ratio of the standard deviations of their openings
+    [T], NaN where there is no face; NaN where the other does not move."""
+    return ratio(float(np.nanstd(opening)), float(np.nanstd(reference)), STILL)
+
+
+def opening_correlation(opening: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """How two mouths' openings go together.
+
+    Args:
+        opening: [T], NaN where there is no face.
+        reference: [T'] of the other; what one has more of is left out.
+
+    Returns:
+        their correlation, -1..1; 0 where only the reference moves, NaN where that does not move.
+    """
+    count = min(len(opening), len(reference))
+    seen = np.isfinite(opening[:count]) & np.isfinite(reference[:count])
+    a, b = opening[:count][seen], reference[:count][seen]
+    if not len(b) or b.std() <= STILL:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() > STILL else 0.0
 
 
 def silence_motion(opening: NDArray[np.float32], speech: NDArray[np.bool_]) -> float:

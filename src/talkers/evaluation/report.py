@@ -21,22 +21,42 @@ from talkers.media import read_audio
 MAIN_FIGURES = (
     "psnr",
     "psnr_mouth",
+    "psnr_mouth_gain",
+    "psnr_outside",
     "mouth_r2",
     "eye_r2",
     "ssim",
     "lpips_mnv2",
     "lmd_mouth",
+    "lmd_face",
+    "opening_correlation",
+    "opening_correlation_old",
+    "lip_leak",
     "articulation",
     "silence_motion",
     "bilabial_closure",
     "sync_offset",
+    "in_sync",
     "sync_confidence",
     "lip_wer",
+    "lip_wer_old",
     "jitter_ratio",
     "flicker_ratio",
     "csim",
 )
 """Figures of the terminal's table, and the first of the page."""
+MADE = (
+    "codec",
+    "reenacted",
+    "speech",
+    "sampled",
+    "live",
+    "pairs",
+    "self_dub",
+    "cross_dub",
+    "silent_dub",
+)
+"""Sections of metrics.json that are no controls, in the order of the table's columns."""
 
 
 def _template() -> str:
@@ -46,11 +66,7 @@ def _template() -> str:
 
 def columns_of(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The variants of metrics.json, side by side."""
-    columns: dict[str, dict[str, Any]] = {
-        name: metrics[name]
-        for name in ("codec", "reenacted", "speech", "sampled", "live", "pairs")
-        if name in metrics
-    }
+    columns: dict[str, dict[str, Any]] = {name: metrics[name] for name in MADE if name in metrics}
     for name in ("speech", "sampled"):
         if name in columns:
             columns[f"{name}, pose given"] = {
