@@ -23,8 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from talkers import Avatar, Controls
+from talkers.corpus.footage import footage_files
 from talkers.errors import TalkersError
-from talkers.evaluation.tracked import TrackedClip, track_clip
+from talkers.evaluation.motion import opening_correlation
+from talkers.evaluation.tracked import TrackedClip, evenly_picked, track_clip
 from talkers.hardware import machine
 from talkers.media import decode_frames
 from talkers.runtime.portrait import PortraitTerms, make_portrait
@@ -39,14 +41,13 @@ def beside(a: TrackedClip, b: TrackedClip) -> dict[str, float]:
     count = min(len(a.frames), len(b.frames))
     heads = [(clip.angles - clip.angles[:1])[:count] for clip in (a, b)]
     shapes = [(clip.blendshapes - clip.blendshapes[:1])[:count] for clip in (a, b)]
-    opening = np.corrcoef(a.opening[:count], b.opening[:count])[0, 1]
     return {
         "pose_error": float(np.abs(heads[0] - heads[1]).mean()),
         "pose_driven": float(np.abs(heads[0]).mean()),
         "pose_change": float(np.abs(heads[1]).mean()),
         "expression_error": float(np.abs(shapes[0] - shapes[1]).mean() / np.abs(shapes[0]).mean()),
         "expression_change": float(np.abs(shapes[1]).mean() / np.abs(shapes[0]).mean()),
-        "opening_correlation": float(opening),
+        "opening_correlation": opening_correlation(b.opening, a.opening),
     }
 
 
@@ -73,16 +74,14 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
-    found = sorted(p for p in arguments.driving.rglob("*") if p.suffix in (".mpg", ".mp4"))
-    picks = np.unique(np.linspace(0, len(found) - 1, arguments.videos).round().astype(int))
-    videos = [found[k] for k in picks]
+    found = footage_files([arguments.driving])
+    videos = [found[k] for k in evenly_picked(len(found), arguments.videos)]
     pictures = sorted(p for p in arguments.pictures.rglob("*") if p.suffix in (".jpg", ".png"))
-    picks = np.unique(np.linspace(0, len(pictures) - 1, arguments.faces + 1).round().astype(int))
     rows, figures = [], {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         portraits = []
-        for number, k in enumerate(picks):
+        for number, k in enumerate(evenly_picked(len(pictures), arguments.faces + 1)):
             terms = PortraitTerms(consent="a benchmark")
             portraits.append(make_portrait([pictures[k]], folder / f"{number}", terms)[0])
         turner, *shown = portraits
