@@ -34,9 +34,14 @@ class Crop:
     def cut(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """uint8 [H, W, 3] -> [size, size, 3]; what lies outside the picture repeats its edge."""
         height, width = frame.shape[:2]
-        rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
-        columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
-        square = frame[rows[:, None], columns[None]]
+        bottom, right = self.top + self.side, self.left + self.side
+        inside = frame[max(0, self.top) : max(1, bottom), max(0, self.left) : max(1, right)]
+        if inside.shape[:2] == (self.side, self.side):
+            square = np.ascontiguousarray(inside)
+        else:
+            rows = np.clip(np.arange(self.top, bottom), 0, height - 1)
+            columns = np.clip(np.arange(self.left, right), 0, width - 1)
+            square = frame[rows].take(columns, 1)
         if self.side == self.size:
             return square
         return np.asarray(

@@ -244,9 +244,9 @@ class Dubbing:
         wanted[self.space.mouth] = torch.lerp(own[self.space.mouth], mouth, weight)
         # what the space does not say of the frame's key points stays as it is
         moved = self.space.points_of(wanted, rest) - self.space.points_of(own, rest)
-        source = self.painter.lips(self._picture(crop.cut(frame)), points.to(device))
+        source = self.painter.shown(self._picture(crop.cut(frame)), points.to(device))
         donors = choice.choose(int(self.face.shot[number]), float(self.face.yaw[number]))
-        painted = torch.zeros_like(source.shown.pictures[0])
+        painted = torch.zeros_like(source.pictures[0])
         for donor, share in donors:
             lips = self._donor(donor)
             painted += share * self.painter.paint(

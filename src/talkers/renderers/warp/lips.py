@@ -34,7 +34,7 @@ GROWN, SOFT = 0.14, 0.07  # inter-ocular distances: the mask reaches so far beyo
 COVER_SIDE = 160  # pixels of the square in which the mask is drawn
 LIPS_GROWN, LIPS_SOFT = 0.05, 0.04  # likewise, of what is taken from a donor
 LIGHT_SIDE = 24  # pixels a side in which light is compared
-SIDE = 65  # places a side where motion is worked out
+SIDE = 41  # places a side where motion is worked out
 
 
 class Lips(NamedTuple):
@@ -66,8 +66,12 @@ class LipPainter:
             picture: [3, S, S] in -1..1, cut around the face.
             points: [478, 2] key points, shares of the side.
         """
-        shown = self._shown(picture[None], points[None])
+        shown = self.shown(picture, points)
         return Lips(shown, look(MOUTH, shown))
+
+    def shown(self, picture: Tensor, points: Tensor) -> Shown:
+        """What is known of a picture; see `lips`."""
+        return self._shown(picture[None], points[None])
 
     def _shown(self, picture: Tensor, points: Tensor, head: Placement | None = None) -> Shown:
         head = self.space.placement(points) if head is None else head
@@ -75,12 +79,12 @@ class LipPainter:
 
     @torch.inference_mode()
     def paint(
-        self, source: Lips, wanted: Tensor, donor: Lips, widest: Lips, share: float = 1.0
+        self, source: Shown, wanted: Tensor, donor: Lips, widest: Lips, share: float = 1.0
     ) -> Tensor:
         """A picture whose lower face is another; nothing else of it changes.
 
         Args:
-            source: the picture.
+            source: the picture, see `shown`.
             wanted: [478, 2] where its key points are to be.
             donor: another picture of the person, whose lips are taken.
             widest: a mouth of the person that shows the teeth.
@@ -89,18 +93,16 @@ class LipPainter:
         Returns:
             [3, S, S]
         """
-        picture, head = source.shown.pictures[0], source.shown.head
+        picture, head = source.pictures[0], source.head
         size = picture.shape[-1]
-        target = self._shown(source.shown.pictures, wanted[None], head)
-        coarse = whole_motion(
-            target.points, source.shown.points, (head, head), side=SIDE, closely=True
-        )
+        target = self._shown(source.pictures, wanted[None], head)
+        coarse = whole_motion(target.points, source.points, (head, head), side=SIDE, closely=True)
         moved = pixel_places(size, picture.device) + enlarged(coarse, size)
-        frame = sampled(source.shown.pictures, moved)[0]
+        frame = sampled(source.pictures, moved)[0]
         found = self.renderer.moved(MOUTH, donor.shown, target, None)
         added = self.renderer.added_to_mouth(found, donor.look, widest.look)
         self._put(frame, target, donor.shown, found.steps, added, share)
-        cover = self.cover(source.shown.points[0], wanted, head, size).to(frame)
+        cover = self.cover(source.points[0], wanted, head, size).to(frame)
         return torch.lerp(picture, frame, cover)
 
     def _put(
