@@ -132,6 +132,41 @@ def test_frames_that_are_not_taken_come_with_the_next_call() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(frames, whole, strict=True))
 
 
+@BOTH
+def test_frames_committed_at_once_are_nearly_the_same(
+    avatar: Avatar, motion: Literal["regressor", "sampler"]
+) -> None:
+    sound = speaker.voice(speaker.perform(100, 3).opening, 100)
+    controls = Controls(motion=motion)
+    one, many = avatar.live(controls=controls), avatar.live(controls=controls)
+    exact = torch.cat([one.motion(sound), one.flush()])
+    parts = [many.motion(block, 12) for block in cut(sound, (8_000,))]
+    quick = torch.cat([part for part in (*parts, many.flush()) if len(part)])
+    assert exact.shape == quick.shape
+    assert float((quick - exact).square().mean()) < 0.15 * float(exact.var(0).mean())
+
+
+@BOTH
+def test_what_is_known_ahead_comes_near_and_commits_nothing(
+    avatar: Avatar, motion: Literal["regressor", "sampler"]
+) -> None:
+    sound = speaker.voice(speaker.perform(60, 3).opening, 60)
+    controls = Controls(motion=motion)
+    plain, asked = avatar.live(controls=controls), avatar.live(controls=controls)
+    assert not len(asked.ahead(3))
+    rows, ahead = [], []
+    for block in cut(sound, (1_280,)):
+        rows.append(asked.motion(block))
+        ahead.append((sum(map(len, rows)), asked.ahead(2)))
+    rows = torch.cat([row for row in rows if len(row)])
+    blocks = [plain.motion(block) for block in cut(sound, (1_280,))]
+    assert torch.equal(rows, torch.cat([block for block in blocks if len(block)]))
+    pairs = [(rows[at : at + 2], known) for at, known in ahead if 0 < at <= len(rows) - 2]
+    committed, known = (torch.cat(side) for side in zip(*pairs, strict=True))
+    # half a second later it is known better, but not otherwise
+    assert float((known - committed).square().mean()) < 0.5 * float(committed.var(0).mean())
+
+
 def test_sound_after_the_end_is_refused() -> None:
     session = Avatar.load("mock").live()
     list(session.push(np.zeros(1_920, np.float32)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,13 @@ class HeadTrack:
         self.offset = tuple(a + b for a, b in both)
         self.clamped = False
         self._every = 60 / controls.blinks if controls.blinks else math.inf
+        self._start = 0  # frames that come before its first
+
+    def from_frame(self, start: int) -> HeadTrack:
+        """The same track with its frames counted from a later one."""
+        later = copy(self)
+        later._start += start
+        return later
 
     def scaled_and_clamped(self, predicted: Tensor) -> Tensor:
         """Predicted head values [..., 7], scaled and offset as asked, within the footage's."""
@@ -145,7 +153,7 @@ class HeadTrack:
 
     def __call__(self, first: int, count: int) -> Tensor:
         """Head values of frames first..first + count: [count, 7], NaN where the model decides."""
-        of = self.statistics
+        of, first = self.statistics, first + self._start
         out = torch.full((count, len(HEAD)), float("nan"))
         if self.controls.pose == "still":
             out[:] = of.mean

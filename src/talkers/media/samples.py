@@ -93,7 +93,7 @@ def as_samples(
 
 
 class SampleStream:
-    """Sound that comes in blocks -> blocks of float32 mono at 16 kHz: `as_samples` for streams.
+    """Sound that comes in blocks -> float32 mono, at 16 kHz if not told: `as_samples` for streams.
 
     However the sound is cut, the samples are the same (to rounding). Integers are scaled by the
     range of their type; floats are cut off at 1, and refused above 8, since a stream's peak is not
@@ -101,17 +101,19 @@ class SampleStream:
 
     Args:
         rate: Hz of the samples that come.
+        target: Hz of those that are given.
 
     Raises:
         UsageError: sound does not have such a rate.
     """
 
-    def __init__(self, rate: float = AUDIO_RATE):
+    def __init__(self, rate: float = AUDIO_RATE, target: float = AUDIO_RATE):
         self.rate = _checked_rate(rate)
+        target = _checked_rate(target)
         self._columns = 0  # of blocks [n, channels], once a block has more rows than columns
         self._resampler = (
-            soxr.ResampleStream(self.rate, AUDIO_RATE, 1, dtype="float32", quality="HQ")
-            if self.rate != AUDIO_RATE
+            soxr.ResampleStream(self.rate, target, 1, dtype="float32", quality="HQ")
+            if self.rate != target
             else None
         )
 

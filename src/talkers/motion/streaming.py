@@ -44,13 +44,26 @@ class MotionStream:
         self._overlap: Tensor | None = None  # what the last window said of frames from `done` on
 
     @torch.inference_mode()
-    def push(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [n, F] -> the motion [m, width] that is committed by them, and its head
-        values [m, 7]."""
+    def push(self, features: Tensor, at_once: int = 1) -> tuple[Tensor, Tensor]:
+        """Go on with the stream.
+
+        Args:
+            features: [n, F].
+            at_once: frames that one window may commit where so many are due. More than a hop saves
+                time, and makes their motion a little less exact.
+
+        Returns:
+            the motion [m, width] that is committed by them, and its head values [m, 7].
+        """
         self._held = features if self._held is None else torch.cat([self._held, features])
-        committed, hop = [], self.hop
-        end = self.done + hop + self.look_ahead
-        while end * self._per_frame <= self._first + len(self._held):
+        committed = []
+        while True:
+            due = int((self._first + len(self._held)) / self._per_frame) - self.look_ahead
+            most = min(at_once, due - self.done, self.window - 2 * self.look_ahead)
+            hop = max(self.hop, most // self.hop * self.hop)
+            end = self.done + hop + self.look_ahead
+            if end * self._per_frame > self._first + len(self._held):
+                break
             begin = max(0, end - self.window)
             first = round(begin * self._per_frame)
             self._held, self._first = self._held[first - self._first :], first
@@ -68,7 +81,35 @@ class MotionStream:
             committed.append(joined[:hop])
             self._overlap = joined[hop:]
             self.done += hop
-            end += hop
-        nothing = torch.zeros(0, self.request.model.space.width + len(HEAD))
-        rows = torch.cat(committed) if committed else nothing
+        rows = torch.cat(committed) if committed else self._nothing()
         return rows[:, : -len(HEAD)], rows[:, -len(HEAD) :]
+
+    @torch.inference_mode()
+    def ahead(self, count: int) -> tuple[Tensor, Tensor]:
+        """What is known by now of frames that are not committed; nothing is committed by it.
+
+        Args:
+            count: how many of the next frames.
+
+        Returns:
+            motion [count, width] and head values [count, 7], as if the last features went on; none
+            if no feature of these frames has come.
+        """
+        end = self.done + count
+        begin = max(self._begin, end - self.window)
+        first = round(begin * self._per_frame) - self._first
+        rows = self._nothing()
+        if self._held is not None and first < len(self._held):
+            rate = self.request.frame_rate
+            features = at_frames(self._held[first:], FEATURE_RATE, rate, 0, end - begin)
+            observed = None
+            if self._state is not None:
+                observed = self._state[:, begin - self._begin : self.done - self._begin]
+            rows = self.request.generate(features, begin, observed)[0][self.done - begin :]
+            if self._overlap is not None:
+                n = min(count, len(self._overlap))
+                rows[:n] = torch.lerp(self._overlap[:n], rows[:n], BLEND_WEIGHT)
+        return rows[:, : -len(HEAD)], rows[:, -len(HEAD) :]
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros(0, self.request.model.space.width + len(HEAD))

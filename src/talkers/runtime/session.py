@@ -40,6 +40,8 @@ class Session:
         options: of the renderer.
         provenance: put the watermark into the frames.
         appearance: of the take that is shown (default: the avatar's own).
+        look_ahead: seconds of speech features after a frame that it waits for (default: as many
+            as the motion model wants, and as decide whether the mouth may move).
 
     Raises:
         ArtefactError: the avatar has no streaming speech encoder.
@@ -52,6 +54,7 @@ class Session:
         options: RenderOptions,
         provenance: bool = True,
         appearance: Appearance | None = None,
+        look_ahead: float | None = None,
     ):
         encoder = engine.streaming_encoder
         if encoder is None:
@@ -66,10 +69,10 @@ class Session:
         self._encoder = encoder.start()
         # The sound that decides whether the mouth may move must have come too.
         self._lookahead = encoder.lookahead
-        context = resolved.model.context
-        frame = 1 / float(engine.frame_rate)
-        gate = SETTLING_SECONDS - self._lookahead - frame / 2
-        self._motion = MotionStream(resolved.request, max(context.look_ahead, gate))
+        if look_ahead is None:
+            gate = SETTLING_SECONDS - self._lookahead - 0.5 / float(engine.frame_rate)
+            look_ahead = max(resolved.model.context.look_ahead, gate)
+        self._motion = MotionStream(resolved.request, look_ahead)
         self._state = RenderState()
         self._incoming = SampleStream()
         self._samples = self._committed = 0
@@ -84,11 +87,19 @@ class Session:
         frames = self._motion.look_ahead + self._motion.hop - 0.5
         return frames / float(self.engine.frame_rate) + self._lookahead
 
-    def motion(self, samples: NDArray[np.float32]) -> Tensor:
+    def steer(self, resolved: ResolvedControls) -> None:
+        """From the next frame on, do what other controls mean; the motion model stays."""
+        resolved = resolved._replace(
+            model=self.resolved.model, reference=self.resolved.reference, seed=self.resolved.seed
+        )
+        self.resolved, self._motion.request = resolved, resolved.request
+
+    def motion(self, samples: NDArray[np.float32], at_once: int = 1) -> Tensor:
         """Sound -> the motion that is committed by it [m, width].
 
         Args:
             samples: float32 [n] mono at 16 kHz, -1..1.
+            at_once: see `MotionStream.push`.
 
         Raises:
             UsageError: no such samples, or the session has ended.
@@ -97,9 +108,15 @@ class Session:
             raise UsageError("this session has ended", todo="Begin another one for more sound")
         samples = self._incoming.push(samples)
         self._samples += len(samples)
-        motion = self._step(samples)
+        motion = self._step(samples, at_once)
         self._committed += len(motion)
         return motion
+
+    def ahead(self, count: int) -> Tensor:
+        """Motion of the next `count` frames, which are not committed yet, as far as the sound that
+        has come tells [m, width]; m is 0 if it tells nothing."""
+        motion, head = self._motion.ahead(count)
+        return self._edited(self._motion.done, motion, head) if len(motion) else motion
 
     def flush(self) -> Tensor:
         """The sound has ended: the motion that is left [m, width]."""
@@ -111,15 +128,17 @@ class Session:
         silence = np.zeros(int(AUDIO_RATE * (self.delay + 0.1)), np.float32)
         return self._step(silence)[:left]
 
-    def _step(self, samples: NDArray[np.float32]) -> Tensor:
+    def _step(self, samples: NDArray[np.float32], at_once: int = 1) -> Tensor:
         """Go on with this sound."""
         features = self._encoder.step(self._activity.push(samples))
         if not len(features):
             return torch.zeros(0, 0)
         first = self._motion.done
-        motion, head = self._motion.push(features)
-        if not len(motion):
-            return motion
+        motion, head = self._motion.push(features, at_once)
+        return self._edited(first, motion, head) if len(motion) else motion
+
+    def _edited(self, first: int, motion: Tensor, head: Tensor) -> Tensor:
+        """Motion [m, width] of frames from `first` on, as the controls want it."""
         resolved = self.resolved
         if not isinstance(resolved.head, HeadTrack):  # measured values, shown as they are
             return resolved.space.edit(motion, resolved.edit, head, appearance=self.appearance)

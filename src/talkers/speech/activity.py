@@ -156,11 +156,11 @@ class ActivityStream:
         """How far the mouth may move at a time, 0..1 (see `moving_share`).
 
         Args:
-            seconds: from the beginning; they never fall from call to call. Sound up to
-                SETTLING_SECONDS later must have come.
+            seconds: from the beginning; they fall by less than a second from call to call. Sound
+                that comes up to SETTLING_SECONDS later decides; what has not come is silence.
         """
         at = int(seconds * LEVEL_RATE)
-        begin = max(0, at + SETTLING_LEVELS + 1 - MAX_LEVELS)
+        begin = max(self._first, at + SETTLING_LEVELS + 1 - MAX_LEVELS)
         if begin - self._first > MAX_LEVELS:  # nobody asks for those any more
             del self._levels[: begin - self._first]
             self._first = begin
