@@ -13,19 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 from talkers.version import __version__
 
-__all__ = ["Avatar", "Controls", "DubTerms", "ReenactTerms", "TalkersError", "__version__"]
+__all__ = [
+    "Avatar",
+    "Controls",
+    "DubTerms",
+    "LiveTerms",
+    "ReenactTerms",
+    "TalkersError",
+    "__version__",
+]
 
 if TYPE_CHECKING:
     from talkers.controls.request import Controls
     from talkers.errors import TalkersError
     from talkers.runtime.avatar import Avatar
     from talkers.runtime.dubbing import DubTerms
+    from talkers.runtime.live_session import LiveTerms
     from talkers.runtime.reenactment import ReenactTerms
 
 _HOMES = {
     "Avatar": "talkers.runtime.avatar",
     "Controls": "talkers.controls.request",
     "DubTerms": "talkers.runtime.dubbing",
+    "LiveTerms": "talkers.runtime.live_session",
     "ReenactTerms": "talkers.runtime.reenactment",
     "TalkersError": "talkers.errors",
 }

@@ -105,6 +105,7 @@ def test_public_names_are_frozen() -> None:
         "Avatar",
         "Controls",
         "DubTerms",
+        "LiveTerms",
         "ReenactTerms",
         "TalkersError",
         "__version__",

@@ -28,7 +28,9 @@ from talkers.runtime.session import Session
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
 
 if TYPE_CHECKING:
+    from talkers.runtime.clock import Clock
     from talkers.runtime.dubbing import Dubbing, DubTerms
+    from talkers.runtime.live_session import LiveSession, LiveTerms
     from talkers.runtime.reenactment import Reenactment, Reenactor, ReenactTerms
 
 
@@ -191,6 +193,29 @@ class Avatar:
         """
         resolved = self.resolve_controls(seed, controls, live=True)
         return Session(self.engine, resolved, self.engine.options(seed, steps), provenance)
+
+    def session(
+        self,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        controls: Controls | None = None,
+        terms: LiveTerms | None = None,
+        clock: Clock | None = None,
+    ) -> LiveSession:
+        """Let it live: it speaks what is pushed, idles in between, and keeps time.
+
+        Args:
+            seed, steps, controls: as in `speak`.
+            terms: its latency, the rate of its sound, its watermark.
+            clock: what tells the time (default: the machine's).
+
+        Raises:
+            ArtefactError, UsageError: as in `live`.
+        """
+        from talkers.runtime.live_session import LiveSession
+
+        return LiveSession(self.engine, controls, self.engine.options(seed, steps), terms, clock)
 
     def stream(
         self,
