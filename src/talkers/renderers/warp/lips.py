@@ -32,7 +32,7 @@ JAW = (361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172
 CHEEKS = (187, 205, 98, 2, 327, 425, 411)  # from the picture's left to its right, below the nose
 GROWN, SOFT = 0.14, 0.07  # inter-ocular distances: the mask reaches so far beyond the mesh, softly
 COVER_SIDE = 160  # pixels of the square in which the mask is drawn
-LIPS_GROWN, LIPS_SOFT = 0.05, 0.04  # likewise, of what is taken from a donor
+LIPS_GROWN, LIPS_SOFT = 0.16, 0.08  # likewise, of what is taken from a donor
 LIGHT_SIDE = 24  # pixels a side in which light is compared
 SIDE = 41  # places a side where motion is worked out
 
