@@ -115,6 +115,7 @@ def _scores(
         if lips is not None:
             sound = sound_features(energies, len(lips))
             blocks = block_scores(lips, sound, weights())
-            near = slice(MAX_SHIFT - SHIFTS, MAX_SHIFT + SHIFTS + 1)
-            scores[k] = np.nanmean(blocks, 0)[near].max()
+            near = blocks[:, MAX_SHIFT - SHIFTS : MAX_SHIFT + SHIFTS + 1]
+            if np.isfinite(near).any(0).all():
+                scores[k] = np.nanmean(near, 0).max()
     return scores

@@ -68,7 +68,10 @@ class WarpTraining(StageConfig):
     type: str = "warp"
     share: float = limited(0.5, 0, 1000)
     frames: int = limited(200_000, 0, 10**10)
-    batch: int = 8  # pairs
+    batch: int = 8  # pairs, or sources with the clips that they are paired to
+    window: int = limited(1, 1, 100)  # frames of such a clip: experts judge some that follow
+    reading_weight: float = limited(0.0, 0, 1000)  # of the lip reader's loss (TalkLip)
+    sync_weight: float = limited(0.0, 0, 1000)  # of the sync expert's loss
     learning_rate: float = 8e-4
     ema: float = 0.998
     partners: int = limited(16, 1, 1024)  # frames to which each is paired

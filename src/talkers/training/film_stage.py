@@ -65,7 +65,7 @@ class FilmPairs(Dataset[dict[str, Tensor]]):
         return len(self.squares) * self.partners
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """A pair and the widest mouth, as `WarpRenderer.training_loss` wants them."""
+        """A pair and the widest mouth, as `warp_losses` wants them."""
         target, partner = divmod(index, self.partners)
         random = np.random.default_rng((target, partner))
         sources = self.resting if partner % 2 else np.arange(len(self.squares))
@@ -76,7 +76,8 @@ class FilmPairs(Dataset[dict[str, Tensor]]):
         }
         found = {name: torch.from_numpy(self.squares[k]) for name, k in chosen.items()}
         places = {f"{n}_points": torch.from_numpy(self.points[k]) for n, k in chosen.items()}
-        return found | places
+        every = found | places
+        return every | {name: every[name][None] for name in ("target", "target_points")}
 
 
 def film_pairs(made: Dubbing, frames: NDArray[np.bool_] | None = None) -> FilmPairs:

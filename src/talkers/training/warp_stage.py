@@ -26,17 +26,22 @@ from talkers.training.frames import FrameStore
 from talkers.training.initial import initialise_from
 from talkers.training.loop import StageData
 from talkers.training.module import StageModule
+from talkers.training.motion_data import expert_mel
 from talkers.training.picture_pairs import PicturePairs, read_pictures
 from talkers.training.progress import TrainingProgress
 from talkers.training.renderer_stage import BLINK_FLOOR, BLINK_GAIN, RendererStage
+from talkers.training.warp_losses import MouthJudges, warp_losses
 
 VALIDATION_FRAMES = 25  # of a held-out clip, evenly picked
 VALIDATION_CLIPS = 8
+MIN_JUDGED = 5  # frames that an expert sees at once
 WIDE = 0.25  # inter-ocular distances that a mouth is open to be seen most often
 
 
 class PairDataset(Dataset[dict[str, Tensor]]):
     """Pairs of frames of one clip: number `partners k + j` is frame k with its j-th partner.
+
+    With a window, frame k is the first of those that follow each other.
 
     Args:
         store: the corpus's frames.
@@ -44,6 +49,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         partners: of each frame.
         seed: by which partners are drawn.
         pictures: pairs of single pictures, whose numbers come after those of the frames.
+        window: frames of a target.
+        heard: whether what is said in them is wanted, for experts.
     """
 
     def __init__(
@@ -53,9 +60,15 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         partners: int,
         seed: int,
         pictures: PicturePairs | None = None,
+        window: int = 1,
+        heard: bool = False,
     ):
-        self.store, self.landmarks = store, landmarks
+        self.store, self.landmarks, self.window = store, landmarks, window
         self.partners, self.seed, self.pictures = partners, seed, pictures
+        names = store.corpus.names if heard else []
+        self._mel = {name: expert_mel(store.corpus, name) for name in names}
+        spoken = [np.array(store.corpus.column("speech", n), bool) for n in names]
+        self._silent = ~np.concatenate(spoken) if spoken else np.zeros(0, bool)
         clips = [(store.start[c.name], c.frames) for c in store.corpus.clips]
         self._clip_of = np.repeat(np.arange(len(clips)), [count for _, count in clips])
         self._seen = [start + np.flatnonzero(store.face[start : start + n]) for start, n in clips]
@@ -69,27 +82,35 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         return self.count * self.partners
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """A pair, and a third frame of the clip as reference of the teeth.
+        """A pair, and a third frame of the clip as reference of the teeth; see `warp_losses`.
 
         Returns:
-            source, target, reference: uint8 [S, S, 3]; source_points, ...: [478, 2] pixels.
+            source, reference: uint8 [S, S, 3]; target: uint8 [W, S, S, 3]; source_points, ...:
+            [478, 2] or [W, 478, 2] pixels; and of the target usable and silent, bool [W], and mel
+            [4 W, 80], if what is said is wanted.
         """
         target, partner = divmod(index, self.partners)
         if self.pictures is not None and target >= len(self._clip_of):
-            return self.pictures.pair(target - len(self._clip_of), partner)
+            found = self.pictures.pair(target - len(self._clip_of), partner)
+            return found | {n: found[n][None] for n in ("target", "target_points")}
         random = np.random.default_rng((self.seed, target, partner))
         frames = self._seen[self._clip_of[target]]
         source, other = (int(frames[k]) for k in random.integers(len(frames), size=2))
         # with one picture of a person the source is its own reference
-        chosen = {
-            "source": source,
-            "target": target,
-            "reference": other if partner % 2 else source,
-        }
+        clip = self.store.corpus.clips[self._clip_of[target]]
+        begin = self.store.start[clip.name]
+        first = max(begin, min(target, begin + clip.frames - self.window))
+        shown = slice(first, first + self.window)
+        reference = other if partner % 2 else source
         found = {}
-        for name, k in chosen.items():
+        for name, k in (("source", source), ("target", shown), ("reference", reference)):
             found[name] = torch.from_numpy(np.array(self.store.frames[k]))
             found[f"{name}_points"] = torch.from_numpy(self.landmarks[k])
+        if self._mel:
+            found["usable"] = torch.from_numpy(np.array(self.store.face[shown], bool))
+            found["silent"] = torch.from_numpy(self._silent[shown])
+            rows = slice(4 * (first - begin), 4 * (first - begin + self.window))
+            found["mel"] = self._mel[clip.name][rows]
         return found
 
 
@@ -151,12 +172,20 @@ class WarpModule(StageModule):
         seed: int,
         montages: Any = None,
     ):
-        super().__init__(model, config, progress, seed)
+        super().__init__(model, config, progress, seed, config.batch * config.window)
         self.montages = montages
+        judged = config.reading_weight or config.sync_weight
+        # in a list: not trained, not saved
+        self._judges = (
+            [MouthJudges(config.reading_weight, config.sync_weight)]
+            if judged
+            else list[MouthJudges]()
+        )
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The renderer's own loss of a batch of pairs."""
-        parts = self.model.training_loss(batch)
+        """How far painted mouths and eyes of a batch are from the real ones, and how they read."""
+        judges = self._judges[0].to(self.device) if self._judges else None
+        parts = warp_losses(self.model, batch, judges)
         for name, value in parts.items():
             self.log(f"train/{name}", value, prog_bar=True)
         return torch.stack(list(parts.values())).sum()
@@ -199,6 +228,17 @@ class WarpStage(RendererStage):
                 f"{getattr(space, 'width', 'others')}",
                 todo="Set renderer.motion_width and the space alike",
             )
+        config = self.config
+        if config.pictures and config.window > 1:
+            raise UsageError(
+                f"single pictures hold no {config.window} frames that follow each other",
+                todo="Leave out stages.warp.pictures, or set stages.warp.window=1",
+            )
+        if config.window < MIN_JUDGED and (config.reading_weight or config.sync_weight):
+            raise UsageError(
+                f"experts judge {MIN_JUDGED} frames and more, the window has {config.window}",
+                todo=f"Set stages.warp.window={MIN_JUDGED}",
+            )
 
     def build(self, run: Run) -> Any:
         """The untrained renderer, in the space of the run."""
@@ -216,6 +256,9 @@ class WarpStage(RendererStage):
                 where=run.corpus.folder,
                 todo="Prepare more footage",
             )
+        if config.window > 1:  # the face is seen in all frames of a target
+            hidden = np.cumsum(np.append(~store.face, np.ones(config.window, bool)))
+            indices = indices[hidden[indices + config.window - 1] == hidden[indices]]
         landmarks = landmarks_of(store)
         closed = np.clip(store.blink[indices] * BLINK_GAIN - BLINK_FLOOR, 0, 1)
         wide = np.clip(mouth_opening(landmarks[indices]) / WIDE, 0, 1)
@@ -225,7 +268,10 @@ class WarpStage(RendererStage):
         shares = np.array([counts[name] ** -0.5 for name in speaker])
         weights = (1 + config.open_boost * wide + config.blink_boost * closed) * shares
         pictures = self._pictures(run)
-        dataset = PairDataset(store, landmarks, config.partners, run.recipe.seed, pictures)
+        judged = bool(config.reading_weight or config.sync_weight)
+        dataset = PairDataset(
+            store, landmarks, config.partners, run.recipe.seed, pictures, config.window, judged
+        )
         if pictures is not None:
             first, share = len(store.frames), config.pictures_share
             indices = np.concatenate([indices, np.arange(first, dataset.count)])

@@ -25,7 +25,8 @@ from talkers.renderers.warp.motion import (
     whole_motion,
 )
 from talkers.renderers.warp.patches import OUTER_LOWER, OUTER_UPPER, places, within
-from talkers.renderers.warp.renderer import MOUTH, Look, Shown, WarpRenderer, look
+from talkers.renderers.warp.regions import MOUTH, Look, Shown, look, moved
+from talkers.renderers.warp.renderer import WarpRenderer
 from talkers.space.geometry import Placement
 
 JAW = (361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132)
@@ -97,9 +98,9 @@ class LipPainter:
         size = picture.shape[-1]
         target = self._shown(source.pictures, wanted[None], head)
         coarse = whole_motion(target.points, source.points, (head, head), side=SIDE, closely=True)
-        moved = pixel_places(size, picture.device) + enlarged(coarse, size)
-        frame = sampled(source.pictures, moved)[0]
-        found = self.renderer.moved(MOUTH, donor.shown, target, None)
+        origin = pixel_places(size, picture.device) + enlarged(coarse, size)
+        frame = sampled(source.pictures, origin)[0]
+        found = moved(MOUTH, self.space.mean, donor.shown, target)
         added = self.renderer.added_to_mouth(found, donor.look, widest.look)
         self._put(frame, target, donor.shown, found.steps, added, share)
         cover = self.cover(source.points[0], wanted, head, size).to(frame)

@@ -191,3 +191,8 @@ def sampled(pictures: Tensor, places: Tensor) -> Tensor:
     if len(pictures) != len(places):
         pictures = pictures.expand(len(places), -1, -1, -1)
     return F.grid_sample(pictures, places * 2 - 1, padding_mode="border", align_corners=False)
+
+
+def exactly(like: Tensor) -> torch.autocast:
+    """No mixed precision: places and distances between key points need all their digits."""
+    return torch.autocast(like.device.type, enabled=False)

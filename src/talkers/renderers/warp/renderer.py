@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -24,69 +23,43 @@ from talkers.renderers.contract import (
     Needs,
     RenderOptions,
     RenderState,
-    from_frames,
 )
-from talkers.renderers.warp import patches
 from talkers.renderers.warp.motion import (
     distance_of,
     enlarged,
+    exactly,
     normals_of,
     pixel_places,
     sampled,
-    spread,
     trust_of,
     whole_motion,
 )
 from talkers.renderers.warp.networks import (
-    CELL,
     PatchNetwork,
     colour_statistics,
     plain_colours,
-    recoloured,
 )
 from talkers.renderers.warp.patches import (
-    SIDES,
     Region,
     feather,
-    line_maps,
     places,
-    sides_of,
-    visibility,
-    widened_lids,
     within,
+)
+from talkers.renderers.warp.regions import (
+    EYES,
+    MOUTH,
+    RIGHT_EYE,
+    Look,
+    Moved,
+    Shown,
+    look,
+    moved,
+    row,
 )
 from talkers.space.face_motion import POINTS, FaceMotionSpace, head_of
 from talkers.space.geometry import Placement
 
-MOUTH = Region(
-    (0.0, 0.72, -0.2),
-    0.62,
-    72,
-    (patches.OUTER_UPPER, patches.INNER_UPPER, patches.INNER_LOWER, patches.OUTER_LOWER),
-    (1, 2),
-)
-RIGHT_EYE = Region(
-    (-0.34, 0.0, 0.0),
-    0.32,
-    40,
-    (patches.RIGHT_UPPER, patches.RIGHT_LOWER),
-    (0, 1),
-    patches.RIGHT_IRIS,
-)
-LEFT_EYE = Region(
-    (0.34, 0.0, 0.0),
-    0.32,
-    40,
-    (patches.LEFT_UPPER, patches.LEFT_LOWER),
-    (0, 1),
-    patches.LEFT_IRIS,
-    mirrored=True,
-)
-EYES = (RIGHT_EYE, LEFT_EYE)
-FINE = 2  # pixels of a patch to one of its motion
-AROUND = 1.6  # of a region's half side: key points that say how it moves
 SOURCE_SIZE = 2  # sides of a source picture in sides of a frame: it is looked at from near by
-JITTER = (4.0, 0.03, 0.06)  # of patches in training: degrees, inter-ocular distances, shares
 
 
 @dataclass(frozen=True)
@@ -108,51 +81,6 @@ class WarpConfig:
     def __post_init__(self) -> None:
         if self.size % 32:
             raise ValueError("size must be a multiple of 32")
-
-
-class Look(NamedTuple):
-    """A region of one or more pictures.
-
-    Attributes:
-        patch: [B, 3, P, P] what it shows.
-        maps: [B, M, P, P] where its lines are.
-    """
-
-    patch: Tensor
-    maps: Tensor
-
-
-class Shown(NamedTuple):
-    """What is known of pictures.
-
-    Attributes:
-        pictures: [B, 3, H, W].
-        points: [B, 478, 2] key points, shares of the side.
-        head: where the head is.
-        far: [B, 478, 1] how far key points are, see `distance_of`.
-    """
-
-    pictures: Tensor
-    points: Tensor
-    head: Placement
-    far: Tensor
-
-
-class Moved(NamedTuple):
-    """A region of frames before it is painted.
-
-    Attributes:
-        patch: [B, 3, P, P] of the source, moved.
-        maps: [B, M, P, P] where the frames' lines are.
-        steps: [B, 2, P / FINE, P / FINE] by how much what the frames show lies elsewhere in the
-            source, shares of the side.
-        depth: [B, 2, P / CELL, P / CELL] how far what frames and source show there is.
-    """
-
-    patch: Tensor
-    maps: Tensor
-    steps: Tensor
-    depth: Tensor
 
 
 class _Layers(NamedTuple):
@@ -205,7 +133,7 @@ class WarpRenderer(nn.Module):
                 (2 * (3 + RIGHT_EYE.maps), config.eye_width, config.eye_blocks),
             )
         )
-        self._mixed = False  # whether the networks train in mixed precision
+        self.mixed = False  # whether its networks run in mixed precision: when they are trained
         self._space: list[FaceMotionSpace] = []  # in a list: it is no part of the renderer
 
     @property
@@ -299,7 +227,7 @@ class WarpRenderer(nn.Module):
         """See `Renderer.render`; nothing is drawn by chance, so that options change nothing. What
         lies behind is replaced where an identity is told apart from it."""
         held = state.values if state is not None else {}
-        with _exactly(self.space.depth):
+        with exactly(self.space.depth):
             if "source" not in held:
                 held["source"] = self._source(identity)
             return self._frames(motion, held["source"], background)
@@ -354,7 +282,7 @@ class WarpRenderer(nn.Module):
         every = Shown(pictures, points, heads, far)
         # of several pictures the one with the widest mouth tells what the teeth are like
         opening = (points[:, 13] - points[:, 14]).norm(dim=-1) / every.head.scale[:, 0]
-        first, wide = (Shown(*map(lambda x: _row(x, k), every)) for k in (0, int(opening.argmax())))
+        first, wide = (Shown(*map(lambda x: row(x, k), every)) for k in (0, int(opening.argmax())))
         normals = normals_of(torch.cat([values["rest"], values["depth"][:, None]], 1))
         drawn = [row for region in (MOUTH, *EYES) for line in region.lines for row in line]
         normals[drawn] = normals.new_tensor([0.0, 0.0, -1.0])  # as flat as the squares are
@@ -405,8 +333,8 @@ class WarpRenderer(nn.Module):
         Returns:
             [B, 3, P, P]
         """
-        moved = self.moved(MOUTH, source, target, trust)
-        return moved.patch + self.added_to_mouth(moved, own, reference, flipped)
+        found = moved(MOUTH, self.space.mean, source, target, trust)
+        return found.patch + self.added_to_mouth(found, own, reference, flipped)
 
     def added_to_mouth(
         self, found: Moved, own: Look, reference: Look, flipped: bool = False
@@ -426,7 +354,7 @@ class WarpRenderer(nn.Module):
         self, source: Shown, target: Shown, own: Look, trust: Tensor | None = None
     ) -> Tensor:
         """Both eyes of frames, as the network paints them: [2 B, 3, P, P], all right ones first."""
-        pairs = [self.moved(eye, source, target, trust) for eye in EYES]
+        pairs = [moved(eye, self.space.mean, source, target, trust) for eye in EYES]
         found = Moved(*(torch.cat(part) for part in zip(*pairs, strict=True)))
         count = len(found.patch) // 2
         own = Look(*(_twice(part, count) for part in own))
@@ -435,36 +363,12 @@ class WarpRenderer(nn.Module):
         seen += [plain_colours(own.patch, colours), own.maps]
         return found.patch + colours[1] * self._run(self.eye, seen, found.depth)
 
-    def moved(self, region: Region, source: Shown, target: Shown, trust: Tensor | None) -> Moved:
-        """A region of the source, moved as in frames."""
-        at, maps = places(region, target.head), line_maps(region, target.head, target.points)
-        own = within(region, source.head, source.points)[0]
-        near = (own.abs().amax(-1) < AROUND).nonzero()[:, 0]
-        sides = sides_of(region, self.space.mean)[near]
-        near = near[sides.argsort(stable=True)]  # so that each side is a range
-        ends = torch.bincount(sides, minlength=SIDES).cumsum(0).tolist()
-        coarse = at.unfold(1, FINE, FINE).unfold(2, FINE, FINE).mean((-1, -2))
-        seen = visibility(region, F.avg_pool2d(maps, FINE)).unbind(-1)
-        ranges = [slice(a, b) for a, b in pairwise([0, *ends])]
-        groups = list(zip(ranges, seen, strict=True))
-        weights = None if trust is None else trust[:, near]
-        steps = (
-            widened_lids(region, source.points, target.points, source.head.scale) - target.points
-        )
-        far = source.far.expand_as(target.far)
-        known = torch.cat([steps, target.far, far], -1)[:, near]
-        known = spread(coarse.flatten(1, 2), target.points[:, near], known, weights, groups=groups)
-        known = known.mT.reshape(len(at), -1, *coarse.shape[1:3])
-        fine = F.interpolate(known[:, :2], scale_factor=FINE, mode="bilinear").permute(0, 2, 3, 1)
-        depth = F.avg_pool2d(known[:, 2:], CELL // FINE)
-        return Moved(sampled(source.pictures, at + fine), maps, known[:, :2], depth)
-
     def _run(self, network: PatchNetwork, seen: list[Tensor], depth: Tensor) -> Tensor:
         """A network on channels that belong together, those of the source expanded."""
         dtype = network.in_proj.weight.dtype
         joined = torch.cat([part.expand(len(depth), -1, -1, -1) for part in seen], 1)
         joined = joined.to(dtype).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(joined.device.type, torch.bfloat16, enabled=self._mixed):
+        with torch.autocast(joined.device.type, torch.bfloat16, enabled=self.mixed):
             out: Tensor = network(joined, depth.to(dtype))
         return out.float()
 
@@ -482,83 +386,10 @@ class WarpRenderer(nn.Module):
             if left >= right or top >= bottom:
                 continue
             box = grid[top:bottom, left:right]
-            own = within(region, _row(head, k), box.reshape(1, -1, 2)).reshape(1, *box.shape)
+            own = within(region, row(head, k), box.reshape(1, -1, 2)).reshape(1, *box.shape)
             seen = F.grid_sample(covered[k : k + 1], own, align_corners=False)[0]
             part = frames[k, :, top:bottom, left:right]
             part.lerp_(seen[:3], seen[3:])
-
-    def training_loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """How far painted mouths and eyes are from those of the person's other frames.
-
-        Args:
-            batch: of sources, targets and references each a frame uint8 [B, S, S, 3] and key
-                points [B, 478, 2] in pixels, as `source`, `source_points`, ...
-        """
-        self._mixed = torch.is_autocast_enabled(batch["source"].device.type)
-        with _exactly(batch["source"]):
-            return self._losses(batch)
-
-    def _losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """See `training_loss`."""
-        names = ("source", "target", "reference")
-        pictures = [from_frames(batch[name]) for name in names]
-        if self.training and self.config.recolour:
-            pictures = recoloured(pictures, self.config.recolour)
-        jitter = torch.randn(len(pictures[0]), 4, device=pictures[0].device)
-        source, target, reference = (
-            self._shown(picture, batch[f"{name}_points"], jitter if self.training else None)
-            for name, picture in zip(names, pictures, strict=True)
-        )
-        pair, wanted = (look(MOUTH, source), look(MOUTH, reference)), look(MOUTH, target)
-        own_eyes, eyes = self._eyes(source), self._eyes(target)
-        flipped = self.training and bool(torch.rand(()) < 0.5)
-        mouth = self.painted_mouth(source, target, *pair, flipped=flipped)
-        inside = (wanted.maps[:, 0] > -1) & (wanted.maps[:, 3] < 1)
-        weight = 1 + self.config.lips_weight * inside[:, None].float()
-        weight = weight * feather(MOUTH.size, weight.device)
-        std = colour_statistics(pair[0].patch)[1]
-        painted_eyes = self.painted_eyes(source, target, own_eyes)
-        eye_std = colour_statistics(own_eyes.patch)[1]
-        eye_weight = feather(RIGHT_EYE.size, weight.device)
-        return {
-            "mouth": _error(mouth, wanted.patch, std, weight),
-            "eyes": 0.3 * _error(painted_eyes, eyes.patch, eye_std, eye_weight),
-        }
-
-    def _shown(self, pictures: Tensor, points: Tensor, jitter: Tensor | None = None) -> Shown:
-        shares = points.float() / pictures.shape[-1]
-        head = self.space.placement(shares)
-        if jitter is not None:  # patches are cut elsewhere, smaller or larger, and turned
-            roll, place, scale = jitter[:, :1], jitter[:, 1:3], jitter[:, 3:]
-            head = Placement(
-                torch.cat([head.angles[:, :2], head.angles[:, 2:] + JITTER[0] * roll], 1),
-                head.shift + JITTER[1] * head.scale * place,
-                head.scale * (1 + JITTER[2] * scale),
-            )
-        return Shown(pictures, shares, head, distance_of(shares, self.space.depth, head))
-
-
-def _exactly(like: Tensor) -> torch.autocast:
-    """No mixed precision: places and distances between key points need all their digits."""
-    return torch.autocast(like.device.type, enabled=False)
-
-
-def _error(painted: Tensor, wanted: Tensor, std: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of errors of colours and of their steps, in the unit of the colours."""
-    apart = (painted - wanted) / std
-    weight = weight.expand(len(apart), 1, *apart.shape[2:])
-    # L = sum w (d^2 + |d| / 2 + |grad d| / 2) / sum w: steps, so that edges and teeth are sharp
-    across, down = apart.diff(dim=3), apart.diff(dim=2)
-    steps = F.pad(across.abs(), (0, 1)) + F.pad(down.abs(), (0, 0, 0, 1))
-    error = (apart.square() + apart.abs() / 2 + steps / 2).mean(1, keepdim=True)
-    return (error * weight).sum() / weight.sum()
-
-
-def _row(value: Any, k: int) -> Any:
-    """One row of a tensor, or of each of a tuple's."""
-    if isinstance(value, Placement):
-        return Placement(*(part[k : k + 1] for part in value))
-    return value[k : k + 1]
 
 
 def _like(statistics: tuple[Tensor, Tensor], patch: Tensor) -> tuple[Tensor, Tensor]:
@@ -572,9 +403,3 @@ def _twice(part: Tensor, count: int) -> Tensor:
         return part
     right, left = part.chunk(2)
     return torch.cat([right.expand(count, *right.shape[1:]), left.expand(count, *left.shape[1:])])
-
-
-def look(region: Region, shown: Shown) -> Look:
-    """What a region of pictures shows, and where its lines are."""
-    patch = sampled(shown.pictures, places(region, shown.head))
-    return Look(patch, line_maps(region, shown.head, shown.points))
