@@ -19,6 +19,11 @@ PACKAGES = (  # module, distribution, what needs it, extra that brings it
     ("dlib", "dlib-bin", "evaluate: identity (CSIM)", "evaluate"),
     ("piper", "piper-tts", "say", "say"),
     ("onnxruntime", "onnxruntime", "say", "say"),
+    ("fastapi", "fastapi", "serve", "serve"),
+    ("uvicorn", "uvicorn", "serve", "serve"),
+    ("websockets", "websockets", "serve: live faces", "serve"),
+    ("python_multipart", "python-multipart", "serve: uploads", "serve"),
+    ("prometheus_client", "prometheus-client", "serve: what is counted", "serve"),
 )
 
 

@@ -1,0 +1,88 @@
+"""talkers serve: avatars for other programs, over HTTP and WebSocket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from talkers.cli.app import app
+from talkers.cli.avatars import speaking_avatar
+from talkers.cli.console import remark, tell
+from talkers.errors import UsageError
+from talkers.progress import parse_duration
+
+
+@dataclass(frozen=True)
+class LimitOptions:
+    """How much the server takes on."""
+
+    sessions: int = 2
+    """Live faces at the same time."""
+    queue: int = 8
+    """Jobs that wait."""
+    upload: float = 200.0
+    """Megabytes of one request."""
+    length: str = "10m"
+    """Of speech or film in one job, such as 90s or 10m."""
+    keep: str = "1h"
+    """After how long the result of a job is deleted."""
+
+
+@app.command
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    avatar: tuple[str, ...] = ("default",),
+    consent: str | None = None,
+    limits: Annotated[LimitOptions, arg(name="")] = LimitOptions(),
+) -> None:
+    """Let other programs use avatars: an HTTP API, and live faces over a WebSocket.
+
+    For example: talkers serve, or talkers serve --avatar ann/ bob/ --port 8000
+
+    Args:
+        host: Where to listen. Without it only programs of this machine reach the server.
+        port: Where to listen; 0 takes any that is free.
+        avatar: Folders of avatars, photos, default or mock. Clients call them by the folder's or
+            the photo's name; the first is meant where none is named.
+        consent: Who agreed to be shown, where an avatar is a photo.
+        limits: How much it takes on.
+    """
+    from talkers.server.limits import Limits
+    from talkers.server.run import bound, is_loopback, refuse_missing
+    from talkers.server.run import serve as run
+
+    refuse_missing()
+    taken = Limits(
+        round(limits.upload * 1e6),
+        parse_duration(limits.length),
+        queue=limits.queue,
+        sessions=limits.sessions,
+        keep=parse_duration(limits.keep),
+    )
+    named = {Path(name).stem if Path(name).is_file() else Path(name).name: name for name in avatar}
+    if not named or len(named) < len(avatar) or "" in named:
+        raise UsageError(
+            "the avatars' names do not tell them apart",
+            todo="Name one or more folders, each with another name",
+        )
+    with bound(host, port) as listening:
+        avatars = {name: speaking_avatar(given, consent) for name, given in named.items()}
+        local, where = is_loopback(host), listening.getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        if not local:
+            remark(
+                f"warning: whoever reaches {host} can use this server. It asks for no password "
+                "and encrypts nothing: put a proxy before it that does."
+            )
+
+        def begun() -> None:
+            tell(f"talkers serves {', '.join(avatars)} at http://{shown}:{where}; Ctrl-C ends it.")
+
+        try:
+            run(avatars, taken, listening, local, begun)
+        except KeyboardInterrupt:  # the usual way to end it
+            remark("The server has ended; nothing of its jobs is left.")

@@ -1,0 +1,102 @@
+"""Run the server until it is told to end."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Mapping
+
+from talkers.errors import ResourceError, missing, reason
+from talkers.runtime.avatar import Avatar
+from talkers.server.limits import Limits
+
+MAX_MESSAGE = 1 << 20  # bytes of a message of a WebSocket
+MAX_CONNECTIONS = 64
+ENDING_SECONDS = 5  # that answers may still take when the server ends
+
+
+def refuse_missing() -> None:
+    """Raises MissingComponent: one of the packages that a server needs is not installed."""
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401 - fastapi's, for uploads
+        import uvicorn  # noqa: F401
+        import websockets  # noqa: F401 - uvicorn's, for live faces
+    except ImportError as error:
+        raise missing("serving", "serve", error) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach what listens at a host."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Args:
+        host: name or address of this machine.
+        port: 0: any that is free.
+
+    Raises:
+        ResourceError: it cannot be had.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family)
+    except OSError as error:
+        raise _unreachable(host, port, error) from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen()
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise _unreachable(host, port, error) from error
+    return listening
+
+
+def _unreachable(host: str, port: int, error: Exception) -> ResourceError:
+    why = getattr(error, "strerror", None) or reason(error)
+    return ResourceError(
+        f"nothing can listen at {host}, port {port}",
+        why=why[:1].lower() + why[1:],
+        todo="Choose another with --host and --port",
+    )
+
+
+def serve(
+    avatars: Mapping[str, Avatar],
+    limits: Limits,
+    listening: socket.socket,
+    only_local: bool,
+    begun: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        avatars, limits, only_local: see `make_app`.
+        listening: from `bound`.
+        begun: called just before.
+    """
+    import uvicorn
+
+    from talkers.server.app import make_app
+
+    config = uvicorn.Config(
+        make_app(avatars, limits, only_local),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        ws_max_size=MAX_MESSAGE,
+        ws_per_message_deflate=False,  # pictures do not shrink
+        timeout_graceful_shutdown=ENDING_SECONDS,
+    )
+    begun()
+    uvicorn.Server(config).run(sockets=[listening])

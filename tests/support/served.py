@@ -1,0 +1,39 @@
+"""What tests of the server have in common."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any
+
+import numpy as np
+import soundfile
+from fastapi.testclient import TestClient
+
+from talkers.server.limits import Limits
+from talkers.server.service import Service
+
+LIMITS = Limits(upload=300_000, seconds=2, queue=2, sessions=1, characters=50)
+
+
+def service(client: TestClient) -> Service:
+    found: Service = client.app.state.service  # type: ignore[attr-defined]
+    return found
+
+
+def wav(seconds: float) -> bytes:
+    """A sound file."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).normal(0, 0.1, round(seconds * 16_000))
+    soundfile.write(file, noise, 16_000, format="WAV")
+    return file.getvalue()
+
+
+def ended(client: TestClient, job: dict[str, Any]) -> dict[str, Any]:
+    """A job, when it is done or has failed."""
+    for _ in range(400):
+        state: dict[str, Any] = client.get(f"/jobs/{job['id']}").json()
+        if state["state"] in ("done", "failed"):
+            return state
+        time.sleep(0.02)
+    raise AssertionError(state)
