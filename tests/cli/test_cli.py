@@ -96,6 +96,17 @@ VERBS = {
         "--resume",
     },
     "inspect": {"--json"},
+    "serve": {
+        "--host",
+        "--port",
+        "--avatar",
+        "--consent",
+        "--sessions",
+        "--queue",
+        "--upload",
+        "--length",
+        "--keep",
+    },
     "doctor": {"--licences", "--json"},
 }
 

@@ -52,10 +52,12 @@ def serve(
         limits: How much it takes on.
     """
     from talkers.server.limits import Limits
-    from talkers.server.run import bound, is_loopback, refuse_missing
+    from talkers.server.run import bound, refuse_missing
     from talkers.server.run import serve as run
 
     refuse_missing()
+    from talkers.server.door import is_loopback
+
     taken = Limits(
         round(limits.upload * 1e6),
         parse_duration(limits.length),

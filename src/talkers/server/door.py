@@ -6,6 +6,7 @@ A page on the internet can let a browser send requests and open WebSockets to th
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,6 @@ from talkers.server.limits import Limits
 from talkers.server.metrics import Metrics
 from talkers.server.problem import Problem
 
-LOCAL = {"127.0.0.1", "localhost", "::1"}
 POLICY_VIOLATION = 1008  # code of WebSocket
 
 
@@ -69,13 +69,14 @@ class Door:
         """Why a request may not come in, and the status that says so."""
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         host = headers.get("host", "")
-        if self.only_local and _name(f"//{host}") not in LOCAL:
+        if self.only_local and not is_loopback(_name(f"//{host}")):
             return 403, Problem(
                 what="this server is there for this machine alone",
                 todo="Call it 127.0.0.1 or localhost",
             )
         origin = headers.get("origin")
-        if origin is not None and _name(origin) not in LOCAL and urlsplit(origin).netloc != host:
+        foreign = origin is not None and origin.partition("//")[2] != host
+        if foreign and not is_loopback(_name(origin or "")):
             return 403, Problem(
                 what="pages of other sites may not use this server",
                 todo="Let a program of your own pass the request on",
@@ -105,6 +106,14 @@ class Door:
             return message
 
         return bounded
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach what listens at a host."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _name(address: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable, Mapping
 
-from talkers.errors import ResourceError, missing, reason
+from talkers.errors import ResourceError, UsageError, missing, reason
 from talkers.runtime.avatar import Avatar
 from talkers.server.limits import Limits
 
@@ -27,14 +26,6 @@ def refuse_missing() -> None:
         raise missing("serving", "serve", error) from error
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach what listens at a host."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def bound(host: str, port: int) -> socket.socket:
     """A socket that listens.
 
@@ -43,8 +34,10 @@ def bound(host: str, port: int) -> socket.socket:
         port: 0: any that is free.
 
     Raises:
-        ResourceError: it cannot be had.
+        UsageError: there is no such port. ResourceError: it cannot be had.
     """
+    if not 0 <= port < 2**16:  # the system would take another one
+        raise UsageError(f"there is no port {port}", todo="Use 1 to 65535, or 0 for any")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family)
@@ -54,7 +47,7 @@ def bound(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen()
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listening.close()
         raise _unreachable(host, port, error) from error
     return listening
