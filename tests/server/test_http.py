@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from served import LIMITS, ended, service, wav
 from talkers.errors import MediaError, ResourceError, UsageError
-from talkers.media import probe
+from talkers.media import VideoWriter, probe
+from talkers.progress import Report
+from talkers.runtime.avatar import Avatar
+from talkers.runtime.dubbing import DubTerms
 from talkers.server.jobs import Job, Jobs
 from talkers.server.limits import Limits
-from talkers.server.problem import problem_of, status_of, without_paths
-from talkers.server.work import SpeakOrder
+from talkers.server.problem import Refused, problem_of, status_of, without_paths
+from talkers.server.work import DubOrder, SpeakOrder
 from talkers.version import __version__
 
 
@@ -107,7 +112,7 @@ def test_health_and_description(client: TestClient) -> None:
         ({"controls": "{"}, "invalid JSON"),
         ({"controls": '{"blinks": 99}'}, "99.0 blinks a minute"),
         ({"controls": '{"blinks": NaN}'}, "blinks: "),
-        ({"controls": '{"pose": "/etc/passwd"}'}, "pose: "),
+        ({"controls": '{"pose": "/etc/passwd"}'}, "pose: this has none of the known forms"),
         ({"controls": '{"pose": "poses.csv"}'}, "pose: "),
         ({"controls": '{"style": "/etc/passwd"}'}, "style: extra inputs"),
         ({"controls": '{"motion": "none"}'}, "none"),
@@ -242,6 +247,26 @@ def test_nobody_is_dubbed_without_consent(client: TestClient) -> None:
     assert "film: " in problem(client.post("/dub", files=files, data=agreed), 422)
     for terms in ('{"face": "/etc/passwd"}', '{"bed": "/etc/passwd"}', '{"amplitude": 9}'):
         problem(client.post("/dub", files=files, data={**agreed, "terms": terms}), 422)
+
+
+def test_a_film_that_is_longer_than_it_says(
+    drawn: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job ends as soon as more of it was seen than may be."""
+    with VideoWriter(tmp_path / "film.mp4", Fraction(25)) as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    seen: list[int] = []
+
+    def dub(_self: Avatar, _film: Path, *_: Any, report: Report, **__: Any) -> None:
+        for number in range(1_000):
+            seen.append(number)
+            report("finding the face", number, 1)
+
+    monkeypatch.setattr(Avatar, "dub", dub)
+    order = DubOrder(lambda: drawn, DubTerms(), 1.0, LIMITS)
+    with pytest.raises(Refused, match="the film is longer than 2 s"):
+        order.dub(Job("id", "dub", tmp_path), tmp_path / "film.mp4", tmp_path / "speech")
+    assert seen[-1] == 51
 
 
 def test_other_sites_stay_outside(client: TestClient) -> None:

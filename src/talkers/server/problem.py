@@ -99,8 +99,13 @@ def problem_of_fields(error: ValidationError | Any) -> Problem:
     """
     first = error.errors()[0]
     parts = [str(p) for p in first.get("loc", ()) if p not in ("body", "query", "path")]
+    what: str = first["msg"]
+    if first["type"] == "string_pattern_mismatch":
+        what = "this has none of the known forms"  # the pattern itself says little
+    elif what[1:2].islower():
+        what = what[0].lower() + what[1:]
     return Problem(
-        what=without_paths(first["msg"][:1].lower() + first["msg"][1:]),
+        what=what,
         where=".".join(parts)[:100] or None,
         todo="See /openapi.json for what this takes",
     )

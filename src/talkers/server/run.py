@@ -80,8 +80,9 @@ def serve(
 
     from talkers.server.app import make_app
 
+    app = make_app(avatars, limits, only_local)
     config = uvicorn.Config(
-        make_app(avatars, limits, only_local),
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -91,5 +92,8 @@ def serve(
         ws_per_message_deflate=False,  # pictures do not shrink
         timeout_graceful_shutdown=ENDING_SECONDS,
     )
-    begun()
-    uvicorn.Server(config).run(sockets=[listening])
+    try:
+        begun()
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        app.state.service.jobs.close()  # it never began, or ended in haste

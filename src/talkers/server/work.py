@@ -9,9 +9,10 @@ from pathlib import Path
 
 from talkers.controls.request import Controls
 from talkers.errors import missing
-from talkers.media import AUDIO_RATE, audio_blocks, probe
+from talkers.media import AUDIO_RATE, audio_blocks
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.dubbing import Dubbing, DubTerms
+from talkers.runtime.film import film_info
 from talkers.runtime.source import Speech
 from talkers.runtime.talking_video import TalkingVideo
 from talkers.server.forms import SayForm
@@ -80,7 +81,11 @@ class DubOrder:
     def dub(self, job: Job, film: Path, speech: Path) -> None:
         """Make the video."""
 
+        info = film_info(film).video
+        assert info is not None
+
         def report(stage: str, done: int, total: int) -> None:
+            refuse_longer(float(done / info.frame_rate), self.limits, "the film")  # truly
             job.report(stage, FINDING_SHARE * done / max(1, total))
 
         job.report("reading the film", 0.0)
@@ -132,10 +137,7 @@ def refuse_unusable(speech: Path, limits: Limits) -> None:
 
 def refuse_unusable_film(film: Path, limits: Limits) -> None:
     """As `refuse_unusable`, by what the film says of itself."""
-    from talkers.runtime.film import film_info
-
-    film_info(film)
-    refuse_longer(float(probe(film).duration or 0), limits, "the film")
+    refuse_longer(float(film_info(film).duration or 0), limits, "the film")
 
 
 def require(module: str, what: str, extra: str) -> None:
