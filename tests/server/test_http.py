@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -13,14 +14,16 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from served import LIMITS, ended, service, wav
+from served import LIMITS, ended, service, wait_for, wav
 from talkers.errors import MediaError, ResourceError, UsageError
 from talkers.media import VideoWriter, probe
 from talkers.progress import Report
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.dubbing import DubTerms
+from talkers.server.door import Door
 from talkers.server.jobs import Job, Jobs
 from talkers.server.limits import Limits
+from talkers.server.metrics import Metrics
 from talkers.server.problem import Refused, problem_of, status_of, without_paths
 from talkers.server.work import DubOrder, SpeakOrder
 from talkers.version import __version__
@@ -148,10 +151,24 @@ def test_a_file_that_cannot_be_used_is_refused(client: TestClient) -> None:
     assert not list(service(client).jobs.folder.iterdir())
 
 
+def test_a_request_that_says_it_is_too_large_is_not_read() -> None:
+    answers: list[Any] = []
+
+    async def never(*_: Any) -> Any:
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    door = Door(never, LIMITS, Metrics(), only_local=False)
+    scope = {"type": "http", "headers": [(b"content-length", b"300001")]}
+    asyncio.run(door(scope, never, send))
+    assert answers[0]["status"] == 413
+
+
 def test_a_full_queue_says_so(client: TestClient, held: threading.Event) -> None:
     jobs = [client.post("/speak", files=speech()).json()]
-    while client.get(f"/jobs/{jobs[0]['id']}").json()["state"] != "running":
-        pass
+    wait_for(lambda: client.get(f"/jobs/{jobs[0]['id']}").json()["state"] == "running")
     jobs += [client.post("/speak", files=speech()).json() for _ in range(2)]
     answer = client.post("/speak", files=speech())
     assert "2 wait already" in problem(answer, 503)
@@ -160,12 +177,14 @@ def test_a_full_queue_says_so(client: TestClient, held: threading.Event) -> None
     assert "not done yet" in problem(client.get(f"/jobs/{jobs[1]['id']}/video"), 409)
     client.delete(f"/jobs/{jobs[1]['id']}")  # one that waits
     client.delete(f"/jobs/{jobs[0]['id']}")  # and the one that runs, which ends at once
+    folder = service(client).jobs.folder
+    wait_for(lambda: not (folder / jobs[0]["id"]).exists())
     held.set()
     assert ended(client, jobs[2])["state"] == "done"
     assert [p.name for p in service(client).jobs.folder.iterdir()] == [jobs[2]["id"]]
 
 
-def test_the_server_ends_though_a_job_runs(client: TestClient, held: threading.Event) -> None:
+def test_the_server_ends_though_a_job_runs(held: threading.Event, client: TestClient) -> None:
     """The fixture looks whether anything is left."""
     for _ in range(2):
         assert client.post("/speak", files=speech()).status_code == 202
@@ -292,11 +311,11 @@ def test_no_path_is_told() -> None:
         without_paths(told)
         == "a file cannot be read, see a file or a file; use yaw/pitch, https://a.b/c, </p>"
     )
-    error = UsageError("it is wrong", where="/home/x/film", todo="Look at '/home/x'")
+    error = UsageError("/a/b is wrong", where="/home/x/film", why="of /c", todo="Look at '/home/x'")
     assert problem_of(error).model_dump() == {
-        "what": "it is wrong",
+        "what": "a file is wrong",
         "where": "film",
-        "why": None,
+        "why": "of a file",
         "todo": "Look at 'a file'",
     }
     assert [status_of(e) for e in (error, MemoryError(), KeyError())] == [422, 503, 500]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import struct
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,7 @@ from PIL import Image
 from starlette.testclient import WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
-from served import service
+from served import service, wait_for
 from talkers.controls.request import Controls
 from talkers.runtime.live_session import LiveSession
 
@@ -57,11 +56,8 @@ def code(socket: WebSocketTestSession) -> int:
 
 def nothing_is_left(client: TestClient) -> bool:
     """Whether all sessions end soon."""
-    for _ in range(200):
-        if service(client).sessions == 0:
-            return True
-        time.sleep(0.01)
-    return False
+    wait_for(lambda: service(client).sessions == 0)
+    return True
 
 
 def test_a_live_face(client: TestClient) -> None:

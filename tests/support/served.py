@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,22 @@ def wav(seconds: float) -> bytes:
     return file.getvalue()
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not become so")
+
+
 def ended(client: TestClient, job: dict[str, Any]) -> dict[str, Any]:
     """A job, when it is done or has failed."""
-    for _ in range(400):
-        state: dict[str, Any] = client.get(f"/jobs/{job['id']}").json()
-        if state["state"] in ("done", "failed"):
-            return state
-        time.sleep(0.02)
-    raise AssertionError(state)
+    state = dict(job)
+
+    def over() -> bool:
+        state.update(client.get(f"/jobs/{job['id']}").json())
+        return state["state"] in ("done", "failed")
+
+    wait_for(over)
+    return state
