@@ -105,7 +105,7 @@ def test_commands_are_obeyed(client: TestClient, monkeypatch: pytest.MonkeyPatch
     with client.websocket_connect(URL) as socket:
         socket.send_json({})
         assert until(socket, "hello")["avatar"] == "ann"
-        socket.send_bytes(TONE)
+        socket.send_bytes(20 * TONE)
         while until(socket, "state")["state"] != "speaking":
             pass
         socket.send_json({"type": "pause"})
@@ -113,7 +113,7 @@ def test_commands_are_obeyed(client: TestClient, monkeypatch: pytest.MonkeyPatch
         socket.send_json({"type": "resume"})
         assert until(socket, "state")["state"] == "speaking"
         socket.send_json({"type": "interrupt"})
-        assert 0 < until(socket, "interrupted")["seconds"] < 1
+        assert 0 < until(socket, "interrupted")["seconds"] < 20
         assert until(socket, "state")["state"] == "idle"
         socket.send_json({"type": "set", "controls": {"blinks": 3}})
         socket.send_json({"type": "set", "controls": {"blinks": 61}})
@@ -130,7 +130,8 @@ def test_sound_beyond_what_waits_is_refused_and_the_session_goes_on(client: Test
         for _ in range(3):
             socket.send_bytes(bytes(2 * 2_000 * 50))
         assert "wait to be played already" in until(socket, "error")["what"]
-        assert isinstance(received(socket), tuple)
+        while isinstance(received(socket), dict):  # pictures and sound come
+            pass
 
 
 @pytest.mark.parametrize(
