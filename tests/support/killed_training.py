@@ -156,6 +156,7 @@ def full_disk(corpus: Path, out: Path) -> dict[str, Any]:
         "exit_code": first.returncode,
         "says": first.stderr.strip().splitlines()[-1] if first.stderr.strip() else "",
         "partial_files": len(list(out.rglob("*.partial*"))),
+        "checkpoints": len(list(out.rglob("*.ckpt"))),
         "goes_on": subprocess.run(command(corpus, out), capture_output=True, check=False).returncode
         == 0,
     }

@@ -13,24 +13,22 @@ from talkers.training.folder import start_folder
 killed_training = pytest.importorskip("killed_training", reason="needs POSIX limits")
 
 
-def test_a_killed_training_ends_as_one_that_was_left_alone(corpus: Corpus, tmp_path: Path) -> None:
-    """Killed while it saves, it ends in the same numbers."""
+def test_what_ends_a_training_is_told_and_changes_nothing(corpus: Corpus, tmp_path: Path) -> None:
+    """One that has no room says so, and begins anew; one that is killed while it saves goes on, and
+    ends in the same numbers."""
     straight, killed, log = tmp_path / "straight", tmp_path / "killed", tmp_path / "log"
+    found = killed_training.full_disk(corpus.folder, straight)
+    assert found["exit_code"] == 6
+    assert found["partial_files"] == 0
+    assert found["checkpoints"] == 0
+    assert found["goes_on"]
     train = killed_training.killed
-    assert train(corpus.folder, straight, log, 1e9, 0) == "ended", log.read_text()
     assert train(corpus.folder, killed, log, 1e9, 4) == "while saving"
     steps = killed_training.reached(killed)
     assert sum(steps.values()) >= killed_training.SAVED
     assert train(corpus.folder, killed, log, 1e9, 0) == "ended", log.read_text()
     apart, where = killed_training.difference(straight, killed)
     assert apart == 0, where
-
-
-def test_a_training_without_room_says_so_and_goes_on_later(corpus: Corpus, tmp_path: Path) -> None:
-    found = killed_training.full_disk(corpus.folder, tmp_path / "full")
-    assert found["exit_code"] == 6
-    assert found["partial_files"] == 0
-    assert found["goes_on"]
 
 
 def test_a_training_that_was_killed_before_it_began_may_begin(
