@@ -31,8 +31,14 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first what needs the trained avatar: one process trains it, and no other waits for it."""
-    items.sort(key=lambda item: "tiny_avatar" not in getattr(item, "fixturenames", ()))
+    """Put first what needs the trained avatar, which one process trains while no other waits for
+    it, and then what takes long: at the end other processes would have nothing to do."""
+
+    def place(item: pytest.Item) -> int:
+        needs = "tiny_avatar" in getattr(item, "fixturenames", ())
+        return 0 if needs else 1 if item.get_closest_marker("long") else 2
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

@@ -457,6 +457,7 @@ def greedy(folder: Path) -> dict[str, Path]:
     return files
 
 
+@pytest.mark.long
 def test_greedy_headers_cost_little(tmp_path: Path) -> None:
     """What each use costs this process and the one that decodes together: at most 300 MB more than an ordinary file does, and twelve times its time.
 

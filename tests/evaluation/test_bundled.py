@@ -65,6 +65,7 @@ def test_the_bundled_avatars_mouth_moves_for_speech_only(
     assert still.opening.std() < 0.3 * spoken.opening[speech].std()
 
 
+@pytest.mark.long
 def test_the_bundled_avatar_keeps_real_footage_and_is_in_step(grid: Path, tmp_path: Path) -> None:
     name = load_expert("lips-pixels").about["data"]["held_out"][0]
     footage = grid / "s1" / "video" / f"{name}.mpg"

@@ -31,6 +31,7 @@ def write(
             writer.write(frame)
 
 
+@pytest.mark.long
 def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("made", "real"):
         (tmp_path / folder).mkdir()

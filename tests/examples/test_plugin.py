@@ -77,6 +77,7 @@ def test_it_passes_the_contract(environment: dict[str, str]) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.long
 def test_an_avatar_is_trained_by_it_and_speaks(
     environment: dict[str, str], corpus: Corpus, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from talkers.training.folder import start_folder
 killed_training = pytest.importorskip("killed_training", reason="needs POSIX limits")
 
 
+@pytest.mark.long
 def test_what_ends_a_training_is_told_and_changes_nothing(corpus: Corpus, tmp_path: Path) -> None:
     """One that has no room says so, and begins anew; one that is killed while it saves goes on, and
     ends in the same numbers."""

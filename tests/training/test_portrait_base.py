@@ -100,6 +100,7 @@ def test_a_renderer_and_a_space_of_other_widths_are_told_at_once(
         train(people, tmp_path / "base", recipe)
 
 
+@pytest.mark.long
 def test_a_base_is_trained_on_many_people(people: Corpus, tmp_path: Path) -> None:
     recipe = with_settings(tiny_portrait(), SHORT)
     avatar = train(people, tmp_path / "base", recipe, TrainOptions(terms=Terms("pytest")))
