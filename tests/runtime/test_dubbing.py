@@ -269,7 +269,7 @@ def test_who_speaks_is_dubbed(
     base: Avatar, ada: Avatar, other: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     """Of two people the one whose lips go with the sound, though the other face is larger."""
-    said = read_audio(SENTENCE)[: 16_000 * 3]
+    said = read_audio(SENTENCE)[: 16_000 * 9 // 4]
     talk = np.stack(list(ada.speak(said, provenance=False)))
     rng = np.random.default_rng(0)
     frames = np.full((len(talk), 300, 640, 3), 90, np.uint8)
@@ -356,7 +356,7 @@ def test_a_dubbing_learns_from_its_film(
     before = made.painter.renderer
     errors = [float(warp_losses(deepcopy(before).float(), batch)["mouth"])]
     monkeypatch.setattr(
-        film_stage, "LEARNING", replace(film_stage.LEARNING, frames=160, learning_rate=3e-4)
+        film_stage, "LEARNING", replace(film_stage.LEARNING, frames=96, learning_rate=3e-4)
     )
     film_stage.learn_film(made, 600)
     learnt = deepcopy(made.painter.renderer).float()
