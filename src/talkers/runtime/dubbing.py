@@ -38,10 +38,12 @@ from talkers.runtime.film_order import (
 )
 from talkers.runtime.resolved import ResolvedControls
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
+from talkers.runtime.timing import lookahead
 from talkers.space.face_motion import FaceMotionSpace
 
 FADE_SECONDS = 0.12  # in which dubbed lips take over from the film's own
 CRF = 8  # of the encoder: low, since what lies outside the lips should stay as it was
+FRAMES_AHEAD = 8  # that are made while others are written
 MAX_BED_GAIN = 24.0  # dB
 
 
@@ -273,7 +275,7 @@ class Dubbing:
         refuse_same_file([path], [self.film, self._talk.path, self.terms.bed])
         return write_generated(
             path,
-            map(even, self),
+            lookahead(map(even, self), FRAMES_AHEAD),  # painting leaves a core to the encoder
             self.frame_rate,
             self._sound(),
             self.digest() if self.digest is not None else None,
