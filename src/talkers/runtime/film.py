@@ -153,7 +153,7 @@ def _who(
     assert info.video is not None
     speaker = None
     if info.audio is not None:
-        speaker = speaker_of(path, Fraction(info.video.frame_rate), describer)
+        speaker = speaker_of(path, info.video.frame_rate, describer)
     if speaker is None:
         return "largest", None
     x, y = speaker.place
