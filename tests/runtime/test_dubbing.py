@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
@@ -365,3 +366,20 @@ def test_a_dubbing_learns_from_its_film(
     assert all(not p.requires_grad for p in made.painter.renderer.parameters())
     with pytest.raises(UsageError, match="too few to learn from"):
         film_stage.film_pairs(made, np.arange(FRAMES) < 10)
+
+
+def test_an_interrupted_dub_leaves_no_file_and_no_thread(
+    base: Avatar, film: Path, tmp_path: Path
+) -> None:
+    """A thread that still paints when the program ends takes it down."""
+    made = base.dub(film, SILENCE)
+    before = set(threading.enumerate())
+
+    def interrupted(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        made.save(tmp_path / "out.mp4", interrupted)
+    assert set(threading.enumerate()) <= before
+    assert caught.tb is not None  # which keeps what was under way
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -273,15 +274,17 @@ class Dubbing:
             ArtefactError, MissingComponent: it cannot be signed.
         """
         refuse_same_file([path], [self.film, self._talk.path, self.terms.bed])
-        return write_generated(
-            path,
-            lookahead(map(even, self), FRAMES_AHEAD),  # painting leaves a core to the encoder
-            self.frame_rate,
-            self._sound(),
-            self.digest() if self.digest is not None else None,
-            lambda done: progress(done, self.frame_count),
-            crf=CRF,
-        )
+        # painting leaves a core to the encoder
+        with closing(lookahead(map(even, self), FRAMES_AHEAD)) as frames:
+            return write_generated(
+                path,
+                frames,
+                self.frame_rate,
+                self._sound(),
+                self.digest() if self.digest is not None else None,
+                lambda done: progress(done, self.frame_count),
+                crf=CRF,
+            )
 
     def _sound(self) -> tuple[Iterator[NDArray[np.float32]], int, int]:
         """What is heard: the speech, cut where the film ends, what follows it, and the bed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -203,12 +204,15 @@ class TalkingVideo:
         refuse_same_file([path], [self.path])
         # On a CPU x264 would take the network's cores: in turns both are done sooner.
         on_cpu = self.engine.device.type == "cpu"
-        frames: Iterable[NDArray[np.uint8]] = self if on_cpu else lookahead(self, FRAMES_AHEAD)
-        return write_generated(
-            path,
-            frames if layout is None else on_canvas(frames, layout),
-            self.frame_rate,
-            self.sound(),
-            self.form.digest() if self.form.provenance else None,
-            lambda done: progress(done, self.frame_count),
-        )
+        with ExitStack() as stack:
+            frames: Iterable[NDArray[np.uint8]] = self
+            if not on_cpu:
+                frames = stack.enter_context(closing(lookahead(self, FRAMES_AHEAD)))
+            return write_generated(
+                path,
+                frames if layout is None else on_canvas(frames, layout),
+                self.frame_rate,
+                self.sound(),
+                self.form.digest() if self.form.provenance else None,
+                lambda done: progress(done, self.frame_count),
+            )

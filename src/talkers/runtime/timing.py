@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TypeVar
 
 import torch
@@ -61,8 +61,11 @@ def rebatch(blocks: Iterable[Tensor], largest: int) -> Iterator[Tensor]:
         yield held
 
 
-def lookahead(items: Iterable[Item], most: int) -> Iterator[Item]:
-    """The same items, made in a second thread that runs at most `most` ahead."""
+def lookahead(items: Iterable[Item], most: int) -> Generator[Item, None, None]:
+    """The same items, made in a second thread that runs at most `most` ahead.
+
+    Close it, with `contextlib.closing`: else the thread goes on when who takes the items fails.
+    """
     waiting: queue.Queue[tuple[bool, object]] = queue.Queue(most)
     stop = threading.Event()
 
