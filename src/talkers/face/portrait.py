@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from talkers.errors import FaceError, UsageError
 from talkers.face.crop import Crop, box_of, choose_crop
+from talkers.face.hidden import eyes_hidden, hand_at_mouth
 from talkers.face.landmarks import (
     BLINKS,
     EYE_CORNERS,
@@ -94,6 +95,8 @@ def portrait_of(
             "with `talkers portrait --face left`, right or x,y"
         )
     notes += _findings(chosen, picture, path)
+    if tracker is None and hand_at_mouth(picture, chosen.landmarks):
+        notes.append("a hand is at the mouth and will move with it; use a picture without")
     crop = _crop(chosen, picture, size, path)
     cut = crop.cut(picture)
     points = crop.to_crop(chosen.landmarks) / np.float32(crop.size)
@@ -208,6 +211,11 @@ def _findings(
         notes.append("the mouth is open; with a closed one the lips meet better")
     if float(reading.blendshapes[list(BLINKS)].mean()) > CLOSED_EYES:
         notes.append("the eyes are closed; nothing shows what they look like open")
+    elif eyes_hidden(picture, reading.landmarks):
+        notes.append(
+            "the eyes are hardly seen, as behind dark glasses or in deep shadow; they will not be "
+            "seen to close or to look aside"
+        )
     face = picture[max(0, int(top)) : int(bottom) + 1, max(0, int(left)) : int(right) + 1]
     if float(face.mean()) < DARK:
         notes.append("the face is dark; a picture in better light is better")
