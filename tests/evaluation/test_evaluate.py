@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +21,6 @@ from talkers.cli import main
 from talkers.corpus import Corpus
 from talkers.errors import MediaError
 from talkers.evaluation.evaluate import EvaluationOptions, _chosen, evaluate, judges_of
-from talkers.evaluation.metrics import Metrics, load_metrics
 from talkers.evaluation.outcome import Outcome
 from talkers.evaluation.scoring import partner, shuffled
 from talkers.experts import people_folder
@@ -179,26 +177,9 @@ def test_a_second_run_goes_on_where_the_first_was(
         )
 
 
-def here(
-    score: Callable[..., None], tasks: dict[str, tuple[Any, ...]], jobs: int, done: Any
-) -> None:
-    """Score in this process, whose metrics can be chosen."""
-    for name, arguments in tasks.items():
-        done(name, score(*arguments))
-
-
-def without_networks(experts: Path | None = None) -> Metrics:
-    """Metrics that cost little."""
-    found = load_metrics(experts)
-    return replace(found, metrics={n: found.metrics[n] for n in ("fidelity", "movement")})
-
-
-def test_an_avatar_of_another_frame_rate_is_scored(
-    tiny_avatar: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("cheap_scores")
+def test_an_avatar_of_another_frame_rate_is_scored(tiny_avatar: Avatar, tmp_path: Path) -> None:
     """At 30 frames a second it is generated, and compared at the experts' 25."""
-    monkeypatch.setattr("talkers.evaluation.records.parallel", here)
-    monkeypatch.setattr("talkers.evaluation.scoring.load_metrics", without_networks)
     shutil.copytree(
         tiny_avatar.engine.folder, tmp_path / "a", ignore=shutil.ignore_patterns("training")
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def write(
             writer.write(frame)
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("cheap_scores")
 def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("made", "real"):
         (tmp_path / folder).mkdir()
@@ -88,6 +87,7 @@ def test_pairs_of_videos_are_scored(tmp_path: Path, capsys: pytest.CaptureFixtur
         evaluate_pairs(tmp_path / "made" / "alone.mp4", tmp_path / "real", tmp_path / "other")
 
 
+@pytest.mark.usefixtures("cheap_scores")
 def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     acts = speaker.perform(36, 3)
     frames = np.stack(
@@ -116,9 +116,6 @@ def test_long_pairs_are_scored_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(module, "track_clip", watched)
     monkeypatch.setattr(pieces, "PIECE_FRAMES", 15)
-    every = module.load_metrics()
-    cheap = {n: m for n, m in every.metrics.items() if n not in ("csim", "mobilenet")}
-    monkeypatch.setattr(module, "load_metrics", lambda _: replace(every, metrics=cheap))
     videos = str(tmp_path / "made.mp4"), str(tmp_path / "real.mp4")
     module.score_pair(module.PairTask(*videos, None, tmp_path / "pair.json", False, 1))
     record = json.loads((tmp_path / "pair.json").read_text())
