@@ -21,10 +21,10 @@ SETTINGS = (
     "codec.unet.channels=8",
     "codec.encoder.channels=8",
     "codec_training.batch=4",
-    "codec_training.frames=200",
+    "codec_training.frames=160",
     f"codec_training.save_every={4 * SAVED}",
     "codec_training.validate_every=100000",
-    "motion_training.frames=8000",
+    "motion_training.frames=4000",
     "motion_training.window=50",
     "motion_training.batch=4",
     f"motion_training.save_every={200 * SAVED}",
@@ -139,7 +139,7 @@ def killed(corpus: Path, out: Path, log: Path, seconds: float, saves: int) -> st
             child.kill()
             child.wait()
             return "while saving" if saves else "at a random moment"
-        time.sleep(0.0005 if saves else 0.02)
+        time.sleep(0.002 if saves else 0.02)
     return "ended" if child.returncode == 0 else f"exit code {child.returncode}"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import speaker
 from talkers.corpus import Corpus
 from talkers.systems.dae_talker import tiny
 from talkers.training.folder import start_folder
@@ -14,9 +15,10 @@ killed_training = pytest.importorskip("killed_training", reason="needs POSIX lim
 
 
 @pytest.mark.long
-def test_what_ends_a_training_is_told_and_changes_nothing(corpus: Corpus, tmp_path: Path) -> None:
+def test_what_ends_a_training_is_told_and_changes_nothing(tmp_path: Path) -> None:
     """One that has no room says so, and begins anew; one that is killed while it saves goes on, and
     ends in the same numbers."""
+    corpus = speaker.make_corpus(tmp_path / "corpus", clips=3, frames=60)
     straight, killed, log = tmp_path / "straight", tmp_path / "killed", tmp_path / "log"
     found = killed_training.full_disk(corpus.folder, straight)
     assert found["exit_code"] == 6
@@ -24,7 +26,7 @@ def test_what_ends_a_training_is_told_and_changes_nothing(corpus: Corpus, tmp_pa
     assert found["checkpoints"] == 0
     assert found["goes_on"]
     train = killed_training.killed
-    assert train(corpus.folder, killed, log, 1e9, 4) == "while saving"
+    assert train(corpus.folder, killed, log, 1e9, 3) == "while saving"
     steps = killed_training.reached(killed)
     assert sum(steps.values()) >= killed_training.SAVED
     assert train(corpus.folder, killed, log, 1e9, 0) == "ended", log.read_text()
