@@ -155,8 +155,10 @@ class Answers:
         if begins is None:  # pictures were skipped, and what was said meanwhile has ended
             until = self.said + Fraction(len(sound), rate)
             ended = [end for end in self._ends if end <= until]
-            self._say(ended[-1] if ended else min(until, self.pushed))
-            return np.trim_zeros(sound, "b")
+            said = ended[-1] if ended else min(until, self.pushed)
+            last = len(sound) - round((until - said) * rate)
+            self._say(said)
+            return sound[: max(last, len(np.trim_zeros(sound, "b")))]
         if begins < self._cut:  # it was made before the interruption
             return sound[:0]
         until = begins + 1 / self._frame_rate
