@@ -96,6 +96,16 @@ VERBS = {
         "--resume",
     },
     "inspect": {"--json"},
+    "live": {
+        "--host",
+        "--port",
+        "--avatar",
+        "--consent",
+        "--sessions",
+        "--ice-server",
+        "--certificate",
+        "--key",
+    },
     "serve": {
         "--host",
         "--port",

@@ -16,6 +16,7 @@ from rich.markup import escape
 # Each module registers its verbs, in the order of the help.
 from talkers.cli import demo, portrait, check, prepare, train, speak, say, verify  # noqa: F401
 from talkers.cli import dub, reenact, reconstruct, evaluate, train_expert, inspect, serve, doctor  # noqa: F401
+from talkers.cli import live  # noqa: F401
 
 # isort: on
 from talkers.cli.app import app, renamed

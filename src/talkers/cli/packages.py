@@ -24,6 +24,7 @@ PACKAGES = (  # module, distribution, what needs it, extra that brings it
     ("websockets", "websockets", "serve: live faces", "serve"),
     ("python_multipart", "python-multipart", "serve: uploads", "serve"),
     ("prometheus_client", "prometheus-client", "serve: what is counted", "serve"),
+    ("aiortc", "aiortc", "live", "live"),
 )
 
 

@@ -65,12 +65,7 @@ def serve(
         sessions=limits.sessions,
         keep=parse_duration(limits.keep),
     )
-    named = {Path(name).stem if Path(name).is_file() else Path(name).name: name for name in avatar}
-    if not named or len(named) < len(avatar) or "" in named:
-        raise UsageError(
-            "the avatars' names do not tell them apart",
-            todo="Name one or more folders, each with another name",
-        )
+    named = names_of(avatar)
     with bound(host, port) as listening:
         avatars = {name: speaking_avatar(given, consent) for name, given in named.items()}
         local, where = is_loopback(host), listening.getsockname()[1]
@@ -88,3 +83,18 @@ def serve(
             run(avatars, taken, listening, local, begun)
         except KeyboardInterrupt:  # the usual way to end it
             remark("The server has ended; nothing of its jobs is left.")
+
+
+def names_of(avatars: tuple[str, ...]) -> dict[str, str]:
+    """What clients call avatars -> what the command line calls them.
+
+    Raises:
+        UsageError: there is none, or two have one name.
+    """
+    named = {Path(name).stem if Path(name).is_file() else Path(name).name: name for name in avatars}
+    if not named or len(named) < len(avatars) or "" in named:
+        raise UsageError(
+            "the avatars' names do not tell them apart",
+            todo="Name one or more folders, each with another name",
+        )
+    return named

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from talkers.server.jobs import STATES, Job, Jobs
 
@@ -18,6 +18,12 @@ class Metrics:
         )
         self.sessions = Counter("talkers_sessions", "Live sessions begun.", registry=registry)
         self.open = Gauge("talkers_sessions_open", "Live sessions now.", registry=registry)
+        self.delay = Histogram(
+            "talkers_live_delay_seconds",
+            "From the microphone's sound to the picture that is sent, over WebRTC.",
+            buckets=(0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0),
+            registry=registry,
+        )
         self.jobs = Gauge("talkers_jobs", "Jobs by state, now.", ["state"], registry=registry)
         self.ended = Counter(
             "talkers_jobs_ended", "Jobs that ended.", ["kind", "state"], registry=registry

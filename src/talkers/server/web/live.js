@@ -1,0 +1,248 @@
+// What the page shows and what its buttons do.
+
+import { Link } from "./link.js";
+import { Player, decoded, watchLevel } from "./sound.js";
+
+const $ = (id) => document.getElementById(id);
+const STATES = { idle: "Idle", speaking: "Speaking", paused: "Paused" };
+const link = new Link();
+const player = new Player(link);
+let about = null;
+let microphone = null; // {stream, end}
+let wantsSound = true;
+
+// --- what is said to the reader ---
+
+function say(text, kind = "") {
+  $("message").textContent = text;
+  $("message").dataset.kind = kind;
+}
+
+function sentence({ what, why, todo }) {
+  const first = what.charAt(0).toUpperCase() + what.slice(1);
+  return `${first}${why ? `, because ${why}` : ""}. ${todo ? `${todo}.` : ""}`.trim();
+}
+
+function phase(name, text = "", button = "") {
+  const live = name === "live";
+  document.body.dataset.phase = name;
+  $("cover-text").textContent = text;
+  $("start").hidden = !button;
+  $("start").textContent = button;
+  enable();
+  if (!live) $("state").textContent = { off: "Not started", connecting: "Connecting", lost: "Connection lost" }[name];
+  if (!live) delete $("state").dataset.state;
+}
+
+function enable() {
+  const { phase: now } = document.body.dataset;
+  for (const id of ["interrupt", "microphone"]) $(id).disabled = now !== "live";
+  $("play").disabled = now !== "live" || !$("file").files.length;
+  $("say-it").disabled = now !== "live" || !about?.says;
+  $("end").disabled = now === "off";
+}
+
+// --- what is asked for ---
+
+function controls() {
+  const value = (id) => Number($(id).value);
+  return { pose_offset: [value("yaw"), value("pitch"), 0], amplitude: value("amplitude"), blinks: value("blinks") };
+}
+
+function wish() { return { avatar: $("avatar").value || null, latency: $("latency").value, controls: controls() }; }
+
+function showValues() {
+  const units = { yaw: "°", pitch: "°", amplitude: "×", blinks: "/min" };
+  for (const [id, unit] of Object.entries(units)) document.querySelector(`output[for="${id}"]`).textContent = $(id).value + unit;
+}
+
+function showPreview() {
+  const name = $("avatar").value;
+  if (name) $("preview").src = `rtc/preview/${encodeURIComponent(name)}`;
+}
+
+function begin() {
+  say("");
+  if (!("RTCPeerConnection" in window)) return say("This browser has no WebRTC. Use a newer one.", "error");
+  phase("connecting", "Connecting …");
+  link.start(wish());
+}
+
+function end() {
+  link.stop();
+  player.stop();
+  stopMicrophone();
+  $("face").srcObject = null;
+  phase("off", "It says what you speak, play or type.", "Start");
+  clearNumbers();
+}
+
+// --- sound ---
+
+function sound() {
+  const silenced = microphone !== null && !$("headphones").checked;
+  $("face").muted = !wantsSound || silenced;
+  $("sound").setAttribute("aria-pressed", String(!$("face").muted));
+  $("sound").disabled = silenced;
+}
+
+async function startMicrophone() {
+  if (!navigator.mediaDevices) return say("Browsers give no microphone to this page: open it at localhost, or over HTTPS.", "error");
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true } });
+    const [track] = stream.getAudioTracks();
+    track.onended = () => { stopMicrophone(); say("The microphone was taken away.", "error"); };
+    microphone = { stream, end: watchLevel(stream, (level) => { $("level").value = level; }) };
+    await link.setMicrophone(track);
+    say("Speak: the face follows.");
+  } catch (error) {
+    const denied = error.name === "NotAllowedError";
+    say(denied ? "The microphone was not allowed. Allow it in your browser's address bar, then try again." : "No microphone was found. Connect one, then try again.", "error");
+  }
+  $("microphone").setAttribute("aria-pressed", String(microphone !== null));
+  sound();
+}
+
+function stopMicrophone() {
+  if (!microphone) return;
+  microphone.end();
+  for (const track of microphone.stream.getTracks()) { track.onended = null; track.stop(); }
+  microphone = null;
+  link.setMicrophone(null);
+  $("microphone").setAttribute("aria-pressed", "false");
+  sound();
+}
+
+async function playFile() {
+  const [file] = $("file").files;
+  stopMicrophone();
+  interrupt();
+  say("Reading the file …");
+  try {
+    const samples = await decoded(file);
+    say(`Playing ${file.name}`);
+    $("played").hidden = false;
+    $("played").value = 0;
+    if (await player.play(samples, (share) => { $("played").value = share; })) say(`${file.name} was said.`);
+  } catch (error) {
+    say(error.message, "error");
+  }
+  $("played").hidden = true;
+}
+
+function interrupt() {
+  player.stop();
+  link.send({ type: "interrupt" });
+}
+
+// --- numbers ---
+
+function milliseconds(seconds) { return seconds === null || seconds === undefined ? "–" : `${Math.round(1000 * seconds)} ms`; }
+
+function clearNumbers() { for (const id of ["delay", "server", "network", "browser", "pictures"]) $(id).textContent = "–"; }
+
+async function showNumbers(status) {
+  const { roundTrip, held } = await link.statistics();
+  const server = status.follows ?? status.begins;
+  const follows = status.follows !== null;
+  $("delay-name").textContent = follows ? "Delay, from your voice to the lips" : "Delay, until it begins to speak";
+  if (follows || status.begins !== null) {
+    $("delay").textContent = milliseconds(server + (roundTrip ?? 0) + (held ?? 0));
+    $("server").textContent = milliseconds(server);
+  }
+  $("network").textContent = milliseconds(roundTrip);
+  if (held !== null) $("browser").textContent = milliseconds(held);
+  const skipped = Math.round(100 * status.skipped);
+  $("pictures").textContent = `${Math.round(status.pictures)}/s${skipped ? `, ${skipped} % skipped` : ""}`;
+}
+
+// --- events ---
+
+link.addEventListener("stream", ({ detail }) => {
+  if ($("face").srcObject !== detail) $("face").srcObject = detail;
+  sound();
+  $("face").play().catch(() => { wantsSound = false; sound(); $("face").play().catch(() => {}); });
+});
+link.addEventListener("connected", () => { phase("live"); $("state").textContent = "Idle"; if ($("message").dataset.kind === "lost") say("Connected again."); });
+link.addEventListener("state", ({ detail }) => {
+  $("state").textContent = STATES[detail.state];
+  $("state").dataset.state = detail.state;
+  if (detail.state === "speaking" && $("message").dataset.kind === "preparing") say("");
+});
+link.addEventListener("status", ({ detail }) => showNumbers(detail));
+link.addEventListener("preparing", () => say("Preparing the voice …", "preparing"));
+link.addEventListener("interrupted", ({ detail }) => { if (detail.seconds) say(`Interrupted after ${detail.seconds.toFixed(1)} s.`); });
+link.addEventListener("error", ({ detail }) => say(sentence(detail), "error"));
+link.addEventListener("lost", ({ detail }) => {
+  player.stop();
+  clearNumbers();
+  phase("lost", `The connection was lost. Trying again in ${detail.seconds} s.`, "Try now");
+  say("The connection was lost. It is made again by itself.", "lost");
+});
+link.addEventListener("refused", ({ detail }) => {
+  end();
+  phase("off", sentence(detail), "Try again");
+  say(sentence(detail), "error");
+});
+
+$("start").addEventListener("click", () => (link.active ? link.tryNow() : begin()));
+$("end").addEventListener("click", () => { end(); $("start").focus(); });
+$("interrupt").addEventListener("click", interrupt);
+$("sound").addEventListener("click", () => { wantsSound = !wantsSound; sound(); });
+$("headphones").addEventListener("change", sound);
+$("microphone").addEventListener("click", () => (microphone ? stopMicrophone() : startMicrophone()));
+$("file").addEventListener("change", enable);
+$("play").addEventListener("click", playFile);
+$("say").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("text").value.trim();
+  if (!text) { say("There is nothing to say yet: write something first.", "error"); return $("text").focus(); }
+  stopMicrophone();
+  say("");
+  link.send({ type: "say", text });
+});
+$("text").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  if (!$("say-it").disabled) $("say").requestSubmit();
+});
+$("controls").addEventListener("input", () => { showValues(); link.remember(wish()); });
+let sending = 0;
+$("controls").addEventListener("input", ({ target }) => {
+  if (target.type !== "range") return;
+  clearTimeout(sending);
+  sending = setTimeout(() => link.send({ type: "set", controls: controls() }), 80);
+});
+$("controls").addEventListener("reset", () => setTimeout(() => {
+  showValues();
+  showPreview();
+  if (link.active) begin();
+}));
+for (const id of ["avatar", "latency"]) $(id).addEventListener("change", () => { showPreview(); if (link.active) { player.stop(); begin(); } });
+document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !$("interrupt").disabled) interrupt(); });
+window.addEventListener("online", () => link.tryNow());
+window.addEventListener("pagehide", end);
+
+// --- the beginning ---
+
+async function load() {
+  showValues();
+  phase("off", "It says what you speak, play or type.", "Start");
+  try {
+    about = await (await fetch("rtc/about")).json();
+  } catch {
+    phase("off", "The server does not answer.", "");
+    return say("The server does not answer. Start it, then load this page again.", "error");
+  }
+  for (const name of about.avatars) $("avatar").add(new Option(name));
+  $("text").maxLength = about.characters;
+  if (!about.says) {
+    $("text").disabled = true;
+    $("text").placeholder = "This server has no voice.";
+    $("text-hint").textContent = "It needs a package: pip install 'talkers[say]', then start the server again.";
+  }
+  if (!navigator.mediaDevices) $("microphone").title = "Browsers give a microphone only at localhost or over HTTPS";
+  showPreview();
+}
+
+load();
