@@ -6,9 +6,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from contextvars import ContextVar
 from multiprocessing import get_context
 from typing import Any
 
@@ -21,6 +23,24 @@ from talkers.errors import (
     out_of_memory,
     reason,
 )
+
+Tasks = dict[Any, tuple[Any, ...]]
+Run = Callable[[Callable[..., Any], Tasks, int, Callable[[Any, Any], None]], None]
+_elsewhere: ContextVar[Run | None] = ContextVar("_elsewhere", default=None)
+
+
+@contextmanager
+def run_elsewhere(run: Run) -> Iterator[None]:
+    """Let `parallel` give its tasks to something else than child processes, such as a cluster.
+
+    Args:
+        run: takes what `parallel` takes, and does what it promises.
+    """
+    token = _elsewhere.set(run)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
 
 
 def _child() -> None:
@@ -96,6 +116,9 @@ def parallel(
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs were asked for", todo="Use at least 1")
+    if (run := _elsewhere.get()) is not None:
+        run(work, tasks, jobs, done)
+        return
     left = dict(tasks)
     if left:
         _run_group(work, dict(left), left, min(jobs, len(left)), done, isolated=False)

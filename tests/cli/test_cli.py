@@ -51,6 +51,7 @@ SPEAKING |= {
     "--blink-times",
     "--amplitude",
 }
+MANY = {"--ray", "--workers", "--json"}
 VERBS = {
     "demo": {"--output"},
     "check": {"--json", "--jobs"},
@@ -69,10 +70,11 @@ VERBS = {
         "--strategy",
         "--precision",
     },
-    "speak": SPEAKING | {"--track", "--pcm"},
+    "speak": SPEAKING | MANY | {"--track", "--pcm"},
+    "batch": MANY | {"--output", "--check"},
     "say": SPEAKING | {"--voice", "--speed", "--words", "--subtitles"},
     "verify": {"--json"},
-    "reconstruct": {"--output", "--avatar", "--seed", "--steps", "--provenance"},
+    "reconstruct": MANY | {"--output", "--avatar", "--seed", "--steps", "--provenance"},
     "evaluate": {
         "--output",
         "--pairs",

@@ -13,8 +13,9 @@ import pytest
 import soundfile
 
 from talkers.cli import main
-from talkers.cli.batch import RECORD, targets
+from talkers.cli.many import apart, named, refuse_no_folder
 from talkers.errors import MediaError, UsageError
+from talkers.jobs.record import RECORD
 from talkers.media import probe
 
 AVATAR = ["--avatar", str(Path(__file__).parents[1] / "data" / "format-3")]
@@ -66,9 +67,9 @@ def test_a_folder_is_spoken_and_what_is_done_is_skipped(
 
 def test_a_record_that_lies_is_no_harm(sounds: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    for content in ("[", "[]", '{"videos": 3}', json.dumps({"videos": {"a.mp4": 1}})):
-        (out / RECORD).write_text(content)
+    for content in ("[", "[]", '{"made_of": 3}', json.dumps({"bytes": 1})):
+        (out / RECORD).mkdir(parents=True, exist_ok=True)
+        (out / RECORD / "a.mp4.json").write_text(content)
         assert main(["speak", str(sounds / "a.wav"), "-o", str(out), *AVATAR]) == 0
         assert (out / "a.mp4").is_file()
         (out / "a.mp4").unlink()
@@ -82,16 +83,22 @@ def test_all_files_failed(sounds: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_names_of_videos(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    a, b = Path("x/a.wav"), Path("y/b.mp3")
-    assert targets([a, b], folder) == {a: folder / "a.mp4", b: folder / "b.mp4"}
-    other = Path("x/a.mp3")
-    assert targets([a, other], folder) == {a: folder / "a.wav.mp4", other: folder / "a.mp3.mp4"}
+
+    def names(*sources: str) -> list[str]:
+        jobs, failed = apart(named("speak", [[Path(s)] for s in sources], {}), folder)
+        return [job.name for job in jobs] + [f"not {result.job.name}" for result in failed]
+
+    assert names("x/a.wav", "y/b.mp3") == ["a.mp4", "b.mp4"]
+    assert names("x/a.wav", "x/a.mp3") == ["a.wav.mp4", "a.mp3.mp4"]
     with pytest.raises(UsageError, match=r"2 of these files would be written as a\.wav\.mp4"):
-        targets([a, Path("z/a.wav")], folder)
+        names("x/a.wav", "z/a.wav")
+    # one name on disks that know no case
+    same = ["not a.wav.mp4", "not A.WAV.mp4"]
+    assert names("x/a.wav", "y/b.wav", "z/A.WAV") == ["b.mp4", *same]
     with pytest.raises(UsageError, match="one video to write"):
-        targets([a, b], tmp_path / "o.mp4")
+        refuse_no_folder(2, tmp_path / "o.mp4")
     with pytest.raises(UsageError, match="pipe"):
-        targets([a, Path("-")], folder)
+        named("speak", [[Path("x/a.wav")], [Path("-")]], {})
 
 
 def test_pipes(

@@ -15,8 +15,8 @@ from rich.markup import escape
 # isort: off
 # Each module registers its verbs, in the order of the help.
 from talkers.cli import demo, portrait, check, prepare, train, speak, say, verify  # noqa: F401
-from talkers.cli import dub, reenact, reconstruct, evaluate, train_expert, inspect, serve, doctor  # noqa: F401
-from talkers.cli import live  # noqa: F401
+from talkers.cli import dub, reenact, reconstruct, batch, evaluate, train_expert  # noqa: F401
+from talkers.cli import serve, live, inspect, doctor  # noqa: F401
 
 # isort: on
 from talkers.cli.app import app, renamed

@@ -13,6 +13,7 @@ from talkers.cli.console import remark
 from talkers.errors import ArtefactError, MediaError, UsageError
 
 if TYPE_CHECKING:
+    from talkers.cli.options import PictureOptions
     from talkers.runtime.avatar import Avatar
 
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".bmp", ".tif", ".tiff"}
@@ -97,6 +98,17 @@ def refuse_unsaid_consent(path: Path, consent: str | None) -> None:
             where=path,
             todo="Say who agreed to what: --consent 'I, Ada, agree to be shown'",
         )
+
+
+def refuse_unconsented(options: PictureOptions) -> None:
+    """Refuse to show somebody in a photo of whom nobody says that he agreed.
+
+    Raises:
+        UsageError: the avatar is a photo, and no consent is stated.
+    """
+    path = Path(options.avatar)
+    if _is_file(path) and path.suffix.lower() in PHOTOS:
+        refuse_unsaid_consent(path, options.consent)
 
 
 def refuse_photos(paths: tuple[Path, ...]) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from rich.console import Console
@@ -53,7 +54,8 @@ def progress_bar(lines: bool = True) -> Iterator[Report]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err) as bars:
+    # of an hour: jobs of minutes have a speed too
+    with Progress(*columns, console=err, speed_estimate_period=3600) as bars:
         tasks: dict[str, Any] = {}
 
         def report(stage: str, done: int, total: int) -> None:
@@ -64,8 +66,25 @@ def progress_bar(lines: bool = True) -> Iterator[Report]:
         yield report
 
 
+_kept: ContextVar[list[str] | None] = ContextVar("_kept", default=None)
+
+
+@contextmanager
+def remarks_kept() -> Iterator[list[str]]:
+    """Give the remarks of this context as a list, instead of printing them."""
+    kept: list[str] = []
+    token = _kept.set(kept)
+    try:
+        yield kept
+    finally:
+        _kept.reset(token)
+
+
 def remark(text: str) -> None:
     """Print a sentence beside the results."""
+    if (kept := _kept.get()) is not None:
+        kept.append(text)
+        return
     err.print(escape(shown(text)), highlight=False, soft_wrap=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +11,8 @@ from tyro.conf import Positional, arg
 from talkers.artefacts.files import refuse_same_file
 from talkers.cli.app import app
 from talkers.cli.avatars import load_avatar
-from talkers.cli.batch import run_batch, targets
-from talkers.cli.console import progress_bar, remark, tell
+from talkers.cli.console import print_json, progress_bar, remark, tell
+from talkers.cli.many import VERBS, ManyOptions, Verb, apart, named, refuse_no_folder, run_many
 from talkers.cli.options import Out, some
 from talkers.cli.videos import (
     STANDARD,
@@ -21,7 +21,6 @@ from talkers.cli.videos import (
     speech_files,
 )
 from talkers.progress import Report
-from talkers.version import __version__
 
 if TYPE_CHECKING:
     from talkers.runtime.avatar import Avatar
@@ -46,6 +45,7 @@ def reconstruct(
     clip: Positional[tuple[Path, ...]],
     output: Out,
     options: Annotated[ReconstructOptions, arg(name="")] = ReconstructOptions(),
+    many: Annotated[ManyOptions, arg(name="")] = ManyOptions(),
 ) -> None:
     """Frames to latents and back: shows what the codec alone keeps of videos of the same person.
 
@@ -55,6 +55,7 @@ def reconstruct(
         clip: Videos of the avatar's person, or folders of them; - reads standard input.
         output: Video to write, - for standard output, or for several clips a folder.
         options: Of the codec.
+        many: Where many clips are worked on, and how that is told.
     """
     from talkers.media import VIDEO_SUFFIXES
     from talkers.media.incoming import received
@@ -63,25 +64,24 @@ def reconstruct(
     for path in left:
         remark(f"note: {path} is left out: its name is not that of a video.")
     if fills_folder(clip, sources, output):
-        jobs = targets(sources, output)
-        refuse_same_file(jobs.values(), sources)
-        avatar = load_avatar(options.avatar)
-        decides = asdict(options) | {"talkers": __version__, "avatar": avatar.digest}
-        with progress_bar() as report:
-            run_batch(
-                jobs,
-                output,
-                decides,
-                lambda source, target: save_clip(avatar, source, target, options, report),
-            )
+        refuse_no_folder(len(sources), output)
+        jobs, failed = apart(
+            named("reconstruct", [[s] for s in sources], {"options": options}), output
+        )
+        refuse_same_file([output / job.name for job in jobs], sources)
+        run_many(jobs, len(jobs), output, many, failed)
         return
+    many.refuse_cluster()
     refuse_output(output)
     refuse_same_file([output], sources)
     with received(sources[0]) as source:
         avatar = load_avatar(options.avatar)
         with progress_bar() as report:
             save_clip(avatar, source, output, options, report)
-    (remark if output == STANDARD else tell)(f"Wrote {output}")
+    if many.as_json and output != STANDARD:
+        print_json({"video": str(output)})
+    else:
+        (remark if output == STANDARD else tell)(f"Wrote {output}")
 
 
 def save_clip(
@@ -111,3 +111,16 @@ def save_clip(
         lambda done: report("reconstructing", done, count),
     )
     return f"{count} frames"
+
+
+VERBS["reconstruct"] = Verb(
+    reconstruct,
+    ("clip",),
+    load=lambda settings: load_avatar(settings["options"].avatar),
+    avatar=lambda settings: f"codec {settings['options'].avatar}",
+    files=lambda settings: [],
+    refuse=lambda settings: None,
+    make=lambda avatar, inputs, target, settings, report: save_clip(
+        avatar, inputs[0], target, settings["options"], report
+    ),
+)

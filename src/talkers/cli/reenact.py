@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from talkers.artefacts.files import file_digest, refuse_same_file
+from talkers.artefacts.files import refuse_same_file
 from talkers.cli.app import app
-from talkers.cli.avatars import speaking_avatar
-from talkers.cli.batch import run_batch, targets
-from talkers.cli.console import progress_bar, remark, tell
+from talkers.cli.avatars import refuse_unconsented, speaking_avatar
+from talkers.cli.console import print_json, progress_bar, remark, tell
+from talkers.cli.many import VERBS, ManyOptions, Verb, apart, named, refuse_no_folder, run_many
 from talkers.cli.options import Out, PictureOptions, some
 from talkers.cli.videos import STANDARD, fills_folder, refuse_output, speech_files
 from talkers.progress import Report
-from talkers.version import __version__
 
 if TYPE_CHECKING:
     from talkers.runtime.avatar import Avatar
@@ -56,6 +55,7 @@ def reenact(
     driving: Positional[tuple[Path, ...]],
     output: Out,
     options: Annotated[ReenactOptions, arg(name="")] = ReenactOptions(),
+    many: Annotated[ManyOptions, arg(name="")] = ManyOptions(),
 ) -> None:
     """Let an avatar follow the head and the face of a video, whoever is in it.
 
@@ -65,6 +65,7 @@ def reenact(
         driving: Videos of a face, or folders of them; - reads standard input.
         output: Video to write, - for standard output, or for several videos a folder.
         options: What is followed, and by whom.
+        many: Where many videos are worked on, and how that is told.
     """
     from talkers.media import VIDEO_SUFFIXES
     from talkers.media.incoming import received
@@ -73,17 +74,22 @@ def reenact(
     for path in left:
         remark(f"note: {path} is left out: its name is not that of a video.")
     if fills_folder(driving, sources, output):
-        jobs = targets(sources, output)
-        refuse_same_file(jobs.values(), [*sources, *options.files])
-        reenact_all(jobs, output, options)
+        refuse_no_folder(len(sources), output)
+        jobs, failed = apart(named("reenact", [[s] for s in sources], {"options": options}), output)
+        refuse_same_file([output / job.name for job in jobs], [*sources, *options.files])
+        run_many(jobs, len(jobs), output, many, failed)
         return
+    many.refuse_cluster()
     refuse_output(output)
     refuse_same_file([output], [*sources, *options.files])
     with received(sources[0]) as source:
         avatar = speaking_avatar(options.avatar, options.consent)
         with progress_bar() as report:
             save_reenactment(avatar, source, output, options, report)
-    (remark if output == STANDARD else tell)(f"Wrote {output}")
+    if many.as_json and output != STANDARD:
+        print_json({"video": str(output)})
+    else:
+        (remark if output == STANDARD else tell)(f"Wrote {output}")
 
 
 def save_reenactment(
@@ -121,20 +127,15 @@ def save_reenactment(
     return shown
 
 
-def reenact_all(jobs: dict[Path, Path], folder: Path, options: ReenactOptions) -> None:
-    """Write the videos of an avatar that follows many; see `run_batch`."""
-    avatar = speaking_avatar(options.avatar, options.consent)
-    decides = asdict(options) | {
-        "talkers": __version__,
-        "avatar": avatar.digest,
-        "files": [file_digest(path) for path in options.files if path.is_file()],
-    }
-    with progress_bar() as report:
-        run_batch(
-            jobs,
-            folder,
-            decides,
-            lambda source, target: (
-                f"{save_reenactment(avatar, source, target, options, report).frame_count} frames"
-            ),
-        )
+VERBS["reenact"] = Verb(
+    reenact,
+    ("driving",),
+    load=lambda settings: speaking_avatar(settings["options"].avatar, settings["options"].consent),
+    avatar=lambda settings: f"{settings['options'].avatar} {settings['options'].consent}",
+    files=lambda settings: settings["options"].files,
+    refuse=lambda settings: refuse_unconsented(settings["options"]),
+    make=lambda avatar, inputs, target, settings, report: (
+        f"{save_reenactment(avatar, inputs[0], target, settings['options'], report).frame_count} "
+        "frames"
+    ),
+)

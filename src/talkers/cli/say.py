@@ -6,20 +6,29 @@ import os
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from talkers.artefacts.files import refuse_same_file
 from talkers.artefacts.pretrained import KOKORO_LANGUAGES, KOKORO_VOICES
 from talkers.cli.app import app
-from talkers.cli.avatars import speaking_avatar
+from talkers.cli.avatars import refuse_unconsented, speaking_avatar
 from talkers.cli.console import progress_bar, remark
+from talkers.cli.many import VERBS, Verb
 from talkers.cli.options import Out, VideoOptions
 from talkers.cli.speak import save_speech, say_what_was_written
 from talkers.cli.videos import refuse_output
 from talkers.errors import UsageError
+from talkers.progress import Report
+
+if TYPE_CHECKING:
+    from talkers.runtime.avatar import Avatar
+    from talkers.runtime.talking_video import TalkingVideo
+    from talkers.speech.text import Script
+    from talkers.speech.voices import Said, Voice
 
 
 def voices_help() -> str:
@@ -68,9 +77,7 @@ def say(
         voice: Who says it.
         options: As in speak.
     """
-    from talkers.runtime.source import Speech
-    from talkers.speech.subtitles import refuse_subtitles, write_subtitles
-    from talkers.speech.text import parse_script
+    from talkers.speech.subtitles import refuse_subtitles
     from talkers.speech.voices import load_voice, say_script
 
     refuse_output(output)
@@ -79,21 +86,49 @@ def say(
             refuse_subtitles(path)
     text_file = Path(text) if is_text_file(text) else None
     refuse_same_file([output, voice.words, voice.subtitles], [text_file, *options.files])
-    script = parse_script(_text_of(text))
-    for note in script.remarks:
-        remark(f"note: {note}")
+    script = _script_of(text)
     speaker = load_voice(voice.voice)
     said = say_script(speaker, script, voice.speed)
     avatar = speaking_avatar(options.avatar, options.consent)
+    with progress_bar() as report:
+        talk = _save_said(avatar, (said, speaker.rate), output, options, report)
+    say_what_was_written(output, talk)
+    _write_words(said, voice)
+
+
+def _script_of(text: str) -> Script:
+    """What is to be said, as `say` takes it."""
+    from talkers.speech.text import parse_script
+
+    script = parse_script(_text_of(text))
+    for note in script.remarks:
+        remark(f"note: {note}")
+    return script
+
+
+def _save_said(
+    avatar: Avatar,
+    said: tuple[Said, int],
+    output: Path,
+    options: VideoOptions,
+    report: Report,
+) -> TalkingVideo:
+    """Write the video of what a voice said, with samples of so many Hz; see `save_speech`."""
+    from talkers.runtime.source import Speech
+
     with tempfile.TemporaryDirectory() as folder:
         import soundfile
 
         sound = Path(folder) / "speech.wav"
-        soundfile.write(sound, said.samples, speaker.rate)
-        with progress_bar() as report:
-            name = "what the voice says"
-            talk = save_speech(avatar, Speech(sound), name, output, options, report)
-    say_what_was_written(output, talk)
+        soundfile.write(sound, said[0].samples, said[1])
+        name = "what the voice says"
+        return save_speech(avatar, Speech(sound), name, output, options, report)
+
+
+def _write_words(said: Said, voice: VoiceOptions) -> None:
+    """Write the subtitles that are asked for."""
+    from talkers.speech.subtitles import write_subtitles
+
     if voice.subtitles is not None:
         write_subtitles(voice.subtitles, said.phrases)
     if voice.words is not None:
@@ -146,3 +181,50 @@ def _text_of(argument: str) -> str:
     if encoding not in ("utf-8", "utf-16"):
         remark(f"note: {name} is not UTF-8; it is read as {encoding}.")
     return text
+
+
+@lru_cache(maxsize=2)
+def _voice(name: str) -> Voice:
+    """A voice, loaded once for jobs that follow each other."""
+    from talkers.speech.voices import load_voice
+
+    return load_voice(name)
+
+
+def _said(
+    avatar: Avatar, _inputs: list[Path], target: Path, settings: dict[str, Any], report: Report
+) -> str:
+    """One video of many; see `Verb`."""
+    from talkers.speech.voices import say_script
+
+    voice: VoiceOptions = settings["voice"]
+    speaker, script = _voice(voice.voice), _script_of(settings["text"])
+    said = say_script(speaker, script, voice.speed)
+    talk = _save_said(avatar, (said, speaker.rate), target, settings["options"], report)
+    return f"{talk.frame_count} frames, {talk.seconds:.2f} s"
+
+
+def _files(settings: dict[str, Any]) -> list[Path]:
+    text = settings["text"]
+    return ([Path(text)] if is_text_file(text) else []) + settings["options"].files
+
+
+def _refuse(settings: dict[str, Any]) -> None:
+    voice = settings["voice"]
+    if settings["text"] == "-" or voice.words or voice.subtitles:
+        raise UsageError(
+            "standard input, --words and --subtitles are for a single text",
+            todo="Leave them out, or use talkers say",
+        )
+    refuse_unconsented(settings["options"])
+
+
+VERBS["say"] = Verb(
+    say,
+    (),
+    load=lambda settings: speaking_avatar(settings["options"].avatar, settings["options"].consent),
+    avatar=lambda settings: f"{settings['options'].avatar} {settings['options'].consent}",
+    files=_files,
+    refuse=_refuse,
+    make=_said,
+)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from talkers.artefacts.files import file_digest, refuse_same_file
+from talkers.artefacts.files import refuse_same_file
 from talkers.cli.app import app
-from talkers.cli.avatars import speaking_avatar
-from talkers.cli.batch import run_batch, targets
-from talkers.cli.console import progress_bar, remark, tell
+from talkers.cli.avatars import refuse_unconsented, speaking_avatar
+from talkers.cli.console import print_json, progress_bar, remark, tell
+from talkers.cli.many import VERBS, ManyOptions, Verb, apart, named, refuse_no_folder, run_many
 from talkers.cli.options import Out, VideoOptions, some
 from talkers.cli.videos import (
     AUDIO_SUFFIXES,
@@ -22,7 +21,6 @@ from talkers.cli.videos import (
     speech_files,
 )
 from talkers.progress import Report
-from talkers.version import __version__
 
 if TYPE_CHECKING:
     from talkers.runtime.avatar import Avatar
@@ -37,6 +35,7 @@ def speak(
     track: int | None = None,
     pcm: int | None = None,
     options: Annotated[VideoOptions, arg(name="")] = VideoOptions(),
+    many: Annotated[ManyOptions, arg(name="")] = ManyOptions(),
 ) -> None:
     """Make an avatar say what sound files say.
 
@@ -49,6 +48,7 @@ def speak(
         track: Which of a file's sound tracks, 1 for the first (default: the one with speech).
         pcm: The speech is raw sound of so many samples a second, 16 bits each, one channel.
         options: What speaks, and how.
+        many: Where many files are worked on, and how that is told.
     """
     from talkers.media import VIDEO_SUFFIXES
     from talkers.media.incoming import received
@@ -58,10 +58,13 @@ def speak(
     for path in left:
         remark(f"note: {path} is left out: its name is not that of sound or video.")
     if fills_folder(speech, sources, output):
-        jobs = targets(sources, output)
-        refuse_same_file(jobs.values(), [*sources, *options.files])
-        speak_all(jobs, output, options, track, pcm)
+        refuse_no_folder(len(sources), output)
+        settings = {"track": track, "pcm": pcm, "options": options}
+        jobs, failed = apart(named("speak", [[s] for s in sources], settings), output)
+        refuse_same_file([output / job.name for job in jobs], [*sources, *options.files])
+        run_many(jobs, len(jobs), output, many, failed)
         return
+    many.refuse_cluster()
     refuse_output(output)
     refuse_same_file([output], [*sources, *options.files])
     (source,) = sources
@@ -70,11 +73,15 @@ def speak(
         avatar = speaking_avatar(options.avatar, options.consent)
         with progress_bar() as report:
             talk = save_speech(avatar, Speech(sound, track=track), name, output, options, report)
-    say_what_was_written(output, talk)
+    say_what_was_written(output, talk, many.as_json)
 
 
-def say_what_was_written(output: Path, talk: TalkingVideo) -> None:
+def say_what_was_written(output: Path, talk: TalkingVideo, as_json: bool = False) -> None:
     """Print the name and the length of a video; beside it where stdout is the video itself."""
+    if as_json and output != STANDARD:
+        about = {"frames": talk.frame_count, "seconds": round(talk.seconds, 3)}
+        print_json({"video": str(output), **about})
+        return
     length = f"({talk.frame_count} frames, {talk.seconds:.2f} s)"
     if output == STANDARD:
         remark(f"Wrote a video {length}")
@@ -120,43 +127,26 @@ def save_speech(
     return talk
 
 
-def speak_all(
-    jobs: dict[Path, Path],
-    folder: Path,
-    options: VideoOptions,
-    track: int | None = None,
-    pcm: int | None = None,
-) -> None:
-    """Write the videos of many sound files; see `run_batch`.
-
-    Args:
-        jobs: the video to write of each file.
-        folder: of the videos.
-        options: the avatar's and the videos'.
-        track: sound track of each file; None: the one with speech.
-        pcm: samples a second of raw sound; None: the files say it.
-    """
+def _said(
+    avatar: Avatar, inputs: list[Path], target: Path, settings: dict[str, Any], report: Report
+) -> str:
+    """One video of many; see `Verb`."""
     from talkers.media.incoming import received
     from talkers.runtime.source import Speech
 
-    avatar = speaking_avatar(options.avatar, options.consent)
-    files = [path for path in options.files if path.is_file()]
-    decides = asdict(options) | {
-        "track": track,
-        "pcm": pcm,
-        "talkers": __version__,
-        "avatar": avatar.digest,
-        "files": [file_digest(p) for p in files],
-    }
-    with progress_bar() as report:
+    (source,), options = inputs, settings["options"]
+    with received(source, settings["pcm"]) as sound:
+        speech = Speech(sound, track=settings["track"])
+        talk = save_speech(avatar, speech, source.name, target, options, report)
+    return f"{talk.frame_count} frames, {talk.seconds:.2f} s"
 
-        def work(source: Path, target: Path) -> str:
-            def speaking(_stage: str, done: int, total: int) -> None:
-                report(source.name, done, total)
 
-            with received(source, pcm) as sound:
-                speech = Speech(sound, track=track)
-                talk = save_speech(avatar, speech, str(source), target, options, speaking)
-            return f"{talk.frame_count} frames, {talk.seconds:.2f} s"
-
-        run_batch(jobs, folder, decides, work)
+VERBS["speak"] = Verb(
+    speak,
+    ("speech",),
+    load=lambda settings: speaking_avatar(settings["options"].avatar, settings["options"].consent),
+    avatar=lambda settings: f"{settings['options'].avatar} {settings['options'].consent}",
+    files=lambda settings: settings["options"].files,
+    refuse=lambda settings: refuse_unconsented(settings["options"]),
+    make=_said,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from talkers.errors import MediaError, UsageError
+from talkers.jobs.storage import listed, url_of
 
 STANDARD = Path("-")  # standard input or output
 AUDIO_SUFFIXES = {
@@ -65,12 +66,15 @@ def speech_files(paths: tuple[Path, ...], suffixes: set[str]) -> tuple[list[Path
     taken: list[Path] = []
     left: list[Path] = []
     for path in paths:
-        if not path.is_dir():
+        held = _objects(path) if url_of(path) else None
+        if (held is None and not path.is_dir()) or held == []:
             taken.append(path)
             continue
-        held = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+        if held is None:
+            held = sorted(p for p in path.iterdir() if p.is_file())
+        held = [p for p in held if not p.name.startswith(".")]
         found = [p for p in held if p.suffix.lower() in suffixes]
-        left += [p for p in held if p not in found]
+        left += [p for p in held if p.suffix.lower() not in suffixes]
         if not found:
             raise MediaError(
                 "there is no such file in this folder",
@@ -81,6 +85,12 @@ def speech_files(paths: tuple[Path, ...], suffixes: set[str]) -> tuple[list[Path
     return list(dict.fromkeys(taken)), left
 
 
+def _objects(path: Path) -> list[Path]:
+    """What lies directly below a URL; nothing: it is no folder."""
+    names = [Path(name) for name in listed(url_of(path) or "")]
+    return [name for name in names if not name.name.startswith(".")]
+
+
 def fills_folder(given: tuple[Path, ...], sources: list[Path], output: Path) -> bool:
     """Whether videos are written into a folder, one for each file, and not a single one.
 
@@ -89,7 +99,7 @@ def fills_folder(given: tuple[Path, ...], sources: list[Path], output: Path) -> 
         sources: the files that these stand for.
         output: where to write.
     """
-    if output.is_dir():
+    if output.is_dir() or url_of(output) is not None:
         return True
     one = len(sources) == 1 and (not given[0].is_dir() or is_video_name(output))
     return not one
