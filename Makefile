@@ -44,7 +44,11 @@ $(VENV)/.speaks: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable .
 	@touch $@
 
+# uv installs in seconds what takes pip minutes. It knows none of pip's settings: where they name another index or a
+# proxy, and wherever uv fails, pip does it
 $(VENV)/.tests: $(VENV)/.speaks
+	{ ! $(RUN)/python -m pip config list | grep -qE '\.(index-url|no-index|proxy)=' && $(PIP) uv && \
+	$(RUN)/uv pip install --quiet --python $(RUN)/python --constraint constraints.txt --editable '.[dev]'; } || \
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
