@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from browsing import browser, browser_page  # noqa: F401 - fixtures
 from served import LIMITS
 from talkers.runtime.avatar import Avatar
 from talkers.server.app import make_app

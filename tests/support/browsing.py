@@ -71,7 +71,8 @@ def browser_page(browser: Any) -> Iterator[Any]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()
-    assert [e for e in errors if not any(known in e for known in page.expected)] == []
+    faults = [e for e in errors if not any(known in e for known in page.expected)]
+    assert not faults, faults
 
 
 def serious_findings(page: Any) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +16,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame
 from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 RATE = 48_000
 
@@ -77,7 +78,8 @@ class Viewer:
         self.peer.addTransceiver("video", direction="recvonly")
         self.peer.on("track", lambda track: self._begin(self._take(track)))
         await self.peer.setLocalDescription(await self.peer.createOffer())
-        await self.send(offer=self.peer.localDescription.sdp, **wanted)
+        with suppress(ConnectionClosed):  # it is refused already, and told why
+            await self.send(offer=self.peer.localDescription.sdp, **wanted)
         self.hello = await self.event()
         if self.hello["type"] == "hello":
             answer = RTCSessionDescription(self.hello["answer"], "answer")
