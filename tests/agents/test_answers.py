@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import talkers
 from recordings import closed, opening, speech
 from talkers import Avatar, LiveTerms
 from talkers.agents.answers import MAX_AHEAD, Answers, Moment
@@ -199,3 +202,14 @@ def test_what_is_no_sound_is_refused(begun: Callable[..., Answers]) -> None:
     with pytest.raises(UsageError, match="sampling rate"):
         asyncio.run(answers.push(b"12", 1, 1))
     assert not answers.pushed
+
+
+def test_nothing_else_needs_the_extras() -> None:
+    needs = re.compile(r"^\s*(?:from|import) (pipecat|livekit)\b", re.M)
+    root = Path(talkers.__file__).parent
+    found = {
+        (str(path.relative_to(root)), package)
+        for path in root.rglob("*.py")
+        for package in needs.findall(path.read_text("utf-8"))
+    }
+    assert found == {("agents/pipecat.py", "pipecat"), ("agents/livekit.py", "livekit")}

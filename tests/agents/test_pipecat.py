@@ -169,15 +169,21 @@ def test_sound_and_picture_are_in_step_and_whole(mock: Avatar) -> None:
     made, played = stage.watch.recording(), stage.screen.played
     assert made.seconds == pytest.approx(1.8, abs=0.002)
     assert made.pictures
-    assert abs(made.apart()) <= 0.06
+    assert abs(made.apart()) <= 0.04
     assert played.seconds == pytest.approx(1.8, abs=0.08)  # it fills up its last block
-    assert abs(played.apart()) <= 0.1
+    by_the_clock = played.apart_by_the_clock()
+    assert by_the_clock is None or abs(by_the_clock) <= 0.1
     # sound, what was said, its end: twice
     one = ["TTSStartedFrame", "TTSAudioRawFrame", "TTSTextFrame", "TTSStoppedFrame"]
-    assert stage.watch.kinds(TTSStartedFrame, TTSAudioRawFrame, TTSTextFrame, TTSStoppedFrame) == 2 * one
-    stopped = [t for t, f in stage.watch.seen if isinstance(f, TTSStoppedFrame)]
-    heard = [t for t, f in stage.watch.seen if isinstance(f, TTSAudioRawFrame)]
-    assert stopped[0] - heard[0] > 1.0
+    assert (
+        stage.watch.kinds(TTSStartedFrame, TTSAudioRawFrame, TTSTextFrame, TTSStoppedFrame)
+        == 2 * one
+    )
+    frames = [f for _, f in stage.watch.seen]
+    end = next(k for k, f in enumerate(frames) if isinstance(f, TTSStoppedFrame))
+    first = b"".join(f.audio for f in frames[:end] if isinstance(f, TTSAudioRawFrame))
+    # a busy machine gives the beginning of the next answer with the end of the first
+    assert 1.198 <= len(first) / 2 / RATE < 1.6
     # from the transport, which knows what is played
     assert stage.watch.kinds(BotStartedSpeakingFrame, BotStoppedSpeakingFrame) == 2 * [
         "BotStartedSpeakingFrame",
@@ -265,7 +271,7 @@ def test_frames_that_may_not_be_interrupted_are_not(mock: Avatar) -> None:
 
     stage.run(feed())
     assert kept in [f for _, f in stage.watch.seen]
-    last = [t for t, f in stage.watch.seen if isinstance(f, InterruptionFrame)][0]
+    last = next(t for t, f in stage.watch.seen if isinstance(f, InterruptionFrame))
     after = [f for t, f in stage.watch.seen if isinstance(f, TTSAudioRawFrame) and t > last]
     assert sum(len(f.audio) for f in after) / 2 / RATE == pytest.approx(0.4, abs=0.01)
 

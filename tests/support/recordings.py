@@ -47,11 +47,13 @@ class Recording:
     rate: int
     pictures: list[tuple[float, float]] = field(default_factory=list)
     sounds: list[tuple[float, NDArray[np.int16]]] = field(default_factory=list)
+    _before: list[int] = field(default_factory=list)  # samples that came before each picture
 
     def picture(self, when: float, data: bytes, size: tuple[int, int]) -> None:
         """A picture came: RGB."""
         pixels = np.frombuffer(data, np.uint8).reshape(size[1], size[0], 3)
         self.pictures.append((when, opening(pixels)))
+        self._before.append(sum(len(s) for _, s in self.sounds))
 
     def sound(self, when: float, data: bytes | memoryview) -> None:
         """Sound came: int16 mono."""
@@ -65,23 +67,36 @@ class Recording:
     @property
     def seconds(self) -> float:
         """Of sound."""
-        return len(self.joined) / self.rate
+        return sum(len(s) for _, s in self.sounds) / self.rate
 
     def apart(self) -> float:
-        """Seconds by which the mouth comes after the sound, when sound plays from its coming on.
+        """Seconds by which the mouth comes after the sound, where each picture belongs to the end
+        of the sound that comes after it. It does not matter how busy the machine is."""
+        ends = [*self._before[1:], len(self.joined)]
+        mouth = [m for _, m in self.pictures]
+        pairs = [(e / self.rate, m) for b, e, m in zip(self._before, ends, mouth) if e > b]
+        return self._lag(np.array([t - FRAME / 2 for t, _ in pairs]), [m for _, m in pairs])
 
-        The lag at which the mouth's opening is most like the loudness.
+    def apart_by_the_clock(self) -> float | None:
+        """The same, when sound plays from its coming on, and pictures are seen when they come.
+
+        None where the machine was too busy to show most of the pictures.
         """
-        begins, sound = self.sounds[0][0], self.joined.astype(np.float64)
-        loud = np.sqrt(np.convolve(sound**2, np.ones(self.rate // 25) / (self.rate // 25), "same"))
-        times = np.array([t for t, _ in self.pictures]) - begins
-        mouth = np.array([m for _, m in self.pictures])
-        mouth = mouth - mouth.mean()
+        begins, until = self.sounds[0][0], self.sounds[-1][0]
+        if sum(begins <= t <= until for t, _ in self.pictures) < 15 * (until - begins):
+            return None
+        times = np.array([t - begins + FRAME / 2 for t, _ in self.pictures])
+        return self._lag(times, [m for _, m in self.pictures])
+
+    def _lag(self, times: NDArray[np.float64], mouth: list[float]) -> float:
+        """The lag at which the mouth's opening is most like the loudness."""
+        loud = np.convolve(self.joined.astype(np.float64) ** 2, np.ones(self.rate // 25), "same")
+        opened = np.array(mouth) - np.mean(mouth)
         lags = np.arange(-0.2, 0.201, 0.01)
         likeness = []
         for lag in lags:
-            at = ((times + FRAME / 2 - lag) * self.rate).astype(int)
+            at = ((times - lag) * self.rate).astype(int)
             there = (at >= 0) & (at < len(loud))
-            heard = np.where(there, loud[at.clip(0, len(loud) - 1)], 0)
-            likeness.append(float(mouth @ (heard - heard.mean())))
+            heard = np.where(there, np.sqrt(loud[at.clip(0, len(loud) - 1)]), 0)
+            likeness.append(float(opened @ (heard - heard.mean())))
         return float(lags[np.argmax(likeness)])

@@ -36,12 +36,14 @@ class Moment:
         sound: int16 [n] mono, at the session's rate; empty while nothing is said. Joined, it is
             what was pushed, without silence before, within or after it.
         said: seconds that were said by the end of this sound, of all that was ever pushed.
+        skipped: pictures that were left out before this one, to keep time.
     """
 
     picture: NDArray[np.uint8]
     pts: Fraction
     sound: Pcm
     said: Fraction
+    skipped: int
 
 
 class Answers:
@@ -136,7 +138,7 @@ class Answers:
             if frame.state == "speaking" and not stale:
                 sound = self._said_in(frame)
             self._speaking = bool(len(sound))
-            yield Moment(frame.picture, frame.pts, _pcm(sound), self.said)
+            yield Moment(frame.picture, frame.pts, _pcm(sound), self.said, frame.skipped)
             done, cuts = self._done(), self.cuts
 
     def _done(self) -> Fraction:
@@ -157,6 +159,8 @@ class Answers:
             ended = [end for end in self._ends if end <= until]
             said = ended[-1] if ended else min(until, self.pushed)
             last = len(sound) - round((until - said) * rate)
+            if not self._speaking:  # some pictures may have come before it
+                sound = np.trim_zeros(sound, "f")
             self._say(said)
             return sound[: max(last, len(np.trim_zeros(sound, "b")))]
         if begins < self._cut:  # it was made before the interruption
