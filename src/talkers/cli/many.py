@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,13 +56,20 @@ class ManyOptions:
                 "--workers counts from 1, and goes with --ray", todo="Correct it, or leave it out"
             )
 
-    def runner(self) -> Runner:
-        """What does the jobs."""
-        if self.ray is None:
-            return run_here
-        from talkers.jobs.cluster import Cluster
+    @contextmanager
+    def runner(self) -> Iterator[Runner]:
+        """What does the jobs.
 
-        return Cluster(self.ray, self.workers, remark).run
+        Raises:
+            UsageError, MissingComponent: no cluster can be used at the address that is named.
+        """
+        if self.ray is None:
+            yield run_here
+            return
+        from talkers.jobs.cluster import Cluster, connected
+
+        with connected(self.ray) as ray:
+            yield Cluster(ray, self.workers, remark).run
 
     def refuse_cluster(self) -> None:
         """Refuse a cluster for a single file.
@@ -255,11 +263,12 @@ def run_many(
         for note in result.notes:
             remark(note)
 
-    try:
-        with progress_bar() as report:
-            run_jobs(jobs, VerbMaker(), place, tally, many.runner(), report, notes_of)
-    finally:
-        _show(tally, place, time.monotonic() - began, many.as_json)
+    with many.runner() as runner:
+        try:
+            with progress_bar() as report:
+                run_jobs(jobs, VerbMaker(), place, tally, runner, report, notes_of)
+        finally:
+            _show(tally, place, time.monotonic() - began, many.as_json)
     fresh = tally.failures[len(failed) if told else 0 :]
     _raise_failures(tally, fresh)
 

@@ -38,6 +38,7 @@ WAITING_SECONDS = 30.0  # until it is said that no worker has begun
 
 def _ray() -> Any:
     """Raises MissingComponent: Ray is not installed."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its own chatter on stderr
     try:
         import ray
     except ImportError as error:
@@ -93,7 +94,14 @@ def connected(address: str) -> Iterator[Any]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError) as error:
-        raise _no_cluster(address, None) from error
+        if address == "auto":
+            raise _no_cluster(address, None) from error
+        raise UsageError(
+            "what answers at this address does not let this machine join",
+            where=address,
+            why=reason(error),
+            todo="Check the port, and that RAY_AUTH_TOKEN is the cluster's",
+        ) from error
     except RuntimeError as error:
         raise MissingComponent(
             "this cluster cannot be used",
@@ -151,15 +159,15 @@ def enter(folder: str) -> None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Does jobs on a Ray cluster: a `Runner`.
+    """Does jobs on a Ray cluster; its `run` is a `Runner`.
 
     Attributes:
-        address: see `connected`.
+        ray: from `connected`.
         workers: processes; None: one for each GPU of the cluster, or else for each CPU.
         remark: called with a sentence on what takes long.
     """
 
-    address: str
+    ray: Any
     workers: int | None = None
     remark: Callable[[str], None] = lambda text: None
 
@@ -169,22 +177,22 @@ class Cluster:
         """Do jobs on the cluster; results come in any order.
 
         Raises:
-            UsageError, MissingComponent: see `connected`; or a worker has another version.
+            MissingComponent: the workers cannot begin, or have another version.
         """
-        with connected(self.address) as ray:
-            has = ray.cluster_resources()
-            gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 0))
-            kind = ray.remote(Worker).options(
-                num_cpus=1,
-                num_gpus=1 if gpus else 0,
-                max_restarts=-1,
-                max_task_retries=TRIES - 1,
-            )
-            crew = _Crew(ray, lambda: kind.remote(maker, record, str(Path.cwd())), self.remark)
-            try:
-                yield from crew.results(iter(jobs), self.workers or gpus or cpus or 1)
-            finally:
-                crew.dismiss()
+        has = self.ray.cluster_resources()
+        gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 0))
+        kind = self.ray.remote(Worker).options(
+            num_cpus=1,
+            num_gpus=1 if gpus else 0,
+            max_restarts=-1,
+            max_task_retries=TRIES - 1,
+        )
+        place = str(Path.cwd())
+        crew = _Crew(self.ray, lambda: kind.remote(maker, record, place), self.remark)
+        try:
+            yield from crew.results(iter(jobs), self.workers or gpus or cpus or 1)
+        finally:
+            crew.dismiss()
 
 
 class _Crew:

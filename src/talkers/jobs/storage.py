@@ -18,7 +18,7 @@ from talkers.artefacts.files import UNFINISHED, atomic, unfinished
 from talkers.errors import MediaError, ResourceError, TalkersError, missing, reason
 
 # pathlib makes one slash of two
-SCHEME = re.compile(r"([a-z][a-z0-9+]+):/{1,2}(?=[^/])|(file):/{1,3}(?=[^/])")
+SCHEME = re.compile(r"([a-z][a-z0-9+]+):/{1,3}(?=[^/])")
 WHOLE_AT_ONCE = {"abfs", "az", "gcs", "gs", "memory", "s3"}  # stores whose objects appear whole
 
 
@@ -30,10 +30,10 @@ def url_of(name: str | Path) -> str | None:
     """
     text = str(name)
     found = SCHEME.match(text)
-    if found is None or len(found[1] or found[2]) < 2:
+    if found is None:
         return None
-    rest = text[found.end() :]
-    return f"file:///{rest}" if found[2] or found[1] == "file" else f"{found[1]}://{rest}"
+    root = "/" if found[1] in ("file", "local") else ""
+    return f"{found[1]}://{root}{text[found.end() :]}"
 
 
 def within(folder: str, name: str) -> str:
