@@ -30,9 +30,12 @@ def _probe(path: str, track: int | None) -> Iterator[Piece]:
     yield to_dict(info), None
 
 
-def _frames(path: str, rate: str | None) -> Iterator[Piece]:
+def _frames(
+    path: str, rate: str | None, stored: bool = False, only: list[int] | None = None
+) -> Iterator[Piece]:
     notes: list[str] = []
-    for frame in frames_here(path, None if rate is None else Fraction(rate), notes.append):
+    asked = None if rate is None else Fraction(rate)
+    for frame in frames_here(path, asked, notes.append, stored, only):
         yield from _said(notes)
         yield {}, frame
     yield from _said(notes)

@@ -25,6 +25,7 @@ from talkers.artefacts.files import atomic
 from talkers.errors import UsageError, interrupts_held
 from talkers.media.colour import Matrix, usual_matrix
 from talkers.media.forms import Form, form_of, is_pipe
+from talkers.media.planes import STORED, as_video_frame, is_stored, rgb_of, size_of
 
 
 def frame_count(duration: float, rate: Fraction) -> int:
@@ -139,7 +140,7 @@ class VideoWriter:
         video.width, video.height, video.pix_fmt = width, height, self.form.pixels
         video.codec_context.time_base = 1 / self.rate
         self._matrix = usual_matrix(width, height)
-        if self.form.pixels == "yuv420p":
+        if self.form.pixels == STORED:
             context = video.codec_context
             context.color_range, context.colorspace = 1, int(self._matrix)
             # Primaries and transfer of BT.709: those of sRGB and of every screen of today.
@@ -153,17 +154,22 @@ class VideoWriter:
             self._sound.bit_rate = 96_000 * self._channels
 
     def write(self, frame: NDArray[np.uint8]) -> None:
-        """Append one frame, uint8 [H, W, 3] RGB, even H and W."""
+        """Append one frame of even H and W: uint8 [H, W, 3] RGB, or planes [H * 3 / 2, W] of
+        `talkers.media.planes`, which are written without a conversion."""
         if self._video is None:
             self._look_at_audio()
             with interrupts_held():
-                self._open(*frame.shape[:2])
+                self._open(*size_of(frame))
         self._pull_audio(float((self._frames + 1) / self.rate))
         with interrupts_held():
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            if self.form.pixels == "yuv420p":
+            if is_stored(frame) and self.form.pixels == STORED:
+                picture = as_video_frame(frame)
+            else:
+                shown = np.ascontiguousarray(rgb_of(frame))
+                picture = av.VideoFrame.from_ndarray(shown, format="rgb24")
+            if self.form.pixels == STORED and not is_stored(frame):
                 picture = picture.reformat(
-                    format="yuv420p",
+                    format=STORED,
                     dst_colorspace=1 if self._matrix is Matrix.BT709 else 5,
                     dst_color_range=1,
                 )

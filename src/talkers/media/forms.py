@@ -74,6 +74,11 @@ def is_sequence(path: str | os.PathLike[str]) -> bool:
     return path.suffix.lower() == ".png" and NUMBER.search(path.name) is not None
 
 
+def takes_planes(path: str | os.PathLike[str]) -> bool:
+    """Whether a video of this name may be written from planes, see `talkers.media.planes`."""
+    return not is_sequence(path) and form_of(path).pixels == Form.pixels
+
+
 def form_of(path: str | os.PathLike[str]) -> Form:
     """The form that a video's name asks for.
 

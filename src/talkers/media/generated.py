@@ -26,6 +26,7 @@ def write_generated(
     avatar: str | None,
     progress: Callable[[int], None],
     crf: float = 16,
+    preset: str = "veryfast",
 ) -> Path:
     """Write a video that a machine made; the file appears when it is complete.
 
@@ -35,7 +36,8 @@ def write_generated(
         avatar: the digest that the manifest names; None: there is no manifest, and the metadata say
             so.
         progress: called with frames done.
-        crf: constant quality, see `VideoWriter`.
+        crf, preset: constant quality and effort, see `VideoWriter`.
+        frames: uint8 [H, W, 3] RGB; or planes, see `VideoWriter.write`, if `takes_planes` says so.
 
     Raises:
         UsageError: videos are not written under such a name.
@@ -55,7 +57,7 @@ def write_generated(
         writer: FrameWriter = (
             SequenceWriter(path, frame_rate, blocks, rate, comment)
             if is_sequence(path)
-            else VideoWriter(unsigned, frame_rate, blocks, rate, crf, comment=comment)
+            else VideoWriter(unsigned, frame_rate, blocks, rate, crf, preset, comment)
         )
         with writer:
             for done, frame in enumerate(frames):

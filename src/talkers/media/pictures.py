@@ -15,11 +15,13 @@ from av.video.reformatter import Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from talkers.media.colour import ROWS, Matrix, Transfer, to_ordinary_brightness, usual_matrix
+from talkers.media.planes import STORED
 from talkers.media.probe import pixel_aspect, shown_width
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
 
 BACKGROUND = 128  # grey level behind what is see-through
+FULL_RANGE = 2  # as FFmpeg numbers it
 
 
 def deinterlaced(frames: Iterator[Any]) -> Iterator[Any]:
@@ -80,11 +82,36 @@ class PictureReader:
         self._path, self._note = path, note
         self._aspect, self._codec = pixel_aspect(stream), stream.codec_context
         self._noted: set[str] = set()
+        self._plain: bool | None = None  # whether its pictures may stay as they are stored
 
     def _say(self, text: str) -> None:
         if text not in self._noted:
             self._noted.add(text)
             self._note(f"{self._path}: {text}")
+
+    def size(self, frame: Any) -> tuple[int, int]:
+        """Height and width of a frame as it is shown."""
+        size = frame.height, shown_width(frame.width, self._aspect)
+        return size[::-1] if int(frame.rotation) % 180 else size
+
+    def stored(self, frame: Any) -> NDArray[np.uint8]:
+        """A frame as it is stored, uint8 [H * 3 / 2, W] (see `talkers.media.planes`), if a viewer
+        sees this stream's pictures just so; else as `rgb` gives it."""
+        if self._plain is None:
+            self._plain = self._is_plain(frame)
+        if not self._plain:
+            return self.rgb(frame)
+        return np.asarray(frame.reformat(format=STORED).to_ndarray())
+
+    def _is_plain(self, frame: Any) -> bool:
+        """Whether a frame is ordinary 8-bit video whose numbers mean what its size says."""
+        height, width = frame.height, frame.width
+        ordinary = frame.format.name == STORED and int(frame.color_range) != FULL_RANGE
+        whole = shown_width(width, self._aspect) == width and int(frame.rotation) % 360 == 0
+        hdr = self._codec.color_trc in (Transfer.PQ, Transfer.HLG)
+        known = {Matrix.BT709: (1,), Matrix.BT601: (5, 6)}[usual_matrix(width, height)]
+        matrix = int(frame.colorspace) in (int(Matrix.UNSPECIFIED), *known)
+        return ordinary and whole and matrix and not hdr and height % 2 == width % 2 == 0
 
     def rgb(self, frame: Any) -> Frame:
         """A frame as it is shown: uint8 [H, W, 3]."""
