@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-SIDE = 64  # pixels of the square in which colours are looked at
+SIDE = 64  # spots along a side of the square in which colours are looked at
+COMPARED = 2000  # frames, at most, that tell what is usual
+TOGETHER = 1000  # frames that are compared with it at a time
 UPPER = (6, 197, 195, 5, 117, 346, 118, 347, 119, 348, 101, 330, 50, 280)  # nose and cheeks
 LOWER = (
     *(164, 167, 393, 92, 322, 2, 326, 97),  # below the nose
@@ -35,10 +36,14 @@ def spot_colours(square: NDArray[np.uint8], points: NDArray[np.float32]) -> NDAr
     Returns:
         [P, 3] differences of log colours.
     """
-    small = np.asarray(Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX))
-    at = np.clip((points * SIDE).astype(int), 0, SIDE - 1)
-    colours = np.log(small[at[:, 1], at[:, 0]].astype(np.float32) + DARK)
-    return np.asarray(colours[list(LOWER)] - np.median(colours[list(UPPER)], axis=0), np.float32)
+    side = len(square)
+    cells = np.clip((points[[*LOWER, *UPPER]] * SIDE).astype(int), 0, SIDE - 1)
+    within = np.arange(max(1, side // SIDE))
+    columns, rows = ((cells.T * side // SIDE)[..., None] + within).clip(0, side - 1)
+    means = square[rows[:, :, None], columns[:, None]].mean((1, 2), dtype=np.float32)
+    colours = np.log(means + DARK)
+    lower, upper = colours[: len(LOWER)], colours[len(LOWER) :]
+    return np.asarray(lower - np.median(upper, axis=0), np.float32)
 
 
 def covered_frames(colours: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -54,11 +59,15 @@ def covered_frames(colours: NDArray[np.float32]) -> NDArray[np.bool_]:
     covered = np.zeros(len(colours), bool)
     if not seen.any():
         return covered
-    usual = np.median(colours[seen], axis=0)
-    apart = np.abs(colours[seen] - usual)
-    spread = 1.4826 * np.median(apart, axis=0) + FLOOR
-    unlike = ((apart > FAR * spread) & (apart > UNLIKE)).any(-1)
-    covered[seen] = unlike.mean(1) > SHARE
+    numbers = np.flatnonzero(seen)
+    some = np.linspace(0, len(numbers) - 1, min(COMPARED, len(numbers))).astype(int)
+    told = colours[numbers[some]]
+    usual = np.median(told, axis=0)
+    limit = np.maximum(FAR * (1.4826 * np.median(np.abs(told - usual), axis=0) + FLOOR), UNLIKE)
+    for first in range(0, len(numbers), TOGETHER):
+        part = numbers[first : first + TOGETHER]
+        unlike = (np.abs(colours[part] - usual) > limit).any(-1)
+        covered[part] = unlike.mean(1) > SHARE
     if covered.mean() > MOST:
         return np.zeros(len(colours), bool)
     edges = np.flatnonzero(np.diff(covered.astype(int), prepend=0, append=0)).reshape(-1, 2)

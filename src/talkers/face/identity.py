@@ -47,6 +47,10 @@ class FaceDescriptor:
         Returns:
             [128], of length about 1.
         """
+        return self.describe_chip(self.chip(frame, landmarks))
+
+    def chip(self, frame: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The face in a frame, upright: uint8 [150, 150, 3]; see `describe`."""
         dlib = self._dlib
         (left, top), (right, bottom) = landmarks.min(0).astype(int), landmarks.max(0).astype(int)
         corners = landmarks[list(FIVE_POINTS)].round().astype(int).tolist()
@@ -55,6 +59,10 @@ class FaceDescriptor:
             [dlib.point(x, y) for x, y in corners],
         )
         chip = dlib.get_face_chip(np.ascontiguousarray(frame), face, CHIP_SIDE, CHIP_MARGIN)
+        return np.asarray(chip, np.uint8)
+
+    def describe_chip(self, chip: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Describe a face that `chip` has cut out: [128]."""
         return np.array(self._network.compute_face_descriptor(chip), np.float32)
 
 

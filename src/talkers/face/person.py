@@ -48,6 +48,7 @@ class PersonTracker:
         self._tracker = FaceTracker(MAX_FACES, strict=True)
         self._describer, self._signs = describer, PictureSigns(CHANGE)
         self._known = [] if known is None else list(known)
+        self._chips = list[NDArray[np.uint8]]()  # of the person, not described yet
         self._following = False
         self._lost = self._frames = 0
         self._pause, self._next = 0, 1  # frames until the next search, and until the one after it
@@ -108,8 +109,11 @@ class PersonTracker:
         """The person among faces, the largest first."""
         if not faces:
             return None
-        if self._describer is None or not self._known:
+        if self._describer is None or not (self._known or self._chips):
             return choose_face(faces, self.face)
+        # describing takes long, and a film without cuts never needs it
+        self._known += map(self._describer.describe_chip, self._chips)
+        self._chips.clear()
         middle = np.mean(self._known, axis=0)
         far = [
             float(np.linalg.norm(self._describer.describe(frame, face.landmarks) - middle))
@@ -120,5 +124,5 @@ class PersonTracker:
 
     def _learn(self, frame: NDArray[np.uint8], reading: FaceReading) -> None:
         """Learn more of what the person looks like."""
-        if self._describer is not None and len(self._known) < DESCRIPTORS:
-            self._known.append(self._describer.describe(frame, reading.landmarks))
+        if self._describer is not None and len(self._known) + len(self._chips) < DESCRIPTORS:
+            self._chips.append(self._describer.chip(frame, reading.landmarks))

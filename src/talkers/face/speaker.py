@@ -26,6 +26,7 @@ from talkers.media import audio_blocks, decode_frames
 
 MAX_FACES = 6
 LOOKS, WITHIN = 12, 20.0  # how often faces are counted, in so many seconds
+SMALL_EVERY = 3  # looks at which small faces beside a large one are looked for too
 WATCHED = 20.0  # seconds in which lips are compared with the sound
 SHIFTS = 4  # frames by which the sound may be late or early
 CLEAR = 0.5  # by which the best score must be above the next
@@ -68,9 +69,9 @@ def speaker_of(
     begin, faces = 0, list[FaceReading]()
     crowd: NDArray[np.uint8] | None = None
     with FaceTracker(MAX_FACES) as tracker:
-        looked = islice(decode_frames(path, rate), 0, round(WITHIN * rate), every)
-        for number, frame in enumerate(looked):
-            found = tracker.faces(frame)
+        looked = range(0, round(WITHIN * rate), every)
+        for number, frame in enumerate(decode_frames(path, rate, only=looked)):
+            found = tracker.faces(frame, every=number % SMALL_EVERY == 0)
             if len(found) > len(faces):
                 begin, faces, crowd = number * every, found, frame
     if crowd is None or len(faces) < 2:
