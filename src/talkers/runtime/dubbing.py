@@ -13,22 +13,22 @@ from typing import Any, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from talkers.artefacts.files import refuse_same_file
 from talkers.errors import ArtefactError, MediaError, UsageError
-from talkers.face.crop import paste_back
 from talkers.face.portrait import checked_face
 from talkers.media import audio_blocks, frame_count, probe
+from talkers.media.forms import takes_planes
 from talkers.media.generated import write_generated
+from talkers.media.planes import rgb_of
 from talkers.progress import Report, quiet
-from talkers.renderers.contract import from_frames, to_frames
 from talkers.renderers.warp import WarpRenderer
-from talkers.renderers.warp.lips import LipPainter, Lips
-from talkers.runtime.donors import DonorChoice, Mouth
+from talkers.renderers.warp.lips import LipPainter
+from talkers.runtime.dub_painting import BATCH, Dub, FilmPainter
 from talkers.runtime.dub_sound import followed, mixed, of_length, widened
 from talkers.runtime.engine import Engine, Frame
 from talkers.runtime.film import SEEN, WHY, film_face, film_info
+from talkers.runtime.film_box import Picture
 from talkers.runtime.film_order import (
     SLACK_SECONDS,
     WhenLonger,
@@ -43,7 +43,8 @@ from talkers.runtime.timing import lookahead
 from talkers.space.face_motion import FaceMotionSpace
 
 FADE_SECONDS = 0.12  # in which dubbed lips take over from the film's own
-CRF = 8  # of the encoder: low, since what lies outside the lips should stay as it was
+CRF, PRESET = 14, "ultrafast"  # of the encoder: what lies outside the lips stays as it was
+VP9_CRF = 8
 FRAMES_AHEAD = 8  # that are made while others are written
 MAX_BED_GAIN = 24.0  # dB
 
@@ -139,7 +140,7 @@ class Dubbing:
         self._refuse_longer(self.info.duration or self._talk.seconds)
         if terms.bed is not None and probe(terms.bed).audio is None:
             raise MediaError("this holds no sound", where=terms.bed, todo="Name another --bed")
-        self.painter, self._donors = LipPainter(renderer), dict[int, Lips]()
+        self.painter = LipPainter(renderer)
         self.face = film_face(film, space, terms.face, report, self.notes.append)
         self._refuse_longer(len(self.face.state) / self.frame_rate)
         self.said = frame_count(self._talk.seconds, self.frame_rate)
@@ -194,69 +195,27 @@ class Dubbing:
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames one by one, uint8 [H, W, 3] RGB, in the film's own size."""
-        widest, choice = self._lips(self.face.widest), DonorChoice(self.face.donors)
+        return map(rgb_of, self._pictures())
+
+    def _pictures(self) -> Iterator[Picture]:
+        """Frames one by one, planes or RGB as the film stores them."""
+        painter = FilmPainter(self.painter, self.space, self.face, self.engine.device)
         motion = (row for block in self._talk.motion() for row in block)
-        resting = torch.zeros(self.space.width)
+        resting, waiting = torch.zeros(self.space.width), list[Dub]()
         shown = frames_in_order(self.film, self.frame_rate, self.order)
-        for done, (number, frame) in enumerate(shown):
+        for done, (number, picture) in enumerate(shown):
             said = next(motion, None) if done < self.said else None
             weight = float(self._weights[done])
             if weight > 0:
                 mouth = (resting if said is None else said)[self.space.mouth]
-                yield self._dubbed(frame, number, mouth, weight, choice, widest)
-            else:
-                yield frame
-
-    def _picture(self, square: Frame) -> Tensor:
-        """uint8 [S, S, 3] -> [3, S, S] in -1..1, on the device."""
-        return from_frames(torch.from_numpy(square)[None])[0].to(self.engine.device)
-
-    def _lips(self, mouth: Mouth) -> Lips:
-        """A mouth of the film as the painter wants it."""
-        return self.painter.lips(self._picture(mouth.square), mouth.points.to(self.engine.device))
-
-    def _donor(self, number: int) -> Lips:
-        """One of the film's donors."""
-        if number not in self._donors:
-            self._donors[number] = self._lips(self.face.donors[number])
-        return self._donors[number]
-
-    def _dubbed(
-        self,
-        frame: Frame,
-        number: int,
-        mouth: Tensor,
-        weight: float,
-        choice: DonorChoice,
-        widest: Lips,
-    ) -> Frame:
-        """A frame whose mouth does something else.
-
-        Args:
-            frame: of the film.
-            number: its number.
-            mouth: [M] what the mouth is to do.
-            weight: how far of all.
-            choice: of the donor of its lips.
-            widest: another mouth of the person.
-        """
-        crop = self.face.crop(number)
-        points, rest, device = self.face.shares(number, crop), self.face.rest, self.engine.device
-        own = self.space.motion_of(points, rest)
-        wanted = own.clone()
-        wanted[self.space.mouth] = torch.lerp(own[self.space.mouth], mouth, weight)
-        # what the space does not say of the frame's key points stays as it is
-        moved = self.space.points_of(wanted, rest) - self.space.points_of(own, rest)
-        source = self.painter.shown(self._picture(crop.cut(frame)), points.to(device))
-        donors = choice.choose(int(self.face.shot[number]), float(self.face.yaw[number]))
-        painted = torch.zeros_like(source.pictures[0])
-        for donor, share in donors:
-            lips = self._donor(donor)
-            painted += share * self.painter.paint(
-                source, (points + moved).to(device), lips, widest, weight
-            )
-        square = to_frames(painted[None])[0].cpu().numpy()
-        return paste_back(frame, square, crop, feather=0)
+                waiting.append(Dub(picture, number, mouth, weight))
+            if waiting and (weight == 0 or len(waiting) == BATCH):
+                yield from painter.painted(waiting)
+                waiting.clear()
+            if weight == 0:
+                yield picture
+        if waiting:
+            yield from painter.painted(waiting)
 
     def save(
         self,
@@ -275,7 +234,8 @@ class Dubbing:
         """
         refuse_same_file([path], [self.film, self._talk.path, self.terms.bed])
         # painting leaves a core to the encoder
-        with closing(lookahead(map(even, self), FRAMES_AHEAD)) as frames:
+        shown = self._pictures() if takes_planes(path) else self
+        with closing(lookahead(map(even, shown), FRAMES_AHEAD)) as frames:
             return write_generated(
                 path,
                 frames,
@@ -283,7 +243,8 @@ class Dubbing:
                 self._sound(),
                 self.digest() if self.digest is not None else None,
                 lambda done: progress(done, self.frame_count),
-                crf=CRF,
+                CRF if Path(path).suffix.lower() != ".webm" else VP9_CRF,
+                PRESET,
             )
 
     def _sound(self) -> tuple[Iterator[NDArray[np.float32]], int, int]:

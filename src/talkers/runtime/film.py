@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from talkers.media import AUDIO_RATE, audio_blocks, decode_frames, probe
 from talkers.media.probe import MediaInfo
 from talkers.progress import Report
 from talkers.runtime.donors import Mouth, donor_frames
+from talkers.runtime.film_points import FilmPoints
 from talkers.space.face_motion import FaceMotionSpace
 from talkers.speech import LEVEL_RATE, loudness_of, speech_activity
 
@@ -36,6 +37,8 @@ BELOW_EYES = 0.95  # of that square's middle
 OPEN = 0.05  # inter-ocular distances: a mouth so far open is as bad a donor as one that moves
 MIN_RESTING = 8  # frames in which nothing is said, from which is told how the person rests
 RESTS = 60  # frames from which is told how the person rests
+TOGETHER = 256  # frames that are looked at together
+DONOR_BYTES, MIN_DONORS = 100_000_000, 4  # of the pictures of all donors; so many there may be
 SEEN, UNSEEN, ASIDE, SMALL, OTHERS, COVERED = range(6)
 WHY = {
     UNSEEN: "no face is seen",
@@ -51,7 +54,7 @@ class FilmFace:
     """The face of a film of T frames.
 
     Attributes:
-        points: float32 [T, 478, 2] key points in pixels, NaN where there is none.
+        points: [T] key points [478, 2] in pixels, NaN where there is none.
         yaw: float32 [T] of the head, degrees.
         state: int [T], `SEEN` or why a frame cannot be dubbed.
         shot: int [T] of the film.
@@ -60,7 +63,7 @@ class FilmFace:
         widest: the one with the widest mouth.
     """
 
-    points: NDArray[np.float32]
+    points: FilmPoints
     yaw: NDArray[np.float32]
     state: NDArray[np.int64]
     shot: NDArray[np.int64]
@@ -176,7 +179,7 @@ class _Scan:
 
     def __init__(self, space: FaceMotionSpace, every: int):
         self._space, self._every = space, every
-        self._points: list[NDArray[np.float32]] = []
+        self._points = FilmPoints()
         self._colours: list[NDArray[np.float32]] = []
         self._yaw: list[float] = []
         self._states: list[int] = []
@@ -198,14 +201,11 @@ class _Scan:
         same = bool(self._shots) and self._shots[-1] == shot
         self._states.append(_state_of(reading, self._states[-1] if same else SEEN, others))
         self._shots.append(shot)
-        self._points.append(np.full((478, 2), np.nan, np.float32))
+        self._points.append(None if reading is None else reading.landmarks)
         self._colours.append(np.full((len(LOWER), 3), np.nan, np.float32))
         before = self._yaw[-1] if self._yaw else 0.0
         self._yaw.append(before if reading is None else float(reading.angles[0]))
-        if reading is None:
-            return
-        self._points[-1] = reading.landmarks
-        if self._states[-1] != SEEN:
+        if reading is None or self._states[-1] != SEEN:
             return
         crop = crop_around(reading.landmarks)
         square, points = crop.cut(frame), shares_of(reading.landmarks, crop)
@@ -243,19 +243,22 @@ class _Scan:
                 todo="Use a film that shows a face from the front",
             )
         covered = covered_frames(np.stack(self._colours))
-        points, shot, yaw = np.stack(self._points), np.array(self._shots), np.array(self._yaw)
+        points, shot, yaw = self._points, np.array(self._shots), np.array(self._yaw, np.float32)
         seen = np.array(self._states) == SEEN
         good = seen & ~covered if (seen & ~covered).any() else seen
-        rest, squares = self._rest(still & good), [crop_around(row) for row in points[good]]
-        shares = zip(points[good], squares, strict=True)
-        moved = self._space.motion_of(torch.stack([shares_of(*both) for both in shares]), rest)
-        wide = np.zeros(len(points), np.float32)
-        unrest = wide.copy()
-        wide[good] = mouth_opening(points[good])
-        unrest[good] = moved[:, self._space.mouth].square().mean(1).sqrt().numpy()
-        points, state = bridged(points, np.array(self._states), shot)
+        rest, wide = self._rest(still & good), np.zeros(len(points), np.float32)
+        unrest, numbers = wide.copy(), np.flatnonzero(good)
+        for first in range(0, len(numbers), TOGETHER):
+            some = numbers[first : first + TOGETHER]
+            rows = points.rows(some)
+            shares = torch.stack([shares_of(row, crop_around(row)) for row in rows])
+            moved = self._space.motion_of(shares, rest)[:, self._space.mouth]
+            wide[some], unrest[some] = mouth_opening(rows), moved.square().mean(1).sqrt().numpy()
+        state = bridged(points, np.array(self._states), shot)
         state[covered] = COVERED
         donors = donor_frames(unrest + wide / OPEN, shot, yaw, good)
+        side = crop_around(points[donors[0]]).side
+        donors = donors[: max(MIN_DONORS, DONOR_BYTES // (3 * side**2))]
         mouths = cut_mouths(path, rate, points, shot, yaw, [*donors, int(wide.argmax())])
         return FilmFace(points, yaw, state, shot, rest, mouths[:-1], mouths[-1])
 
@@ -280,7 +283,7 @@ def _opening(points: Tensor) -> float:
 def cut_mouths(
     path: str | os.PathLike[str],
     rate: Fraction,
-    points: NDArray[np.float32],
+    points: FilmPoints,
     shot: NDArray[np.int64],
     yaw: NDArray[np.float32],
     numbers: list[int],
@@ -290,18 +293,17 @@ def cut_mouths(
     Args:
         path: the film.
         rate: frames a second.
-        points: [T, 478, 2] key points in pixels.
+        points: [T] key points in pixels.
         shot: [T].
         yaw: [T] degrees.
         numbers: of the frames.
     """
-    found: dict[int, Mouth] = {}
-    for number, frame in enumerate(islice(decode_frames(path, rate), max(numbers) + 1)):
-        if number in numbers:
-            crop = crop_around(points[number])
-            at = shares_of(points[number], crop)
-            place = int(shot[number]), float(yaw[number])
-            found[number] = Mouth(crop.cut(frame), at, number, *place)
+    found, wanted = dict[int, Mouth](), sorted(set(numbers))
+    for number, frame in zip(wanted, decode_frames(path, rate, only=wanted), strict=True):
+        crop = crop_around(points[number])
+        at = shares_of(points[number], crop)
+        place = int(shot[number]), float(yaw[number])
+        found[number] = Mouth(crop.cut(frame), at, number, *place)
     return [found[number] for number in numbers]
 
 
@@ -318,21 +320,21 @@ def unsaid(path: str | os.PathLike[str], rate: Fraction, count: int) -> NDArray[
 
 
 def bridged(
-    points: NDArray[np.float32], state: NDArray[np.int64], shot: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Key points and states [T] without gaps of a few frames, between which the face is seen.
-
-    A gap in which another shot begins stays.
+    points: FilmPoints, state: NDArray[np.int64], shot: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """States [T] without gaps of a few frames between which the face is seen, whose key points are
+    written. A gap in which another shot begins stays.
     """
     seen = np.flatnonzero(state == SEEN)
     for before, after in pairwise(seen):
         between = slice(before + 1, after)
         short = 1 < after - before <= MAX_GAP + 1 and shot[before] == shot[after]
         if short and (state[between] == UNSEEN).all():
-            share = ((np.arange(before + 1, after) - before) / (after - before))[:, None, None]
-            points[between] = points[before] + share * (points[after] - points[before])
+            first, last = points[int(before)], points[int(after)]
+            for number in range(before + 1, after):
+                points[number] = first + (number - before) / (after - before) * (last - first)
             state[between] = SEEN
-    return points, state
+    return state
 
 
 def _state_of(reading: FaceReading | None, before: int, others: bool) -> int:

@@ -13,14 +13,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from talkers.media import decode_frames
+from talkers.media.decode import decode_frames, decode_pictures
 from talkers.media.encode import VideoWriter
+from talkers.media.planes import is_stored
 
 WhenLonger = Literal["loop", "bounce", "freeze", "stretch", "cut", "error"]
 WhenShorter = Literal["keep", "silence", "cut"]
 SLACK_SECONDS = 0.2  # by which a speech may be longer than its film as if it were not
 HELD_BYTES = 100_000_000  # of the frames that are turned round at a time
-Frame = NDArray[np.uint8]
+Frame = NDArray[np.uint8]  # RGB [H, W, 3], or planes [H * 3 / 2, W] of `talkers.media.planes`
 
 
 def shown_frames(
@@ -61,9 +62,9 @@ def frames_in_order(
         order: numbers of frames.
 
     Yields:
-        a number, and its frame uint8 [H, W, 3].
+        a number, and its frame as it is stored, see `decode_pictures`.
     """
-    frames, at, frame = decode_frames(path, rate), -1, None
+    frames, at, frame = decode_pictures(path, rate), -1, None
     steps = np.diff(order, append=order[-1:])
     k = 0
     while k < len(order):
@@ -71,10 +72,10 @@ def frames_in_order(
         if k and number == order[k - 1] - 1:
             back = k + int(np.argmax(np.append(steps[k:], 1) != -1))
             yield from _backwards(path, rate, int(order[back]), number)
-            frames, at, k = decode_frames(path, rate), -1, back + 1
+            frames, at, k = decode_pictures(path, rate), -1, back + 1
             continue
         if number < at:
-            frames, at = decode_frames(path, rate), -1
+            frames, at = decode_pictures(path, rate), -1
         while at < number:
             frame, at = next(frames, frame), at + 1
         assert frame is not None
@@ -91,7 +92,7 @@ def _backwards(
     the pieces are read one by one, the last one first.
     """
     with tempfile.TemporaryDirectory() as name:
-        part = islice(decode_frames(path, rate), first, last + 1)
+        part = islice(decode_pictures(path, rate), first, last + 1)
         pieces: list[tuple[Path, int]] = []  # and how many frames each has
         held: list[Frame] = []
 
@@ -107,19 +108,23 @@ def _backwards(
             held.append(frame)
             if len(held) * frame.nbytes >= HELD_BYTES:
                 write()
-        height, width = held[-1].shape[:2] if held else frame.shape[:2]
+        height, width = (held[-1] if held else frame).shape[:2]
+        stored = is_stored(held[-1] if held else frame)
         number = last
         for frame in reversed(held):
             yield number, frame
             number -= 1
         for piece, count in reversed(pieces):
-            for frame in reversed(list(islice(decode_frames(piece, rate), count))):
-                yield number, np.ascontiguousarray(frame[:height, :width])
+            again = decode_pictures(piece, rate) if stored else decode_frames(piece, rate)
+            for frame in reversed(list(islice(again, count))):
+                yield number, frame if stored else np.ascontiguousarray(frame[:height, :width])
                 number -= 1
 
 
 def even(frame: Frame) -> Frame:
     """A frame of even height and width, as encoders want it: its last row and column repeated."""
+    if is_stored(frame):
+        return frame
     height, width = frame.shape[:2]
     if height % 2 or width % 2:
         return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")

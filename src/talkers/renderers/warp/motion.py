@@ -95,6 +95,21 @@ def spread(
     Returns:
         [B, Q, C]
     """
+    if len(knots) > 1 and not torch.is_grad_enabled() and knots.device.type == "cpu":
+        # what one row needs stays in a core's cache
+        rows = range(len(knots))
+        ground = places.expand(len(knots), -1, -1)
+        share = groups and [[(some, part[k : k + 1]) for some, part in groups] for k in rows]
+        found = [
+            spread(
+                *(part[k : k + 1] for part in (ground, knots, values)),
+                None if weights is None else weights[k : k + 1],
+                soft,
+                share and share[k],
+            )
+            for k in rows
+        ]
+        return torch.cat(found)
     # |q - t|^2 = |q|^2 + |t|^2 - 2 q t
     apart = places.square().sum(-1)[..., None] + knots.square().sum(-1)[:, None]
     apart = torch.baddbmm(apart, places.expand(len(knots), -1, -1), knots.mT, alpha=-2)
@@ -133,17 +148,19 @@ def whole_motion(
     side: int = COARSE,
     held: bool = True,
     closely: bool = False,
+    part: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> Tensor:
     """Where the pixels of whole frames come from.
 
     Args:
         target: [B, 478, 2] key points in the frames, shares of the side.
-        source: [1, 478, 2] in the source picture.
+        source: [1, 478, 2] in the source picture, or [B, 478, 2] in one a frame.
         heads: where the head is in the frames and in the source picture.
         trust: [B, 478] of the key points, 0..1; see `trust_of` (default: 1).
         side: of the grid.
         held: whether what lies behind is held in its place. If not, it is to be drawn apart.
         closely: whether every key point has its say, down to lips and lids.
+        part: rows and columns of the grid that are wanted.
 
     Returns:
         by how much they lie elsewhere, for a coarse grid: [B, G, G, 2] shares of the side.
@@ -154,13 +171,13 @@ def whole_motion(
     ring, edge = head_ring().to(device), border().to(device)[None]
     there, here = project(ring, heads[0]), project(ring, heads[1])
     flat = torch.tensor(SHOULDERS, device=device)
-    resting = heads[1].scale * flat + heads[1].shift[..., None, :]
+    resting = heads[1].scale[..., None] * flat + heads[1].shift[..., None, :]
     follow = SHOULDER_SHARE * (heads[0].shift - heads[1].shift)[..., None, :]
     shoulders = resting + follow
     still = edge
     if held:
-        ground = heads[1].scale * ground_ring().to(device) + heads[1].shift[..., None, :]
-        still = torch.cat([ground, edge], 1)
+        ground = heads[1].scale[..., None] * ground_ring().to(device) + heads[1].shift[..., None, :]
+        still = torch.cat([ground, edge.expand(len(ground), -1, -1)], 1)
     targets = torch.cat([target, there, shoulders, still.expand(count, -1, -1)], 1)
     sources = torch.cat([source, here, resting, still], 1)
     weights = torch.ones(count, targets.shape[1], device=device)
@@ -168,9 +185,9 @@ def whole_motion(
     if trust is not None:
         weights[:, : target.shape[1]] *= trust[:, ::thin]
     line = torch.linspace(0, 1, side, device=device)
-    grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(1, -1, 2)
-    steps = spread(grid, targets, sources - targets, weights, soft)
-    return steps.reshape(count, side, side, 2)
+    grid = torch.stack(torch.meshgrid(line[part[1]], line[part[0]], indexing="xy"), -1)
+    steps = spread(grid.reshape(1, -1, 2), targets, sources - targets, weights, soft)
+    return steps.reshape(count, *grid.shape)
 
 
 def pixel_places(size: int, device: torch.device) -> Tensor:
