@@ -99,13 +99,14 @@ def spread(
         # what one row needs stays in a core's cache
         rows = range(len(knots))
         ground = places.expand(len(knots), -1, -1)
-        share = groups and [[(some, part[k : k + 1]) for some, part in groups] for k in rows]
         found = [
             spread(
-                *(part[k : k + 1] for part in (ground, knots, values)),
+                ground[k : k + 1],
+                knots[k : k + 1],
+                values[k : k + 1],
                 None if weights is None else weights[k : k + 1],
                 soft,
-                share and share[k],
+                groups and [(some, part[k : k + 1]) for some, part in groups],
             )
             for k in rows
         ]
