@@ -5,6 +5,8 @@ VENV ?= .venv
 TESTERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 5)))
 RUN = $(VENV)/bin
 PIP = $(RUN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
+# Hundreds of processes import torch: each would compile it anew where the environment keeps no bytecode
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test lint docs bench oldest newest clean
 
