@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from talkers.errors import TalkersError
 from talkers.evaluation.metrics import Metrics, load_metrics
 
 
@@ -17,7 +18,10 @@ def _here(
 ) -> None:
     """Score in this process, whose metrics can be chosen."""
     for name, arguments in tasks.items():
-        done(name, score(*arguments))
+        try:
+            done(name, score(*arguments))
+        except TalkersError as error:
+            done(name, error)
 
 
 def _without_networks(experts: Path | None = None) -> Metrics:

@@ -73,7 +73,9 @@ CONTROLS = {
 }
 
 
-OPTIONS = EvaluationOptions(seeds=2, jobs=1, limit=3, every=True, speed_seconds=2)
+FORMAT_3 = Path(__file__).parents[1] / "data" / "format-3"
+FRAMES = 12  # of a clip
+OPTIONS = EvaluationOptions(seeds=2, jobs=1, limit=3, every=True, speed_seconds=1)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def report(tiny_avatar: Avatar, shared: Path) -> tuple[Outcome, Path]:
     folder = shared / "evaluation"
     with FileLock(shared / "evaluation.lock"):
         if not (folder / "outcome.json").exists():
-            speaker.make_corpus(folder / "clips", clips=3, frames=20)
+            speaker.make_corpus(folder / "clips", clips=3, frames=FRAMES)
             (folder / "clips" / "clips" / "clip2.mp4").write_bytes(b"broken")
             made = evaluate(
                 str(tiny_avatar.engine.folder), [folder / "clips"], folder / "report", OPTIONS
@@ -117,7 +119,7 @@ def test_controls_stand_where_they_must(report: tuple[Outcome, Path]) -> None:
     metrics = report[0].metrics
     pictured = list((report[1] / ".work").glob("*/side-by-side.mp4"))
     assert pictured
-    assert all(len(list(decode_frames(video))) == 20 for video in pictured)
+    assert all(len(list(decode_frames(video))) == FRAMES for video in pictured)
     controls = {
         name: {k: v["mean"] for k, v in figures.items()}
         for name, figures in metrics["controls"].items()
@@ -240,6 +242,7 @@ def test_clips_of_the_training_are_left_out(tiny_avatar: Avatar, corpus: Corpus)
     assert len(_chosen(corpus, tiny_avatar, True, None)[0]) == len(corpus.names)
 
 
+@pytest.mark.usefixtures("cheap_scores")
 def test_what_cannot_be_scored_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "real").mkdir()
     with VideoWriter(tmp_path / "real" / "a.mp4", Fraction(25), crf=20) as writer:
@@ -261,7 +264,7 @@ def test_what_cannot_be_scored_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         (
             [
                 "evaluate",
-                "default",
+                str(FORMAT_3),
                 str(tmp_path / "nowhere.mp4"),
                 "-o",
                 str(tmp_path / "r2"),
