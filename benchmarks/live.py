@@ -37,7 +37,7 @@ import torch
 import talkers
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE, read_audio
-from talkers.runtime.behaviour import LOOK_AHEAD
+from talkers.runtime.behaviour import WAITS
 from talkers.runtime.session import Session
 
 HELLO = Path(talkers.__file__).parent / "avatars" / "hello.flac"
@@ -155,7 +155,7 @@ def mouths(avatar: talkers.Avatar) -> dict[str, float]:
     samples, rows = read_audio(HELLO), {}
     resolved = avatar.resolve_controls(0, talkers.Controls(blinks=0), live=True)
     for latency in reversed(LATENCIES):
-        options, ahead = avatar.engine.options(0), LOOK_AHEAD[latency]
+        options, ahead = avatar.engine.options(0), WAITS[latency]
         stream = Session(avatar.engine, resolved, options, look_ahead=ahead)
         parts = [stream.motion(samples[k : k + BLOCK]) for k in range(0, len(samples), BLOCK)]
         motion = torch.cat([part for part in (*parts, stream.flush()) if len(part)])

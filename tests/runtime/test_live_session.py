@@ -64,7 +64,7 @@ class Stage:
         """The next frames."""
         frames = []
         for frame in islice(self.session, count):
-            self.came.append(self.clock.time - (self.session._origin or 0))
+            self.came.append(self.clock.time - (self.session._maker.origin or 0))
             frames.append(frame)
         return frames
 
@@ -288,7 +288,7 @@ def test_sound_in_real_time_is_said_as_soon_as_the_latency_allows(
         bundled.session(terms=LiveTerms(latency))._playlist.behaviour.need
         for latency in ("low", "balanced", "quality")
     ]
-    assert needs == pytest.approx([0.1325, 0.2125, 0.2925])
+    assert needs == pytest.approx([0.0925, 0.2125, 0.2925])
 
 
 @pytest.mark.parametrize("cost", [0.06, 0.3, 1.1])

@@ -25,14 +25,17 @@ class MotionStream:
         request: what is asked for.
         look_ahead: seconds of speech after a frame that are seen before it is committed
             (default: the model's own).
+        hop: frames that are committed together (default: the model's own).
     """
 
-    def __init__(self, request: MotionRequest, look_ahead: float | None = None):
+    def __init__(
+        self, request: MotionRequest, look_ahead: float | None = None, hop: int | None = None
+    ):
         context = request.model.context
         if look_ahead is None:
             look_ahead = context.look_ahead
         self.request = request
-        self.hop = request.frames(context.stream_hop)  # frames that are committed together
+        self.hop = hop or request.frames(context.stream_hop)
         self.look_ahead = math.ceil(look_ahead * request.frame_rate - 1e-6)  # frames
         self.window = max(request.frames(WINDOW), 2 * self.look_ahead + self.hop)
         self.done = 0  # frames committed

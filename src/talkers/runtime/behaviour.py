@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,33 @@ from talkers.renderers.contract import RenderOptions
 from talkers.runtime.engine import Engine
 from talkers.runtime.idle import IdleLife
 from talkers.runtime.resolved import ResolvedControls, resolve_controls
-from talkers.runtime.session import Session
+from talkers.runtime.session import AT_EASE, Hurry, Session
 
 Latency = Literal["low", "balanced", "quality"]
-LOOK_AHEAD: dict[Latency, float | None] = {"low": 0.0, "balanced": 0.08, "quality": None}
-"""Seconds of speech features after a frame that it waits for where sound comes as it is spoken;
-None: as many as the motion model wants. Here an avatar that is trained for less delay has a say."""
+MAX_AGAIN = 16  # frames that may be asked for again
+PLENTY_FRAMES = 4  # frames whose sound is there beyond what is needed where all is sent at once
+
+
+class Wait(NamedTuple):
+    """How long a frame waits for sound that comes as it is spoken.
+
+    Attributes:
+        look_ahead: seconds of speech features after a frame; None: as many as the motion model
+            wants.
+        hurry: what else is done to be sooner, or to cost less.
+    """
+
+    look_ahead: float | None
+    hurry: Hurry
+
+
+WAITS: dict[Latency, Wait] = {
+    "low": Wait(0.0, Hurry(guessed=2)),
+    "balanced": Wait(0.08, Hurry(pairs=True)),
+    "quality": Wait(None, Hurry(pairs=True)),
+}
+"""Here an avatar that is trained for less delay has a say."""
+WHOLE = Wait(None, AT_EASE)  # for sound that is there
 
 
 class Behaviour:
@@ -32,12 +53,13 @@ class Behaviour:
         engine: the avatar's.
         controls: of head, eyes and mouth.
         options: of the renderer; their seed is also that of blinks and head.
-        latency: which of `LOOK_AHEAD`.
+        latency: which of `WAITS`.
 
     Attributes:
         idle: its motion while nobody speaks.
         need: seconds of sound that must be there before it begins to speak.
         need_all: seconds of sound with which its motion is as good as it can be.
+        plenty: seconds of sound that are there only if it is sent faster than it is spoken.
 
     Raises:
         ArtefactError: the avatar has no streaming speech encoder.
@@ -47,30 +69,34 @@ class Behaviour:
     def __init__(
         self, engine: Engine, controls: Controls | None, options: RenderOptions, latency: Latency
     ):
-        self._engine, self._options, self._look_ahead = engine, options, LOOK_AHEAD[latency]
+        self._engine, self._options, self._wait = engine, options, WAITS[latency]
         self.resolved = resolve_controls(engine, controls, options.seed, live=True)
         self.idle = IdleLife(engine, self.resolved, options)
         half = 0.5 / float(engine.frame_rate)  # a delay counts from a frame's middle
-        self.need_all = self._session(self.resolved, True).delay + half
-        self.need = min(self.need_all, self._session(self.resolved, False).delay + half)
+        self.need_all = self._session(self.resolved, WHOLE).delay + half
+        self.need = min(self.need_all, self._session(self.resolved, self._wait).delay + half)
+        self.plenty = self.need_all + 2 * half * PLENTY_FRAMES
 
-    def _session(self, resolved: ResolvedControls, whole: bool) -> Session:
-        ahead = None if whole else self._look_ahead
-        return Session(self._engine, resolved, self._options, look_ahead=ahead)
+    def _session(self, resolved: ResolvedControls, wait: Wait) -> Session:
+        ahead, hurry = wait
+        return Session(self._engine, resolved, self._options, look_ahead=ahead, hurry=hurry)
 
     def _from_frame(self, start: int) -> ResolvedControls:
         head = self.resolved.head
         shifted = head.from_frame(start) if isinstance(head, HeadTrack) else head
         return self.resolved._replace(head=shifted)
 
-    def begin(self, start: int, whole: bool) -> SpokenMotion:
+    def begin(self, start: int, seconds: float) -> SpokenMotion:
         """The motion of an utterance.
 
         Args:
             start: the session's frame at which it begins: blinks go on.
-            whole: whether `need_all` of its sound is there.
+            seconds: of its sound that are there; inf if all are.
         """
-        return SpokenMotion(self._session(self._from_frame(start), whole), start, self)
+        wait = self._wait
+        if seconds >= self.need_all:
+            wait = WHOLE if seconds >= self.plenty else Wait(None, Hurry(pairs=True))
+        return SpokenMotion(self._session(self._from_frame(start), wait), start, self)
 
     def steer(self, spoken: SpokenMotion) -> None:
         """Let an utterance that has begun go on as these controls want it."""
@@ -104,7 +130,8 @@ class SpokenMotion:
         """Motion of a frame.
 
         Args:
-            frame: later than those asked for before, counted from the utterance's beginning.
+            frame: counted from the utterance's beginning; earlier than the last one that was
+                asked for by at most MAX_AGAIN, where frames are made again.
             sound: float32 [n] at 16 kHz, what comes next.
             ended: silence comes after it.
 
@@ -114,12 +141,14 @@ class SpokenMotion:
         if ended:
             sound = np.pad(sound, (0, max(0, self.need(frame) - len(sound))))
         self._heard += len(sound)
-        self._rows.extend(self.session.motion(sound, max(1, frame - self._first)))
-        while self._first < frame and len(self._rows) > 1:
+        missing = frame - self._first - len(self._rows) + 1
+        at_once = max(1, missing, int(len(sound) * self._rate / AUDIO_RATE))
+        self._rows.extend(self.session.motion(sound, at_once))
+        while self._first < frame - MAX_AGAIN and len(self._rows) > 1:
             self._rows.popleft()
             self._first += 1
-        if self._rows and self._first == frame:
-            return self._rows[0]
+        if self._first <= frame < self._first + len(self._rows):
+            return self._rows[frame - self._first]
         # too little sound has come: what is there must do
         committed = self._first + len(self._rows)
         ahead = self.session.ahead(frame - committed + 1)

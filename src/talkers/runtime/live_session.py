@@ -1,38 +1,46 @@
 """A live face: sound in when it comes, pictures and sound out in time, and life in between.
 
-A session has no thread of its own. Whoever takes its frames does the work, just before each frame
-is due; whoever pushes sound only puts it in a queue.
+Whoever pushes sound only puts it in a queue. Two threads of the session make its frames: as late
+as they can where sound comes as it is spoken, and some frames ahead where all is known. With a
+clock that is not the machine's there are no such threads: whoever takes the frames makes them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, isfinite
+from math import inf, isfinite
 from types import TracebackType
 from typing import Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from talkers.controls.request import Controls
 from talkers.errors import UsageError
 from talkers.media import AUDIO_RATE
-from talkers.renderers.contract import RenderOptions, RenderState
+from talkers.renderers.contract import RenderOptions
 from talkers.runtime.behaviour import Behaviour, Latency
-from talkers.runtime.blend import MOUTH_SECONDS, Blend
 from talkers.runtime.clock import Clock, MediaTime, SystemClock
 from talkers.runtime.engine import Engine
-from talkers.runtime.playlist import Played, Playlist, State
+from talkers.runtime.frame_maker import FrameMaker, Order
+from talkers.runtime.painters import (
+    LONGEST_WAIT,
+    Painter,
+    begin_painting,
+    end_painting,
+    painters_of,
+)
+from talkers.runtime.playlist import Playlist, State
 from talkers.runtime.threads import Threads
 from talkers.runtime.utterance import Samples
 
 SOUND_RATES = 8_000, 192_000  # Hz at which sound is played
-COST_WEIGHT = 0.2  # of the newest frame in the estimate of what a frame costs
+GRACE = 0.005  # seconds after which a frame that no painter has begun is made by who waits for it
 
 
 @dataclass(frozen=True)
@@ -123,15 +131,14 @@ class LiveSession:
         self._time = MediaTime(engine.frame_rate, self.terms.sound_rate)
         behaviour = Behaviour(engine, controls, options, self.terms.latency)
         self._playlist = Playlist(self._time, self._clock, behaviour)
-        self._closed = threading.Event()
-        self._making = threading.Lock()  # of all that follows
-        self._origin: float | None = None  # the clock's time of frame 0
-        self._next = 0  # the frame to come
-        self._spoke = 0  # the frame after the last one that spoke
-        self._cost = 0.0  # seconds that a frame takes, on average
-        self._blend = Blend(float(engine.frame_rate))
-        self._state = RenderState()
+        self._cores = torch.get_num_threads()
+        count = painters_of(self._cores) if clock is None else 0
+        mark, time = self.terms.provenance, self._time
+        self._maker = FrameMaker(engine, options, mark, time, self._clock, self._playlist, count)
+        self._painters: list[Painter] | None = None if count else []
         self._threads = Threads(float(1 / engine.frame_rate))
+        self._taking = threading.Lock()
+        self._ended = weakref.finalize(self, self._maker.close)
 
     def push_audio(
         self, samples: Any, rate: float = AUDIO_RATE, pts: Fraction | float | None = None
@@ -151,10 +158,12 @@ class LiveSession:
                 session has ended. Nothing of the block is taken then.
         """
         self._playlist.push(samples, rate, _checked_pts(pts))
+        self._maker.forget(silent=True)
 
     def flush(self) -> None:
         """What was pushed is whole: it need not wait for more. What comes next is new."""
         self._playlist.flush()
+        self._maker.forget(silent=True)
 
     def interrupt(self) -> float:
         """Stop speaking: the queue is emptied, and the mouth is closed within 80 ms.
@@ -163,15 +172,20 @@ class LiveSession:
             seconds that were played of what was being said since the last `flush`; 0 if nothing
             was. The sound of a frame that is being made counts: it comes out.
         """
-        return self._playlist.interrupt()
+        with self._playlist.lock:
+            self._maker.forget_what_opens()
+            return self._playlist.interrupt()
 
     def pause(self) -> None:
         """Stop speaking as `interrupt` does, but keep what is left for `resume`."""
-        self._playlist.pause()
+        with self._playlist.lock:
+            self._maker.forget_what_opens()
+            self._playlist.pause()
 
     def resume(self) -> None:
         """Go on where `pause` stopped."""
         self._playlist.resume()
+        self._maker.forget(silent=True)
 
     def set(self, controls: Controls) -> None:
         """From the next frame on, obey other controls. Another motion model moves what is said
@@ -181,16 +195,21 @@ class LiveSession:
             TalkersError: controls that mean nothing to this avatar.
         """
         latency = self.terms.latency
-        self._playlist.behaviour = Behaviour(self._engine, controls, self._options, latency)
+        behaviour = Behaviour(self._engine, controls, self._options, latency)
+        with self._playlist.lock:
+            self._playlist.behaviour = behaviour
+            self._maker.forget()
 
     def finish(self) -> None:
         """Nothing more will be said: frames end when all that waits is said."""
         self._playlist.finish()
+        self._maker.forget(silent=True)
 
     def close(self) -> None:
         """End at once. Once more does no harm."""
         self._playlist.close()
-        self._closed.set()
+        self._maker.close()
+        end_painting(self._painters or [])
 
     @property
     def queued(self) -> float:
@@ -216,11 +235,11 @@ class LiveSession:
 
     def __next__(self) -> LiveFrame:
         """The next frame, when it is due."""
-        self._clock.sleep(self._until_work(), self._closed)
-        frame = self._make()
+        self._clock.sleep(self._until_taken(), self._maker.closed)
+        frame = self._taken()
         if frame is None:
             raise StopIteration
-        self._clock.sleep(self._until(frame.pts), self._closed)
+        self._clock.sleep(self._maker.until(frame.pts), self._maker.closed)
         return frame
 
     def __aiter__(self) -> LiveSession:
@@ -229,76 +248,60 @@ class LiveSession:
 
     async def __anext__(self) -> LiveFrame:
         """The next frame, when it is due; made in a thread, and other tasks go on meanwhile."""
-        await self._clock.sleep_async(self._until_work())
-        frame = await asyncio.to_thread(self._make)
+        await self._clock.sleep_async(self._until_taken())
+        frame = await asyncio.to_thread(self._taken)
         if frame is None:
             raise StopAsyncIteration
-        await self._clock.sleep_async(self._until(frame.pts))
+        await self._clock.sleep_async(self._maker.until(frame.pts))
         return frame
 
-    def _until(self, pts: Fraction) -> float:
-        """Seconds until a time of the session."""
-        origin = self._origin
-        return 0.0 if origin is None else origin + float(pts) - self._clock.now()
+    def _until_taken(self) -> float:
+        """Seconds until it is of use to ask for a frame."""
+        with self._maker.changed:
+            if self._maker.orders:
+                return self._maker.until(self._time.pts(self._maker.orders[0].frame))
+            return 0.0 if self._painters else self._maker.until_due()
 
-    def _until_work(self) -> float:
-        """Seconds until work on the next frame begins: late, so that it knows the newest sound."""
-        takes = min(1.25 * self._cost + 0.002, float(1 / self._engine.frame_rate))
-        return self._until(self._time.pts(self._next)) - takes
-
-    def _make(self) -> LiveFrame | None:
-        """Make the next frame that can be ready in time; None when the session is over."""
-        with self._making:
-            if self._closed.is_set() or self._is_over():
-                return None
-            begun, first = self._clock.now(), self._next
-            last = first
-            if self._origin is not None:  # skip what cannot be ready less than half a frame late
-                ready = begun - self._origin + self._cost
-                last = max(first, ceil(ready * float(self._time.frame_rate) - 0.5))
-            played = self._playlist.play(first, last)
-            self._next = last + 1
-            mark, state = self.terms.provenance, self._state
-            with self._threads.chosen():
-                motion = self._motion(last, played)[None]
-                (picture,) = self._engine.decode(motion, self._options, mark=mark, state=state)
-            now = self._clock.now()
-            self._threads.took(now - begun)
-            if self._origin is None:
-                self._origin = now
-            else:
-                self._cost += COST_WEIGHT * (now - begun - self._cost)
+    def _taken(self) -> LiveFrame | None:
+        """The next frame; None when the session is over. What painters made is waited for."""
+        maker = self._maker
+        with self._taking:
+            while (order := self._awaited()) is None:
+                if maker.over:
+                    return None
+                maker.make(self._threads)
+                if self._painters is None:
+                    self._painters = begin_painting(maker, self._cores)
+        if order.error is not None:
+            raise order.error
+        assert order.picture is not None
         return LiveFrame(
-            picture,
-            self._time.pts(last),
-            played.sound,
-            Fraction(self._time.sample(first), self._time.sound_rate),
-            played.state,
-            played.source_pts,
-            last - first,
+            order.picture,
+            self._time.pts(order.frame),
+            order.played.sound,
+            Fraction(self._time.sample(order.first), self._time.sound_rate),
+            order.played.state,
+            order.played.source_pts,
+            order.frame - order.first,
         )
 
-    def _is_over(self) -> bool:
-        """Whether all is said, and the mouth is closed."""
-        closed = self._spoke + ceil(MOUTH_SECONDS * self._time.frame_rate)
-        return self._playlist.over and self._next >= closed
-
-    @torch.inference_mode()
-    def _motion(self, frame: int, played: Played) -> Tensor:
-        """Motion of a frame: [width]."""
-        behaviour, row, speaking = played.behaviour, None, played.speaking
-        if speaking is not None and speaking.spoken is not None:
-            self._spoke = frame + 1
-            behaviour.steer(speaking.spoken)
-            row = speaking.spoken.row(played.said, played.heard, played.ended)
-        source = None if row is None else speaking
-        if row is None:
-            row = behaviour.idle.row(frame)
-        closing = None
-        if source is None and played.closing is not None and self._origin is not None:
-            closing = played.closing - self._origin
-        space = behaviour.resolved.space
-        return self._blend.row(row, frame, (source, behaviour), space, closing)
+    def _awaited(self) -> Order | None:
+        """The next frame as soon as it is due; None where nobody makes it, or none comes."""
+        maker = self._maker
+        with maker.changed:
+            while not maker.closed.is_set():
+                if maker.orders:
+                    order = maker.orders[0]
+                    seconds = maker.until(self._time.pts(order.frame)) if order.done else inf
+                    if order.done and (seconds <= 0 or not self._painters):
+                        maker.changed.notify_all()
+                        return maker.orders.popleft()
+                else:
+                    seconds = maker.until_due() + GRACE
+                    if maker.over or seconds <= 0 or not self._painters:
+                        return None
+                maker.changed.wait(min(seconds, LONGEST_WAIT))
+        return None
 
 
 def _checked_pts(pts: Any) -> Fraction | None:

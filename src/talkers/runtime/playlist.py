@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from fractions import Fraction
+from math import inf
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,13 +13,22 @@ import numpy as np
 from talkers.errors import UsageError
 from talkers.runtime.behaviour import Behaviour
 from talkers.runtime.clock import Clock, MediaTime
-from talkers.runtime.utterance import Samples, Utterance
+from talkers.runtime.utterance import Place, Samples, Utterance
 
 MAX_QUEUED = 120  # seconds of sound that wait to be played
 PATIENCE = 0.5  # seconds that sound waits for more before it is played as if it had ended
 FADE = 0.005  # seconds in which sound that is cut grows silent: a cut would click
 
 State = Literal["speaking", "idle", "paused"]
+
+
+class Undo(NamedTuple):
+    """What was there before some frames were played: a place for each that spoke, the tail of
+    sound that was cut, and when the mouth began to close."""
+
+    places: tuple[Place, ...]
+    tail: Samples
+    closing: float | None
 
 
 class Played(NamedTuple):
@@ -33,6 +43,7 @@ class Played(NamedTuple):
         ended: whether silence follows that.
         closing: when the mouth began to close at once, by the clock, or None.
         behaviour: of the face.
+        undo: what is needed to play it once more; see `Playlist.go_back`.
     """
 
     sound: Samples
@@ -43,6 +54,7 @@ class Played(NamedTuple):
     ended: bool
     closing: float | None
     behaviour: Behaviour
+    undo: Undo
 
     @property
     def source_pts(self) -> Fraction | None:
@@ -60,13 +72,18 @@ class Playlist:
         time: of the session.
         clock: of the session.
         behaviour: of the face.
+
+    Attributes:
+        behaviour: for what is played next.
+        at_once: frames whose motion is made in one go where their sound is there.
+        lock: held by whoever needs it to stay as it is.
     """
 
     def __init__(self, time: MediaTime, clock: Clock, behaviour: Behaviour):
-        self.behaviour = behaviour  # for what is played next
+        self.behaviour, self.at_once = behaviour, 1
+        self.lock = threading.RLock()
         self._time, self._clock = time, clock
         self._fade = round(FADE * time.sound_rate)
-        self._lock = threading.Lock()
         self._queue: deque[Utterance] = deque()
         self._paused = self._ended = False
         self._tail = np.zeros(0, np.float32)  # of sound that was cut
@@ -76,7 +93,7 @@ class Playlist:
     @property
     def queued(self) -> float:
         """Seconds of sound that wait to be played."""
-        with self._lock:
+        with self.lock:
             return self._queued()
 
     def _queued(self) -> float:
@@ -85,12 +102,12 @@ class Playlist:
     @property
     def over(self) -> bool:
         """Whether nothing is left, and nothing more can come."""
-        with self._lock:
+        with self.lock:
             return self._ended and not self._queue
 
     def push(self, samples: Any, rate: float, pts: Fraction | None) -> None:
         """Put sound at the end; see `LiveSession.push_audio`."""
-        with self._lock:
+        with self.lock:
             if self._ended:
                 raise UsageError("this session has ended", todo="Begin another one for more sound")
             if self._queue and not self._queue[-1].ended:
@@ -121,7 +138,7 @@ class Playlist:
 
     def flush(self) -> None:
         """What was pushed last is whole."""
-        with self._lock:
+        with self.lock:
             if self._last is not None:
                 self._last.end()
                 self._last.whole = True
@@ -132,7 +149,7 @@ class Playlist:
         Returns:
             seconds that were played of what was being said.
         """
-        with self._lock:
+        with self.lock:
             self._closing = self._clock.now()
             if not self._queue:
                 return 0.0
@@ -146,7 +163,7 @@ class Playlist:
 
     def pause(self) -> None:
         """Play nothing until `resume`, and close the mouth."""
-        with self._lock:
+        with self.lock:
             if not self._paused:
                 self._closing = self._clock.now()
                 if self._queue:
@@ -155,19 +172,19 @@ class Playlist:
 
     def resume(self) -> None:
         """Play on."""
-        with self._lock:
+        with self.lock:
             self._paused = False
 
     def finish(self) -> None:
         """Nothing more comes."""
-        with self._lock:
+        with self.lock:
             self._ended, self._paused = True, False
             if self._queue:
                 self._queue[-1].end()
 
     def close(self) -> None:
         """Forget all; nothing more comes."""
-        with self._lock:
+        with self.lock:
             self._ended = True
             self._queue.clear()
 
@@ -183,8 +200,9 @@ class Playlist:
             first: the first of them; all before it were played.
             last: the last of them, which is the one that is shown.
         """
-        with self._lock:
+        with self.lock:
             sounds, speaking = list[Samples](), None
+            places, tail, closing = list[Place](), self._tail, self._closing
             state: State = "paused" if self._paused else "idle"
             for frame in range(first, last + 1):
                 count = self._time.sample(frame + 1) - self._time.sample(frame)
@@ -192,16 +210,41 @@ class Playlist:
                 if speaking is None:
                     sounds.append(self._rest(count))
                 else:
+                    places.append(speaking.place(count))
                     sounds.append(speaking.take(count, self._fade))
                     state = "speaking"
             said, heard, ended = 0, np.zeros(0, np.float32), False
             if speaking is not None and speaking.spoken is not None:
                 self._closing, said = None, speaking.frame - 1
-                heard = speaking.heard.take(speaking.spoken.need(said))
+                need, more = (speaking.spoken.need(said + k) for k in (0, self.at_once - 1))
+                need = more if 0 < need < more <= speaking.heard.count else need
+                heard = speaking.heard.take(need)
                 ended = speaking.ended and not speaking.heard.count
-            sound = np.concatenate(sounds)
+            sound, undo = np.concatenate(sounds), Undo(tuple(places), tail, closing)
             closing, behaviour = self._closing, self.behaviour
-        return Played(sound, state, speaking, said, heard, ended, closing, behaviour)
+        return Played(sound, state, speaking, said, heard, ended, closing, behaviour, undo)
+
+    def go_back(self, undo: Undo) -> None:
+        """Undo what was played last: it is to be played again, or is not true any more."""
+        with self.lock:
+            for place in reversed(undo.places):
+                place.utterance.go_back(place)
+                if place.utterance not in self._queue:
+                    self._queue.appendleft(place.utterance)
+            self._tail, self._closing = undo.tail, undo.closing
+
+    @property
+    def foreseen(self) -> bool:
+        """Whether the next frame will be the same if it is made now: the face idles and nothing
+        waits, or all the sound is there that it could wait for."""
+        with self.lock:
+            if self._paused:
+                return True
+            left = [u for u in self._queue if u.sound.count or not u.ended]
+            if not left:
+                return True
+            first, period = left[0], float(1 / self._time.frame_rate)
+            return first.ended or first.waiting >= self.behaviour.need_all + period
 
     def _rest(self, count: int) -> Samples:
         """Silence, after the tail of what was cut."""
@@ -230,10 +273,10 @@ class Playlist:
             first.end()
         # the sound of all frames until the last must be there, and what that one needs
         there = first.waiting - float(self._time.pts(last - frame))
-        whole = first.ended or there >= behaviour.need_all
-        if not whole and there < behaviour.need:
+        there = inf if first.ended else there
+        if there < behaviour.need:
             return None
         if first.spoken is None:
-            first.spoken = behaviour.begin(frame, whole)
+            first.spoken = behaviour.begin(frame, there)
         first.playing = True
         return first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,11 +20,28 @@ from talkers.renderers.contract import RenderOptions, RenderState
 from talkers.runtime.engine import Engine
 from talkers.runtime.resolved import ResolvedControls
 from talkers.space.contract import Appearance
-from talkers.speech import TARGET_DB, ActivityStream
+from talkers.speech import FEATURE_RATE, TARGET_DB, ActivityStream
 from talkers.speech.activity import SETTLING_SECONDS
+from talkers.speech.streaming import StreamingSpeechEncoder
 
 MAX_BATCH = 8  # frames decoded together when many are due
 Frame = NDArray[np.uint8]  # [size, size, 3] RGB
+
+
+class Hurry(NamedTuple):
+    """How a session is sooner, or costs less, than one that is at ease.
+
+    Attributes:
+        guessed: speech features whose sound the avatar's own encoder does not wait for.
+        pairs: a window of the motion model gives two frames, the second of which sees one frame
+            of sound less; the delay stays.
+    """
+
+    guessed: int = 0
+    pairs: bool = False
+
+
+AT_EASE = Hurry()
 
 
 class Session:
@@ -42,6 +60,7 @@ class Session:
         appearance: of the take that is shown (default: the avatar's own).
         look_ahead: seconds of speech features after a frame that it waits for (default: as many
             as the motion model wants, and as decide whether the mouth may move).
+        hurry: what it does to be sooner and to cost less than that.
 
     Raises:
         ArtefactError: the avatar has no streaming speech encoder.
@@ -55,6 +74,7 @@ class Session:
         provenance: bool = True,
         appearance: Appearance | None = None,
         look_ahead: float | None = None,
+        hurry: Hurry = AT_EASE,
     ):
         encoder = engine.streaming_encoder
         if encoder is None:
@@ -66,13 +86,19 @@ class Session:
         self.engine, self.resolved, self.options = engine, resolved, options
         self.provenance, self.appearance = provenance, appearance
         self._activity = ActivityStream(AUDIO_RATE, TARGET_DB)
-        self._encoder = encoder.start()
+        self._encoder, guessed = encoder.start(), 0
+        if isinstance(encoder, StreamingSpeechEncoder):
+            guessed = min(hurry.guessed, encoder.config.look_ahead)
+            self._encoder = encoder.start(guessed)
         # The sound that decides whether the mouth may move must have come too.
-        self._lookahead = encoder.lookahead
+        self._lookahead = encoder.lookahead - guessed / FEATURE_RATE
         if look_ahead is None:
             gate = SETTLING_SECONDS - self._lookahead - 0.5 / float(engine.frame_rate)
             look_ahead = max(resolved.model.context.look_ahead, gate)
         self._motion = MotionStream(resolved.request, look_ahead)
+        if hurry.pairs and self._motion.hop == 1 and self._motion.look_ahead > 1:
+            less = (self._motion.look_ahead - 1) / float(engine.frame_rate)
+            self._motion = MotionStream(resolved.request, less, 2)
         self._state = RenderState()
         self._incoming = SampleStream()
         self._samples = self._committed = 0

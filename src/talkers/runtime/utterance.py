@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,10 +47,24 @@ class SampleQueue:
     def first(self, count: int) -> Samples:
         """The first `count` samples, or all if there are fewer; they stay."""
         samples = self.take(count)
+        self.put_back(samples)
+        return samples
+
+    def put_back(self, samples: Samples) -> None:
+        """Put samples that were taken at the front again."""
         if len(samples):
             self._blocks.appendleft(samples)
             self.count += len(samples)
-        return samples
+
+
+class Place(NamedTuple):
+    """Where an utterance was before a frame of it was played, and the sound of that frame."""
+
+    utterance: Utterance
+    frame: int
+    played: int
+    held: bool
+    sound: Samples
 
 
 class Utterance:
@@ -163,6 +177,16 @@ class Utterance:
         self._hearable += len(heard)
         self.heard.push(heard)
         self.sound.push(sound)
+
+    def place(self, count: int) -> Place:
+        """Where it is before so many samples are played; see `go_back`."""
+        return Place(self, self.frame, self._played, self._held, self.sound.first(count))
+
+    def go_back(self, place: Place) -> None:
+        """Undo what was played since; the newest place first."""
+        self.frame, self._played, self._held = place.frame, place.played, place.held
+        self.sound.put_back(place.sound)
+        self.playing = self.frame > 0 and not self._held
 
     def take(self, count: int, fade: int) -> Samples:
         """Play a frame's sound: [count], with silence where it ends.

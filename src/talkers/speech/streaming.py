@@ -42,11 +42,12 @@ class _Block(nn.Module):
         self.depthwise = nn.Conv1d(width, width, kernel, dilation=dilation, groups=width)
         self.expand, self.shrink = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
 
-    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, past: Tensor, guessed: int = 0) -> tuple[Tensor, Tensor]:
         h = torch.cat([past, self.norm(x)], 1)
+        known = h.shape[1] - guessed
         mixed = self.depthwise(h.transpose(1, 2)).transpose(1, 2)
         out: Tensor = x + self.shrink(F.gelu(self.expand(mixed)))
-        return out, h[:, h.shape[1] - self.past :]
+        return out, h[:, known - self.past : known]
 
 
 class StreamingSpeechEncoder(nn.Module):
@@ -86,13 +87,14 @@ class StreamingSpeechEncoder(nn.Module):
         return [torch.zeros(batch, n, self.config.width, device=device) for n in past]
 
     def forward(
-        self, mel: Tensor, state: list[Tensor] | None = None
+        self, mel: Tensor, state: list[Tensor] | None = None, guessed: int = 0
     ) -> tuple[Tensor, list[Tensor]]:
         """Go on with a stream.
 
         Args:
             mel: [B, T, MEL_WIDTH], see `mel_rows`.
             state: as the last call returned it (None: at the beginning).
+            guessed: how many of the last rows are guesses; the state goes on before them.
 
         Returns:
             standardised features [B, T, F], row t of which belongs to the sound of row
@@ -101,7 +103,7 @@ class StreamingSpeechEncoder(nn.Module):
         state, after = self.begin(len(mel)) if state is None else state, []
         x = self.in_proj(mel)
         for block, past in zip(self.blocks, state, strict=True):
-            x, kept = block(x, past)
+            x, kept = block(x, past, guessed)
             after.append(kept)
         return self.out_proj(self.norm(x)), after
 
@@ -109,9 +111,14 @@ class StreamingSpeechEncoder(nn.Module):
         """Standardised features -> features in the pretrained encoder's units."""
         return standardised * self.std + self.mean
 
-    def start(self) -> EncoderStream:
-        """Begin a stream."""
-        return EncoderStream(self)
+    def start(self, guessed: int = 0) -> EncoderStream:
+        """Begin a stream.
+
+        Args:
+            guessed: features by which it is sooner, 0 to `config.look_ahead`: the sound that they
+                would wait for is guessed.
+        """
+        return EncoderStream(self, guessed)
 
 
 def mel_rows(samples: Tensor) -> Tensor:
@@ -131,12 +138,18 @@ def mel_rows(samples: Tensor) -> Tensor:
 class EncoderStream:
     """Sound in blocks of any size -> features, the same however it is cut. One for each stream.
 
-    Row t of the features comes as soon as sound up to (t + look_ahead + 1) 20 ms + 12.5 ms is
-    there.
+    Row t of the features comes as soon as sound up to (t + look_ahead - guessed + 1) 20 ms +
+    12.5 ms is there. Where sound is guessed, it is taken to go on as it is, and how it is cut
+    matters.
+
+    Args:
+        encoder: its network.
+        guessed: see `StreamingSpeechEncoder.start`.
     """
 
-    def __init__(self, encoder: StreamingSpeechEncoder):
-        self.encoder = encoder
+    def __init__(self, encoder: StreamingSpeechEncoder, guessed: int = 0):
+        self.encoder, self._guessed = encoder, guessed
+        self._given = 0  # rows of the next call that were given already
         self._state = encoder.begin()
         # Frames are centred: before the beginning is silence.
         self._rest = np.zeros(N_FFT // 2, np.float32)
@@ -150,7 +163,9 @@ class EncoderStream:
         if not mel.shape[1]:
             return torch.zeros(0, self.encoder.width)
         self._rest = self._rest[mel.shape[1] * STEP :]
-        features, self._state = self.encoder(mel, self._state)
-        rows = features[0, self._early :]
-        self._early = max(0, self._early - features.shape[1])
+        mel = torch.cat([mel, mel[:, -1:].expand(-1, self._guessed, -1)], 1)
+        features, self._state = self.encoder(mel, self._state, self._guessed)
+        new, self._given = features[0, self._given :], self._guessed
+        rows = new[self._early :]
+        self._early = max(0, self._early - len(new))
         return self.encoder.features(rows)
