@@ -56,7 +56,16 @@ VERBS = {
     "demo": {"--output"},
     "check": {"--json", "--jobs"},
     "portrait": {"--output", "--pictures", "--face", "--consent", "--licence", "--base"},
-    "prepare": {"--output", "--size", "--rate", "--jobs", "--consent", "--licence", "--speaker"},
+    "prepare": {
+        "--ray",
+        "--output",
+        "--size",
+        "--rate",
+        "--jobs",
+        "--consent",
+        "--licence",
+        "--speaker",
+    },
     "train": {
         "--output",
         "--recipe",
@@ -85,6 +94,7 @@ VERBS = {
         "--every",
         "--speed",
         "--experts",
+        "--ray",
         "--json",
     },
     "train-expert": {

@@ -14,6 +14,7 @@ from talkers.artefacts.files import refuse_same_file
 from talkers.cli.app import app
 from talkers.cli.console import out, partial, print_json, progress_bar, remark, tell
 from talkers.cli.options import Json, Out, some
+from talkers.cli.prepare import spread_over
 from talkers.errors import UsageError, missing
 
 
@@ -38,6 +39,9 @@ class EvaluateOptions:
     experts: Path | None = None
     """Folder of judges made by train-expert, in place of the bundled ones: those of the bundled
     avatar's person for that avatar, those of many people for everybody else."""
+    ray: str | None = None
+    """Score the clips on a Ray cluster, whose machines share all folders: its address (HOST:6379),
+    or auto for the one of this machine."""
     as_json: Json = False
     """Print metrics.json instead of a table."""
 
@@ -100,7 +104,7 @@ def evaluate(
         chosen.experts,
         command,
     )
-    with progress_bar() as report:
+    with spread_over(chosen.ray), progress_bar() as report:
         if chosen.pairs:
             outcome = evaluate_pairs(Path(avatar), clips[0], output, how, report)
         elif chosen.dub:

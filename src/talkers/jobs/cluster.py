@@ -38,7 +38,6 @@ WAITING_SECONDS = 30.0  # until it is said that no worker has begun
 
 def _ray() -> Any:
     """Raises MissingComponent: Ray is not installed."""
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its own chatter on stderr
     try:
         import ray
     except ImportError as error:

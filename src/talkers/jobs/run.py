@@ -111,7 +111,7 @@ def run_jobs(
         finally:
             with interrupts_held():
                 remove_unfinished(folder)
-    tally.listed.sort(key=lambda r: -1 if r.job.row is None else r.job.row)
+    tally.listed.sort(key=lambda r: (r.job.row or 0, r.job.title))
     return tally
 
 
