@@ -22,7 +22,8 @@ from torch import Tensor
 from talkers.face import FaceTracker
 from talkers.face.landmarks import BLINKS, EYES, LIPS
 from talkers.media import AUDIO_RATE, decode_frames, read_audio
-from talkers.space.face_motion import FaceClip, FaceMotionConfig, FaceMotionSpace
+from talkers.space.face_measures import FaceClip
+from talkers.space.face_motion import FaceMotionConfig, FaceMotionSpace
 from talkers.space.geometry import rotation
 from talkers.speech.activity import loudness, speech_activity
 

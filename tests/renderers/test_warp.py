@@ -9,7 +9,7 @@ from talkers.renderers.warp.motion import distance_of, spread
 from talkers.renderers.warp.networks import CELL, PatchNetwork
 from talkers.renderers.warp.patches import ABOVE, BELOW, line_maps, sides_of, visibility
 from talkers.renderers.warp.regions import RIGHT_EYE
-from talkers.space.face_motion import LOWER_LIDS, UPPER_LIDS
+from talkers.space.face_measures import LOWER_LIDS, UPPER_LIDS
 from talkers.space.geometry import Placement, project
 
 SIDE = 4 * CELL

@@ -28,7 +28,8 @@ from talkers.runtime.portrait import (
     portrait_head,
 )
 from talkers.space.contract import FaceEdit
-from talkers.space.face_motion import BLINK, LOWER_LIDS, UPPER_LIDS
+from talkers.space.face_measures import LOWER_LIDS, UPPER_LIDS
+from talkers.space.face_motion import BLINK
 from talkers.space.geometry import Placement, project
 from talkers.systems.portrait import tiny_portrait
 from talkers.testing.avatars import random_avatar

@@ -19,7 +19,8 @@ from talkers.face.landmarks import FaceTracker
 from talkers.media import decode_frames, probe, read_audio
 from talkers.media.encode import VideoWriter
 from talkers.runtime.driving import HeadFilter
-from talkers.runtime.reenactment import Follow, Reenactment, ReenactTerms
+from talkers.runtime.reenact_terms import Follow, ReenactTerms
+from talkers.runtime.reenactment import Reenactment
 from talkers.space.contract import HEAD
 from talkers.space.face_motion import BLINK, GAZE
 

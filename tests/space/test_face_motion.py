@@ -7,16 +7,8 @@ import torch
 
 from faces import CONFIG, HEIGHT, act, fitted, performed, person
 from talkers.space.contract import HEAD, FaceEdit, MotionSpace
-from talkers.space.face_motion import (
-    BLINK,
-    GAZE,
-    IRISES,
-    LOOK,
-    LOWER_LIDS,
-    MOUTH_CORNERS,
-    UPPER_LIDS,
-    FaceMotionSpace,
-)
+from talkers.space.face_measures import IRISES, LOOK, LOWER_LIDS, MOUTH_CORNERS, UPPER_LIDS
+from talkers.space.face_motion import BLINK, GAZE, FaceMotionSpace
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from talkers.space.face_motion import (
+from talkers.space.face_measures import (
     LOWER_LIDS,
     MOUTH_CORNERS,
     POINTS,
-    SHAPES,
     UPPER_LIDS,
     FaceClip,
-    FaceMotionConfig,
-    FaceMotionSpace,
 )
+from talkers.space.face_motion import SHAPES, FaceMotionConfig, FaceMotionSpace
 from talkers.space.geometry import Placement, project
 
 CONFIG = FaceMotionConfig(brows=1, mouth=2, seen=400)

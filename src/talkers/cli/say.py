@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from talkers.artefacts.files import refuse_same_file
-from talkers.artefacts.pretrained import KOKORO_LANGUAGES, KOKORO_VOICES
+from talkers.artefacts.pretrained_table import KOKORO_LANGUAGES, KOKORO_VOICES
 from talkers.cli.app import app
 from talkers.cli.avatars import refuse_unconsented, speaking_avatar
 from talkers.cli.console import progress_bar, remark

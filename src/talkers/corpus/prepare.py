@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from hashlib import sha256
 from itertools import chain
@@ -22,6 +22,8 @@ from talkers.artefacts.files import file_digest, unfinished
 from talkers.corpus.clips import Rendering, analyse_to, render
 from talkers.corpus.footage import footage_files
 from talkers.corpus.naming import unique_names, with_transcript
+from talkers.corpus.prepared import Prepared as Prepared
+from talkers.corpus.prepared import Statement as Statement
 from talkers.corpus.store import FORMAT_VERSION, ClipRecord, Corpus
 from talkers.corpus.table import read_tables, write_table
 from talkers.errors import (
@@ -42,44 +44,6 @@ from talkers.version import __version__
 Progress = Callable[[str, int, int], None]
 ANALYSIS_VERSION = 2  # of what an interrupted preparation left in .work
 MAX_REMARKS = 20  # findings that are also told; all of them are in corpus.json
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What whoever prepares footage says of it.
-
-    Attributes:
-        consent: who agreed to what.
-        licence: under which the footage stands.
-        speaker: who is seen in it, where the corpus shows several people; each has a scale of
-            his own.
-    """
-
-    consent: str | None = None
-    licence: str | None = None
-    speaker: str | None = None
-
-    def or_that_of(self, existing: Corpus | None) -> Statement:
-        """Consent and licence as they are stated now, or else were when the corpus was made."""
-        about = existing.about if existing else {}
-        return Statement(self.consent or about.get("consent"), self.licence or about.get("licence"))
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Outcome of `prepare`.
-
-    Attributes:
-        corpus: the corpus.
-        added: how many clips were added.
-        failures: sources that could not be used, with their reasons.
-        remarks: sentences about the rest.
-    """
-
-    corpus: Corpus
-    added: int
-    failures: dict[str, str] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
 
 
 def prepare(

@@ -98,7 +98,8 @@ def frechet_distances(paths: Sequence[Path]) -> dict[str, float]:
     keys: dict[str, None] = {}
     for path in paths:
         with safe_open(path, framework="numpy") as file:
-            keys |= dict.fromkeys(key.rpartition("/")[0] for key in file.keys())  # noqa: SIM118 - not a dict
+            named = file.keys()  # no dict
+            keys |= dict.fromkeys(key.rpartition("/")[0] for key in named)
     distances = {}
     for key in keys:
         sides = (list(rows(f"{key}/{side}")) for side in ("generated", "reference"))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -17,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkers.artefacts.files import refuse_same_file
-from talkers.errors import FaceError, MediaError, UsageError
-from talkers.face.portrait import checked_face
+from talkers.errors import FaceError, MediaError
 from talkers.media import audio_blocks, decode_frames, frame_count, probe
 from talkers.media.canvas import Layout, on_canvas
 from talkers.media.generated import write_generated
@@ -26,64 +23,21 @@ from talkers.progress import Report, quiet
 from talkers.renderers.contract import RenderOptions, RenderState
 from talkers.runtime.driving import DrivingFace
 from talkers.runtime.engine import Engine, Frame
+from talkers.runtime.reenact_terms import FOLLOWED, UPPER
+from talkers.runtime.reenact_terms import ReenactTerms as ReenactTerms
 from talkers.runtime.resolved import ResolvedControls
 from talkers.runtime.retargeting import Retargeter, retargeter
 from talkers.runtime.source import SOUND_RATE, Speech
 from talkers.runtime.talking_video import MAX_BATCH, TalkingVideo, VideoForm
 from talkers.runtime.timing import rebatch
-from talkers.space.contract import HEAD, FaceState
+from talkers.space.contract import HEAD
 from talkers.space.face_motion import BLINK
 
-Follow = Literal["both", "pose", "expression"]
-FOLLOWED: dict[Follow, tuple[str, ...]] = {
-    "pose": ("pose",),
-    "expression": ("blink", "gaze", "expression", "mouth"),
-    "both": FaceState._fields,
-}
-"""Parts of a face that a video drives."""
-UPPER = ("blink", "gaze", "expression")  # that another video may drive
 MIN_GAP_SECONDS = 0.2  # without a face, from which on it is remarked
 MAX_GAPS = 5  # that are named
 PIECE = 960  # samples of sound that are written at once: no more than a frame's
 Sound = tuple[Iterator[NDArray[np.float32]] | None, int, int]  # blocks, rate, channels
 NO_FACE = "Use a video of one face from the front"
-
-
-@dataclass(frozen=True)
-class ReenactTerms:
-    """How an avatar follows a video.
-
-    Attributes:
-        follow: "pose": its head alone, "expression": its face alone, or "both" (DPE, Pang et al.
-            2023).
-        absolute: the head's angles are shown as they are, not by how they differ from those of the
-            neutral frame.
-        neutral: second of the driving video at which its face rests (default: the head's movements
-            count from where the face is first seen, and how it rests is told from what it does
-            there).
-        face: which face of it: "largest", "left", "right" or "x,y" in pixels.
-        speech: what drives the mouth in place of the video (EDTalk, Tan et al. 2024).
-        upper: another video, which drives brows, eyes and lids.
-    """
-
-    follow: Follow = "both"
-    absolute: bool = False
-    neutral: float | None = None
-    face: str = "largest"
-    speech: Any = None
-    upper: str | os.PathLike[str] | None = None
-
-    def __post_init__(self) -> None:
-        """Raises UsageError: one of them is not what it can be."""
-        if self.follow not in get_args(Follow):
-            raise UsageError(
-                f"'{self.follow}' cannot be followed", todo="Use pose, expression or both"
-            )
-        if self.neutral is not None and not (math.isfinite(self.neutral) and self.neutral >= 0):
-            raise UsageError(
-                f"the neutral moment is {self.neutral:g} s", todo="Name a second of the video"
-            )
-        checked_face(self.face)
 
 
 class Reenactor:

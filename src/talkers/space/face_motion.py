@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from talkers.configuration import limited
+from talkers.space import face_measures as measure
 from talkers.space.contract import HEAD, NO_EDIT, Appearance, FaceEdit, FaceState
+from talkers.space.face_measures import LOWER_LIDS, POINTS, UPPER_LIDS, FaceClip
 from talkers.space.geometry import Placement, fit_placement, project, unproject
 from talkers.space.normalised import NormalisedSpace
 
-POINTS = 478  # key points of a face
 SHAPES = 52  # blendshapes
 BLINK = HEAD.index("blink")
 GAZE = slice(len(HEAD), len(HEAD) + 2)
@@ -30,13 +30,8 @@ EDGE = 0.05  # over which one region goes over into another
 ROUNDS = 4  # of finding out which points expressions leave alone
 NEIGHBOURS = 10  # seen mouths of which an unseen one is made (GeneFace++: K = 10)
 LLE_RIDGE = 1e-3  # of their weights, relative to the trace of their Gram matrix
-UPPER_LIDS = (246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398)
-LOWER_LIDS = (7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382)
-MOUTH_CORNERS = (61, 291)
 LID_RANGE = (0.3, 3.0)  # of a person's open eyes, beside those of the mean face
 MOUTH_RANGE = (0.75, 1.33)  # likewise of mouths at rest: those of people move alike
-IRISES, LID_CORNERS = (468, 473), (33, 133, 362, 263)
-LOOK = 0.05  # inter-ocular distances that irises move where eyes look aside by 1: some 20 degrees
 OPEN_SHARE = 0.7  # of the frames, those with the widest eyes: in them one sees where eyes look
 RIDGE = 1e-3  # of reading a movement from key points, relative to the mean size of one
 
@@ -54,22 +49,6 @@ class FaceMotionConfig:
     def width(self) -> int:
         """Numbers in a motion vector."""
         return len(HEAD) + 2 + self.brows + self.mouth
-
-
-class FaceClip(NamedTuple):
-    """What is known of a clip from which the space is learnt.
-
-    Attributes:
-        points: [T, 478, 2] key points, shares of the frame's side.
-        blink: [T] 0 open .. 1 closed.
-        still: bool [T], frames in which nothing is said.
-        blendshapes: [T, 52], 0..1.
-    """
-
-    points: Tensor
-    blink: Tensor
-    still: Tensor
-    blendshapes: Tensor
 
 
 class FaceMotionSpace(NormalisedSpace):
@@ -157,9 +136,9 @@ class FaceMotionSpace(NormalisedSpace):
         shown = self.canonical(points, depth)
         # lids of eyes that are k times as wide as the mean face's move k times as far, so what is
         # seen open is k (o + blink b), with o the mean face's eyes and b a blink's step
-        open_mean, step = _open_eyes(self.mean), _open_eyes(self.basis[0])
+        open_mean, step = measure.open_eyes(self.mean), measure.open_eyes(self.basis[0])
         left = (open_mean + does[0] * step).clamp(min=LID_RANGE[0] * open_mean.abs())
-        does[0] *= _within(_open_eyes(shown) / left, LID_RANGE)
+        does[0] *= measure.within(measure.open_eyes(shown) / left, LID_RANGE)
         return shown - (does @ self.basis.flatten(1)).reshape(POINTS, 2)
 
     def proportions(self, rest: Tensor) -> Tensor:
@@ -175,9 +154,11 @@ class FaceMotionSpace(NormalisedSpace):
             [width - 6], for all of a motion but the head.
         """
         found = self.mean.new_ones(self.width - BLINK)
-        found[0] = _within(_open_eyes(rest) / _open_eyes(self.mean), LID_RANGE)
-        wide = _mouth_width(rest) / _mouth_width(self.mean)
-        found[self.mouth.start - BLINK :] = (wide / _within(wide, MOUTH_RANGE)).nan_to_num(1.0)
+        found[0] = measure.within(measure.open_eyes(rest) / measure.open_eyes(self.mean), LID_RANGE)
+        wide = measure.mouth_width(rest) / measure.mouth_width(self.mean)
+        found[self.mouth.start - BLINK :] = (wide / measure.within(wide, MOUTH_RANGE)).nan_to_num(
+            1.0
+        )
         return found
 
     def rest_of(self, motion: Tensor) -> Tensor:
@@ -398,63 +379,22 @@ class FaceMotionSpace(NormalisedSpace):
         eyes = torch.sigmoid((EYES_HALF - height.abs()) / EDGE)[:, None]
         # lids first, with the irises that the tracker moves along; then what open eyes look at
         shut = blink[:, None] - blink.mean()
-        lids = _regressed(shut, moved * eyes)
-        rest = moved - _times(shut, lids)
-        gaze = _looks(rest)
+        lids = measure.regressed(shut, moved * eyes)
+        rest = moved - measure.times(shut, lids)
+        gaze = measure.looks(rest)
         gaze = gaze - gaze.mean(0)
         opened = blink <= blink.quantile(OPEN_SHARE)
-        looks = _regressed(gaze[opened], (rest * eyes)[opened])
-        rest = rest - _times(gaze, looks)
+        looks = measure.regressed(gaze[opened], (rest * eyes)[opened])
+        rest = rest - measure.times(gaze, looks)
         self.basis.zero_()
         self.basis[:3] = torch.cat([lids, looks])
         first = self.brows.start - BLINK
-        self.basis[first : first + self.config.brows] = _principal(rest * brows, self.config.brows)
-        self.basis[-self.config.mouth :] = _principal(rest * lower, self.config.mouth)
+        self.basis[first : first + self.config.brows] = measure.principal(
+            rest * brows, self.config.brows
+        )
+        self.basis[-self.config.mouth :] = measure.principal(rest * lower, self.config.mouth)
 
 
 def head_of(motion: Tensor) -> Placement:
     """Where the head is in motion [..., width]."""
     return Placement(motion[..., :3], motion[..., 3:5], motion[..., 5:6])
-
-
-def _open_eyes(points: Tensor) -> Tensor:
-    """How far eyes are open, on average over their lids: canonical [..., 478, 2] -> [...]."""
-    return (points[..., list(LOWER_LIDS), 1] - points[..., list(UPPER_LIDS), 1]).mean(-1)
-
-
-def _mouth_width(points: Tensor) -> Tensor:
-    """Canonical [..., 478, 2] -> [...]."""
-    right, left = (points[..., corner, :] for corner in MOUTH_CORNERS)
-    return (left - right).norm(dim=-1)
-
-
-def _within(ratio: Tensor, limits: tuple[float, float]) -> Tensor:
-    """A ratio between limits; 1 where nothing was compared with nothing."""
-    return ratio.nan_to_num(1.0).clamp(*limits)
-
-
-def _regressed(known: Tensor, moved: Tensor) -> Tensor:
-    """How key points move with numbers that are known: [N, k] and [N, 478, 2] -> [k, 478, 2]."""
-    # B = (K^T K + r I)^-1 K^T D
-    gram = known.T @ known + 1e-6 * len(known) * torch.eye(known.shape[1])
-    return torch.linalg.solve(gram, known.T @ moved.flatten(1)).reshape(-1, POINTS, 2)
-
-
-def _times(known: Tensor, movements: Tensor) -> Tensor:
-    """[N, k] and [k, 478, 2] -> [N, 478, 2]."""
-    return (known @ movements.flatten(1)).reshape(-1, POINTS, 2)
-
-
-def _looks(moved: Tensor) -> Tensor:
-    """Where eyes look, to the person's left and up in units of `LOOK`: movements [N, 478, 2] of
-    key points -> [N, 2]."""
-    apart = moved[:, list(IRISES)].mean(1) - moved[:, list(LID_CORNERS)].mean(1)
-    return apart * apart.new_tensor([1, -1]) / LOOK
-
-
-def _principal(moved: Tensor, count: int) -> Tensor:
-    """The first principal movements of [N, 478, 2], each as long as one standard deviation."""
-    flat = (moved - moved.mean(0)).flatten(1)
-    values, axes = torch.linalg.eigh(flat.T @ flat / len(flat))
-    lengths = values[-count:].flip(0).clamp(min=0).sqrt()
-    return (axes[:, -count:].flip(1) * lengths).T.unflatten(-1, (POINTS, 2))

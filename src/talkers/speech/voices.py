@@ -17,7 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from talkers.artefacts.pretrained import KOKORO_LANGUAGES, KOKORO_VOICES, fetch
+from talkers.artefacts.pretrained import fetch
+from talkers.artefacts.pretrained_table import KOKORO_LANGUAGES, KOKORO_VOICES
 from talkers.errors import (
     ArtefactError,
     UsageError,

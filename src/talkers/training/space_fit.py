@@ -16,7 +16,8 @@ from talkers.face.landmarks import BLINKS, FaceTracker
 from talkers.face.portrait import straight_depth
 from talkers.progress import Report
 from talkers.space.contract import FaceEdit
-from talkers.space.face_motion import POINTS, FaceClip, FaceMotionSpace
+from talkers.space.face_measures import POINTS, FaceClip
+from talkers.space.face_motion import FaceMotionSpace
 from talkers.space.linear import LinearSpace
 from talkers.training.motion_data import MotionData
 

@@ -97,19 +97,12 @@ def spread(
     """
     if len(knots) > 1 and not torch.is_grad_enabled() and knots.device.type == "cpu":
         # what one row needs stays in a core's cache
-        rows = range(len(knots))
-        ground = places.expand(len(knots), -1, -1)
-        found = [
-            spread(
-                ground[k : k + 1],
-                knots[k : k + 1],
-                values[k : k + 1],
-                None if weights is None else weights[k : k + 1],
-                soft,
-                groups and [(some, part[k : k + 1]) for some, part in groups],
-            )
-            for k in rows
-        ]
+        ground, found = places.expand(len(knots), -1, -1), []
+        for k in range(len(knots)):
+            one = slice(k, k + 1)
+            share = None if groups is None else [(some, part[one]) for some, part in groups]
+            own = None if weights is None else weights[one]
+            found.append(spread(ground[one], knots[one], values[one], own, soft, share))
         return torch.cat(found)
     # |q - t|^2 = |q|^2 + |t|^2 - 2 q t
     apart = places.square().sum(-1)[..., None] + knots.square().sum(-1)[:, None]
