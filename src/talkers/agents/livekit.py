@@ -83,6 +83,8 @@ class TalkersVideo(VideoGenerator):
         self.runner: AvatarRunner | None = None
         self.unheard = 0.0
         self._ends = deque[Fraction]()  # `said` at the ends of answers
+        self._open = False  # whether sound came, and no end of its answer
+        self._interruptions = 0  # after which no `clear_buffer` came yet
         self._taken = asyncio.Event()  # whether the sound that was given is with the runner
         self._taken.set()
 
@@ -91,17 +93,33 @@ class TalkersVideo(VideoGenerator):
         """The live session, for other controls or a pause."""
         return self._answers.session
 
+    @property
+    def speaking(self) -> bool:
+        """Whether an answer came whose end was not told yet."""
+        return self._open or bool(self._ends)
+
     async def push_audio(self, frame: rtc.AudioFrame | AudioSegmentEnd) -> None:
         """Say this after what was pushed before; or: what was pushed is a whole answer."""
         if isinstance(frame, AudioSegmentEnd):
-            self._ends.append(self._answers.flush())
+            if self._open:  # if not, its answer was interrupted, and the next may have begun
+                self._ends.append(self._answers.flush())
+            self._open = False
         else:
+            self._open = True
             await self._answers.push(frame.data, frame.sample_rate, frame.num_channels)
 
-    async def clear_buffer(self) -> None:
-        """Say nothing more. When this returns, no more sound comes."""
+    def interrupt(self) -> None:
+        """Say nothing more of what was pushed; `clear_buffer` comes later, and waits."""
         self._ends.clear()
+        self._open = False
+        self._interruptions += 1
         self._answers.interrupt()
+
+    async def clear_buffer(self) -> None:
+        """Say nothing more. When this returns, no more of that sound comes."""
+        if not self._interruptions:
+            self.interrupt()
+        self._interruptions -= 1
         with suppress(TimeoutError):
             await asyncio.wait_for(self._taken.wait(), TAKEN_SECONDS)
         self.unheard = self._queued()
@@ -157,6 +175,8 @@ class TalkersAudio(QueueAudioOutput):
         super().__init__(wait_playback_start=True)  # so that LiveKit's latency figure is true
         self._capabilities = AudioOutputCapabilities(pause=True)
         self._video = video
+        self._owed = 0  # answers that were interrupted, besides the one that the runner knows
+        self._awaiting = False  # whether the runner is to tell of that one
 
     def pause(self) -> None:
         """Stop speaking, and close the mouth; go on with `resume`."""
@@ -168,11 +188,29 @@ class TalkersAudio(QueueAudioOutput):
         super().resume()
         self._video.session.resume()
 
+    def clear_buffer(self) -> None:
+        """Forget all that is to be said. The agent is told of every answer, or it would wait."""
+        self._awaiting |= self._video.speaking
+        self._owed = self._pending_playback_count - self._awaiting
+        self._video.interrupt()  # now: the runner does it later, when the next answer may be there
+        super().clear_buffer()
+        if not self._awaiting:
+            self._tell_of_the_rest()
+
+    def _tell_of_the_rest(self) -> None:
+        """Tell of answers of which nothing was heard."""
+        owed, self._owed = self._owed, 0
+        for _ in range(owed):
+            self.on_playback_finished(playback_position=0.0, interrupted=True)
+
     def notify_playback_finished(self, playback_position: float, interrupted: bool) -> None:
         """Tell the agent how much of its answer was heard."""
         if interrupted:
             playback_position = max(0.0, playback_position - self._video.unheard)
         super().notify_playback_finished(playback_position, interrupted)
+        if interrupted:
+            self._awaiting = False
+            self._tell_of_the_rest()
 
 
 class AvatarSession(LiveKitAvatarSession[Any]):
