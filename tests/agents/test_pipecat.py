@@ -39,7 +39,7 @@ from pipecat.workers.runner import WorkerRunner
 from recordings import Recording, speech
 from talkers import Avatar, Controls
 from talkers.agents.pipecat import TalkersVideoService
-from talkers.errors import MissingComponent
+from talkers.errors import MissingComponent, TalkersError
 
 RATE = 24_000
 
@@ -274,6 +274,16 @@ def test_frames_that_may_not_be_interrupted_are_not(mock: Avatar) -> None:
     last = next(t for t, f in stage.watch.seen if isinstance(f, InterruptionFrame))
     after = [f for t, f in stage.watch.seen if isinstance(f, TTSAudioRawFrame) and t > last]
     assert sum(len(f.audio) for f in after) / 2 / RATE == pytest.approx(0.4, abs=0.01)
+
+
+def test_what_cannot_be_is_told_at_once(mock: Avatar) -> None:
+    wrong = TalkersVideoService.Settings(controls=Controls(motion="absent"))
+    with pytest.raises(TalkersError, match="absent"):
+        TalkersVideoService(mock, settings=wrong)
+    with pytest.raises(TalkersError, match="soon"):
+        TalkersVideoService(mock, latency="soon")  # type: ignore[arg-type]
+    with pytest.raises(TalkersError, match="nobody"):
+        TalkersVideoService("nobody")
 
 
 def test_bad_sound_and_bad_controls_are_told_and_the_face_goes_on(mock: Avatar) -> None:

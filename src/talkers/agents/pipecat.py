@@ -69,7 +69,7 @@ class TalkersVideoService(AIService):
         **kwargs: of pipecat's `FrameProcessor`, such as its name.
 
     Raises:
-        TalkersError: the avatar cannot be loaded.
+        TalkersError: the avatar cannot be loaded, or the settings mean nothing to it.
     """
 
     Settings = TalkersVideoSettings
@@ -89,6 +89,8 @@ class TalkersVideoService(AIService):
         super().__init__(settings=chosen, **kwargs)
         self._avatar = avatar if isinstance(avatar, Avatar) else Avatar.load(avatar)
         self._latency, self._seed = latency, seed
+        # what cannot be is told now, not when the pipeline begins
+        self._avatar.session(controls=chosen.controls, terms=LiveTerms(latency)).close()
         self._answers: Answers | None = None
         self._showing: asyncio.Task[None] | None = None
         self._held = deque[tuple[Fraction, Frame]]()  # each until so many seconds are said

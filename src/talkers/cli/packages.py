@@ -19,6 +19,8 @@ PACKAGES = (  # module, distribution, what needs it, extra that brings it
     ("dlib", "dlib-bin", "evaluate: identity (CSIM)", "evaluate"),
     ("piper", "piper-tts", "say", "say"),
     ("onnxruntime", "onnxruntime", "say", "say"),
+    ("pipecat", "pipecat-ai", "faces for agents of pipecat", "pipecat"),
+    ("livekit", "livekit-agents", "faces for agents of LiveKit", "livekit"),
     ("fastapi", "fastapi", "serve", "serve"),
     ("uvicorn", "uvicorn", "serve", "serve"),
     ("websockets", "websockets", "serve: live faces", "serve"),
