@@ -120,6 +120,33 @@ def test_ends_of_answers_are_told_in_time(begun: Callable[..., Answers], cost: f
             assert heard[told] == pytest.approx(float(end), abs=0.001)
 
 
+@pytest.mark.parametrize("cost", [0.005, 0.09, 0.13])
+def test_sound_never_runs_out_on_a_slow_machine(begun: Callable[..., Answers], cost: float) -> None:
+    """Whoever plays it from its coming on hears no gap, and the second answer is no exception."""
+
+    async def run() -> None:
+        answers = begun(cost=cost)
+        clock: QuickClock = answers.session._clock  # type: ignore[assignment]
+        moments = answers.moments()
+        for _ in range(6):
+            await anext(moments)
+        for _ in range(2):
+            await answers.push(speech(0.9).tobytes(), 16_000, 1)
+            end, until, gaps, heard = answers.flush(), 0.0, list[float](), 0
+            while answers.said < end:
+                sound = (await anext(moments)).sound
+                if len(sound):
+                    gaps.append(clock.time - until)
+                    until = max(until, clock.time) + len(sound) / 24_000
+                    heard += len(sound)
+            assert max(gaps[1:]) < 0.011
+            assert heard / 24_000 == pytest.approx(0.9, abs=0.01)
+            for _ in range(4):
+                assert not len((await anext(moments)).sound)
+
+    asyncio.run(run())
+
+
 def test_ten_interruptions_leave_no_sound_and_close_the_mouth(
     begun: Callable[..., Answers],
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
@@ -24,6 +24,7 @@ from talkers.runtime.live_session import LiveFrame, LiveTerms
 MAX_AHEAD = 60.0  # seconds of sound that may wait to be said; whoever has more, waits
 LOOK_AGAIN = 0.1  # seconds after which it is seen whether less waits
 Pcm = NDArray[np.int16]  # [n] mono
+NO_SOUND: Pcm = np.zeros(0, np.int16)
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,13 @@ class Answers:
     ):
         self.session = avatar.session(seed=seed, controls=controls, terms=terms)
         self.pushed = self.said = Fraction(0)
+        self._counted = Fraction(0)  # `said`, and what is kept back
         self.cuts = 0
         self._frame_rate = avatar.frame_rate
         self._ends = deque[Fraction]()  # of answers that are not said yet
         self._cut = Fraction(0)  # what was pushed before this is forgotten
         self._whole = True  # whether what was pushed is
-        self._speaking = False  # whether the last picture had sound
+        self._speaking = False  # whether the last picture came with sound
 
     @property
     def waiting(self) -> bool:
@@ -116,7 +118,7 @@ class Answers:
         """
         self.session.flush()
         self._whole = True
-        if self.waiting and (not self._ends or self._ends[-1] < self.pushed):
+        if self._counted < self.pushed and (not self._ends or self._ends[-1] < self.pushed):
             self._ends.append(self.pushed)
         return self.pushed
 
@@ -124,44 +126,64 @@ class Answers:
         """Say nothing of what waits, and close the mouth within 80 ms."""
         self.session.interrupt()
         self._cut, self._whole = self.pushed, True
-        self._say(self.pushed)
+        self._count(self.pushed)
+        self.said = self.pushed
         self.cuts += 1
 
     async def moments(self) -> AsyncIterator[Moment]:
-        """Pictures and sound, each when it is due, until the session has ended."""
+        """Pictures and sound, each when it is due, until the session has ended.
+
+        Where pictures are skipped, the first sound of an answer is shorter than the time to the
+        next. It is then kept until that: whoever plays it would run out of sound.
+        """
+        kept, kept_at, slow = NO_SOUND, 0, False
+        async for moment in self._moments():
+            begins = len(moment.sound) and not self._speaking and not len(kept)
+            slow, was_slow = bool(moment.skipped), slow
+            self._speaking = bool(len(moment.sound))
+            if begins and (slow or was_slow):
+                kept, kept_at = moment.sound, self.cuts
+                yield replace(moment, sound=NO_SOUND, said=self.said)
+                continue
+            if len(kept) and kept_at == self.cuts:
+                moment = replace(moment, sound=np.concatenate([kept, moment.sound]))
+            kept, self.said = NO_SOUND, moment.said
+            yield moment
+
+    async def _moments(self) -> AsyncIterator[Moment]:
+        """Pictures, and the sound that comes with each."""
         done, cuts = self._done(), self.cuts
         async for frame in self.session:
             if frame.state == "idle":
-                self._say(done)
+                self._count(done)
             stale = frame.source_pts is None and cuts != self.cuts
             sound = frame.sound[:0]
             if frame.state == "speaking" and not stale:
                 sound = self._said_in(frame)
-            self._speaking = bool(len(sound))
-            yield Moment(frame.picture, frame.pts, _pcm(sound), self.said, frame.skipped)
+            yield Moment(frame.picture, frame.pts, _pcm(sound), self._counted, frame.skipped)
             done, cuts = self._done(), self.cuts
 
     def _done(self) -> Fraction:
         """Seconds that are said for sure: all of them where nothing waits."""
-        return self.pushed if self._whole and not self.session.queued else self.said
+        return self.pushed if self._whole and not self.session.queued else self._counted
 
-    def _say(self, said: Fraction) -> None:
-        """So many seconds are said."""
-        self.said = max(self.said, said)
-        while self._ends and self._ends[0] <= self.said:
+    def _count(self, said: Fraction) -> None:
+        """So many seconds came out of the session."""
+        self._counted = max(self._counted, said)
+        while self._ends and self._ends[0] <= self._counted:
             self._ends.popleft()
 
     def _said_in(self, frame: LiveFrame) -> NDArray[np.float32]:
         """What a frame says of what was pushed, without the silence around it."""
         rate, sound, begins = self.session.terms.sound_rate, frame.sound, frame.source_pts
         if begins is None:  # pictures were skipped, and what was said meanwhile has ended
-            until = self.said + Fraction(len(sound), rate)
+            until = self._counted + Fraction(len(sound), rate)
             ended = [end for end in self._ends if end <= until]
             said = ended[-1] if ended else min(until, self.pushed)
             last = len(sound) - round((until - said) * rate)
             if not self._speaking:  # some pictures may have come before it
                 sound = np.trim_zeros(sound, "f")
-            self._say(said)
+            self._count(said)
             return sound[: max(last, len(np.trim_zeros(sound, "b")))]
         if begins < self._cut:  # it was made before the interruption
             return sound[:0]
@@ -170,8 +192,8 @@ class Answers:
         last = max(0, len(sound) - round((until - said) * rate))
         first = 0
         if frame.skipped and not self._speaking:  # some pictures may have come before it
-            first = max(0, last - ceil((said - self.said) * rate))
-        self._say(said)
+            first = max(0, last - ceil((said - self._counted) * rate))
+        self._count(said)
         return sound[first:last]
 
 
