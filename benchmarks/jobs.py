@@ -3,11 +3,13 @@
     python benchmarks/jobs.py [--jobs 200] [--seconds 1] [--workers 1 2] [--address HOST:6379] [-o jobs.json]
     python benchmarks/jobs.py --jobs 10000 --workers 2 --kills 100     # each job once, with workers killed at random
     python benchmarks/jobs.py --nodes 100 --workers 400                # pretended machines: what the head node bears
+    python benchmarks/jobs.py --jobs 1000 --seconds 0 --wait           # what the command itself bears
     python benchmarks/jobs.py --rows 1000000                           # checking a long list: seconds and memory
 
 The jobs are `talkers speak` with the mock avatar, at 64 px and unsigned, so that they are as short as jobs can be. Efficiency is the
-share of all processor seconds (of the command, the workers and Ray's own processes) that went into making videos, once the avatar is
-loaded: other programs on the machine hardly change it. `plain` is a loop over `Avatar.speak(...).save(...)`, for comparison. Figures
+share of the processor seconds of command and workers that went into making videos, once the avatar is loaded: other programs on the
+machine hardly change it. Ray's daemons run beside them, also when there is nothing to do: `daemons_processor_share` says how much of one
+core they take. `plain` is a loop over `Avatar.speak(...).save(...)`, for comparison. Figures
 in `wall` mean something on an idle machine only. With --nodes the jobs do nothing but wait, on machines that Ray pretends to have.
 """
 
@@ -40,14 +42,7 @@ from talkers.jobs.record import RECORD
 from talkers.jobs.run import Runner, run_here
 
 OPTIONS = VideoOptions(avatar="mock", size=64, provenance=False)
-RAYS_OWN = (
-    "ray::",
-    "raylet/raylet",
-    "gcs_server",
-    "ray/dashboard",
-    "ray/_private",
-    "ray/autoscaler",
-)
+DAEMONS = ("raylet/raylet", "gcs_server", "ray/dashboard", "ray/_private", "ray/autoscaler")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -87,22 +82,29 @@ def sounds(folder: Path, count: int, seconds: float) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def processor_seconds() -> dict[int, float]:
-    """Of this process, and of Ray's, by their ids."""
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = {os.getpid(): sum(u.ru_utime + u.ru_stime for u in (own, children))}
+def processor_seconds(names: tuple[str, ...]) -> dict[int, float]:
+    """Of the processes whose commands hold one of these names, with their children that ended; by their ids."""
+    found = {}
     for place in Path("/proc").glob("[0-9]*"):
         try:
             command = (
                 (place / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
             )
-            if any(name in command for name in RAYS_OWN):
+            if any(name in command for name in names):
                 fields = (place / "stat").read_text().rpartition(") ")[2].split()
-                found[int(place.name)] = sum(map(int, fields[11:15])) / TICKS  # with its children's
+                found[int(place.name)] = sum(map(int, fields[11:15])) / TICKS
         except (OSError, ValueError):
             continue
     return found
+
+
+def working() -> dict[int, float]:
+    """Processor seconds of this process and of the workers."""
+    own = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {
+        **processor_seconds(("ray::Worker",)),
+        os.getpid(): sum(u.ru_utime + u.ru_stime for u in own),
+    }
 
 
 def spent(before: dict[int, float], after: dict[int, float]) -> float:
@@ -116,10 +118,10 @@ def plain(paths: list[Path], out: Path) -> float:
     out.mkdir()
     for path in paths[:2]:  # loads what is loaded once
         avatar.speak(path, size=64, provenance=False).save(out / f"{path.stem}.mp4")
-    before = processor_seconds()
+    before = working()
     for path in paths:
         avatar.speak(path, size=64, provenance=False).save(out / f"{path.stem}.mp4")
-    return spent(before, processor_seconds()) / len(paths)
+    return spent(before, working()) / len(paths)
 
 
 def memory_of(pid: int) -> float:
@@ -140,7 +142,7 @@ def engine(
     jobs = named("speak", [[p] for p in paths], {"track": None, "pcm": None, "options": OPTIONS})
     tally, workers, times = Tally(len(jobs)), dict[str, int](), list[float]()
     useful: list[float] = []
-    marks: list[tuple[float, dict[int, float]]] = []
+    marks: list[tuple[float, dict[int, float], dict[int, float]]] = []
     warm = max(2, len(jobs) // 10)  # the first results hold what is loaded once
     done = threading.Event()
     killed = 0
@@ -151,7 +153,7 @@ def engine(
         times.append(result.seconds)
         useful.append(float(result.said) if result.said[:1].isdigit() else 0.0)
         if tally.done in (warm, len(jobs)):
-            marks.append((time.perf_counter(), processor_seconds()))
+            marks.append((time.perf_counter(), working(), processor_seconds(DAEMONS)))
 
     def kill() -> None:
         nonlocal killed
@@ -173,7 +175,7 @@ def engine(
     done.set()
     if kills:
         killer.join()
-    (first, before), (last, after) = marks
+    (first, before, idle), (last, after, busy) = marks
     counted = len(jobs) - warm
     videos = sum(1 for p in out.iterdir() if p.suffix == ".mp4")
     records = sum(1 for p in (out / RECORD).iterdir() if p.suffix == ".json")
@@ -188,6 +190,8 @@ def engine(
         "wall_jobs_a_second": counted / (last - first),
         "processor_seconds_a_job": spent(before, after) / counted,
         "efficiency": sum(useful[warm:]) / spent(before, after),
+        "command_milliseconds_a_job": (after[os.getpid()] - before[os.getpid()]) / counted * 1e3,
+        "daemons_processor_share": spent(idle, busy) / (last - first),
         "wall_seconds_in_job": float(np.median(times)),
         "worker_mb": max((memory_of(int(w.rpartition(":")[2])) for w in workers), default=0.0),
     }
@@ -222,8 +226,9 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if options.rows:
         return {"list": long_list(folder, options.rows)}
     figures: dict[str, Any] = {}
-    paths = sounds(folder / "in", options.jobs, 0.1 if options.nodes else options.seconds)
-    if not options.nodes:
+    waits = options.wait or bool(options.nodes)
+    paths = sounds(folder / "in", options.jobs, 0.1 if waits else options.seconds)
+    if not waits:
         figures["plain"] = {
             "processor_seconds_a_job": plain(paths[: options.plain], folder / "plain")
         }
@@ -248,7 +253,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     with connected(options.address or "auto") as connected_ray:
         for count in options.workers:
             runner = Cluster(connected_ray, count).run
-            maker = Waiter(options.seconds) if options.nodes else Measured()
+            maker = Waiter(options.seconds) if waits else Measured()
             out = folder / f"out-{count}"
             figures[f"{count} workers"] = engine(paths, out, runner, maker, options.kills)
     return figures
@@ -265,6 +270,7 @@ def main() -> None:
     parser.add_argument("--plain", type=int, default=50, help="jobs of the loops on one machine")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--nodes", type=int, default=0)
+    parser.add_argument("--wait", action="store_true", help="jobs that only wait, as with --nodes")
     parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--address", help="of a cluster on this machine; begun here by default")
     parser.add_argument("-o", "--output", type=Path)

@@ -25,6 +25,8 @@ PACKAGES = (  # module, distribution, what needs it, extra that brings it
     ("uvicorn", "uvicorn", "serve", "serve"),
     ("websockets", "websockets", "serve: live faces", "serve"),
     ("python_multipart", "python-multipart", "serve: uploads", "serve"),
+    ("ray", "ray", "--ray: a cluster", "scale"),
+    ("fsspec", "fsspec", "files in stores, such as s3://", "scale"),
     ("prometheus_client", "prometheus-client", "serve: what is counted", "serve"),
     ("aiortc", "aiortc", "live", "live"),
 )
