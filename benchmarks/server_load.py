@@ -38,6 +38,7 @@ from rtc_client import Viewer, viewing, voice
 
 WARM = 20  # viewers after which the first look is taken
 GROWTH = 1.05
+THREADS = 2 + min(32, (os.cpu_count() or 1) + 4)  # the main one, that of jobs, and asyncio's own
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -128,6 +129,16 @@ async def visits(server: Server, first: int, count: int, answers: Counter[str]) 
         answers[found] += 1
 
 
+async def stay(server: Server, seconds: float = 10.0) -> float:
+    """Processor seconds that the server takes for a second with one viewer."""
+    async with viewing(server.url) as viewer:
+        await viewer.until(lambda v: len(v.pictures) > 2)
+        before, begun = server.look(), time.monotonic()
+        await asyncio.sleep(seconds)
+        after, spent = server.look(), time.monotonic() - begun
+    return round((after["processor seconds"] - before["processor seconds"]) / spent, 3)
+
+
 async def killed(server: Server, folder: Path, avatar: str) -> Server:
     """Kill a server that has a viewer, and begin it again."""
     async with viewing(server.url) as viewer:
@@ -154,6 +165,7 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         await visits(server, WARM, options.sessions - WARM, answers)
         await asyncio.sleep(1)
         late = server.look()
+        steady = await stay(server)
         spent = late["processor seconds"] - early["processor seconds"]
         again = await killed(server, folder, options.avatar)
     finally:
@@ -164,6 +176,7 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         f"after {WARM} viewers": early,
         f"after {options.sessions} viewers": late,
         "processor seconds a viewer": round(spent / (options.sessions - WARM), 3),
+        "processor seconds a second with a viewer": steady,
         "answers": dict(answers),
         "killed, begun again and ended with": again.process.returncode,
         "files left": sorted(str(p.name) for p in folder.iterdir()),
@@ -176,9 +189,13 @@ def faults(report: dict[str, Any], sessions: int) -> list[str]:
     early, late = report[f"after {WARM} viewers"], report[f"after {sessions} viewers"]
     found = [
         f"{name} grew from {early[name]} to {late[name]}"
-        for name in ("files", "threads", "temporary files")
+        for name in ("files", "temporary files")
         if late[name] > early[name]
     ]
+    if late["threads"] > THREADS:
+        found.append(f"{late['threads']} threads are left")
+    if len(report["files left"]) > 1:  # who was killed could not tidy up
+        found.append("files are left")
     if late["MB"] > GROWTH * early["MB"]:
         found.append(f"memory grew from {early['MB']} to {late['MB']} MB")
     if report["killed, begun again and ended with"]:

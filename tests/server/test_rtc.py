@@ -261,6 +261,22 @@ def test_a_client_may_vanish_in_the_middle_of_a_sentence(server: LiveServer) -> 
     watched(server, vanish)
 
 
+def test_a_client_whose_network_is_gone_is_given_up(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ice, "CONSENT_INTERVAL", 0.1)
+    monkeypatch.setattr(ice, "CONSENT_FAILURES", 1)
+
+    async def cut(viewer: Viewer) -> None:
+        await viewer.until(lambda v: v.pictures)
+        for transceiver in viewer.peer.getTransceivers():
+            for way in transceiver.receiver.transport.transport._connection._protocols:
+                way.transport.abort()
+        await viewer.until(lambda v: v.told("ended"))
+
+    assert watched(server, cut).socket.close_code in (1000, None)
+
+
 def test_a_fault_is_told(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     def fault(_: LiveSession) -> None:
         raise ZeroDivisionError("/home/x")

@@ -51,6 +51,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
                 "--use-fake-ui-for-media-stream",
                 f"--use-file-for-fake-audio-capture={heard}",
                 "--autoplay-policy=no-user-gesture-required",
+                "--allow-loopback-in-peer-connection",  # WebRTC on a machine without a network
             ],
         )
         yield chromium

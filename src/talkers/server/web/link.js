@@ -3,7 +3,7 @@
 
 const WAITS = [0.5, 1, 2, 4, 8]; // seconds before each try
 const GATHERING = 1000; // ms in which the browser finds its own addresses
-const PATIENCE = 4000; // ms that a connection may be interrupted
+const PATIENCE = 6000; // ms that a connection may be interrupted
 const BUSY = 1013, BAD_MESSAGE = 1008; // codes with which the server closes
 
 export class Link extends EventTarget {
@@ -46,12 +46,15 @@ export class Link extends EventTarget {
     this.send({ type: "listen", on: track !== null });
   }
 
-  /** Seconds: round trip of the network, and how long the browser holds pictures back. */
+  /** Seconds: round trip of the network, how long the browser holds pictures back, and how much later
+   *  than its sound a picture is shown. */
   async statistics() {
-    const found = { roundTrip: null, held: null };
+    const found = { roundTrip: null, held: null, apart: null };
     if (!this.#peer) return found;
+    const played = {};
     for (const entry of (await this.#peer.getStats()).values()) {
       if (entry.type === "candidate-pair" && entry.nominated) found.roundTrip = entry.currentRoundTripTime ?? null;
+      if (entry.type === "inbound-rtp") played[entry.kind] = entry.estimatedPlayoutTimestamp;
       if (entry.type === "inbound-rtp" && entry.kind === "video") {
         const [delay, count] = this.#before ?? [0, 0];
         const now = [(entry.jitterBufferDelay ?? 0) + (entry.totalDecodeTime ?? 0), entry.jitterBufferEmittedCount ?? 0];
@@ -59,6 +62,7 @@ export class Link extends EventTarget {
         this.#before = now;
       }
     }
+    if (played.audio && played.video) found.apart = (played.audio - played.video) / 1000;
     return found;
   }
 
@@ -92,10 +96,7 @@ export class Link extends EventTarget {
       peer.addTransceiver("video", { direction: "recvonly" });
       this.#sender = sound.sender;
       await this.#sender.replaceTrack(this.#microphone);
-      peer.ontrack = ({ streams, receiver }) => {
-        if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
-        if (current()) this.#tell("stream", streams[0]);
-      };
+      peer.ontrack = ({ streams }) => current() && this.#tell("stream", streams[0]);
       peer.onconnectionstatechange = () => current() && this.#changed(peer);
       await peer.setLocalDescription();
       await gathered(peer);

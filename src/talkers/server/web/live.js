@@ -139,10 +139,10 @@ function interrupt() {
 
 function milliseconds(seconds) { return seconds === null || seconds === undefined ? "–" : `${Math.round(1000 * seconds)} ms`; }
 
-function clearNumbers() { for (const id of ["delay", "server", "network", "browser", "pictures"]) $(id).textContent = "–"; }
+function clearNumbers() { for (const id of ["delay", "server", "network", "browser", "apart", "pictures"]) $(id).textContent = "–"; }
 
 async function showNumbers(status) {
-  const { roundTrip, held } = await link.statistics();
+  const { roundTrip, held, apart } = await link.statistics();
   const server = status.follows ?? status.begins;
   const follows = status.follows !== null;
   $("delay-name").textContent = follows ? "Delay, from your voice to the lips" : "Delay, until it begins to speak";
@@ -152,6 +152,7 @@ async function showNumbers(status) {
   }
   $("network").textContent = milliseconds(roundTrip);
   if (held !== null) $("browser").textContent = milliseconds(held);
+  $("apart").textContent = milliseconds(apart);
   const skipped = Math.round(100 * status.skipped);
   $("pictures").textContent = `${Math.round(status.pictures)}/s${skipped ? `, ${skipped} % skipped` : ""}`;
 }
