@@ -25,6 +25,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "talkers"
 KINDS = {
     ".html",
+    ".css",
+    ".js",
+    ".svg",
     ".py",
     ".json",
     ".safetensors",

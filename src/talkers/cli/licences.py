@@ -32,9 +32,12 @@ BUNDLED = {
     "av": "its wheels hold FFmpeg (LGPL-3.0-or-later) with x264 and x265 (GPL-2.0-or-later)",
     "soundfile": "its wheels hold libsndfile (LGPL-2.1-or-later)",
     "opencv-contrib-python": "its wheels hold FFmpeg (LGPL-2.1-or-later) and Qt 5 (LGPL-3.0)",
+    "axe-playwright-python": "its wheel holds axe-core (MPL-2.0)",
     "piper-tts": "its wheels hold espeak-ng (GPL-3.0-or-later)",
 }
 """What wheels hold under other licences than their metadata say, where that matters."""
+UNSAID = {"axe-playwright-python": "MIT"}
+"""Licences that stand in a wheel's licence file, and not in its metadata."""
 
 
 @dataclass
@@ -155,4 +158,4 @@ def _look_up(name: str) -> Dependency:
         about = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
         return Dependency(name, None, None)
-    return Dependency(name, about.version, licence_in(about.metadata))
+    return Dependency(name, about.version, licence_in(about.metadata) or UNSAID.get(name))
