@@ -168,6 +168,19 @@ class TestContract:
         assert torch.allclose(latents, single, atol=1e-4)
         assert (together - apart).abs().max() < 1 / 255
 
+    def test_what_is_the_same_in_all_frames_is_convolved_once(
+        self, codec: DiffusionAutoencoder
+    ) -> None:
+        latents, noise = torch.randn(2, codec.motion_width), shared_noise(codec.size, 0)
+        with torch.no_grad():
+            still = codec.unet.still(noise)
+            assert (still is None) == (codec.unet.appearance is None)
+            plain = codec.decode(latents, noise, 1)
+            assert (codec.decode(latents, noise, 1, still) - plain).abs().max() < 1e-5
+            if still is not None:
+                other = codec.unet.still(shared_noise(codec.size, 1))
+                assert (codec.decode(latents, noise, 1, other) - plain).abs().max() > 1e-4
+
     def test_the_same_noise_gives_the_same_frames(self, codec: DiffusionAutoencoder) -> None:
         latents = torch.randn(1, codec.motion_width)
         with torch.no_grad():

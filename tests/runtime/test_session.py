@@ -18,6 +18,8 @@ from streams import cut
 from talkers import Avatar, Controls
 from talkers.cli import main
 from talkers.errors import ArtefactError, UsageError
+from talkers.motion.windows import MotionRequest
+from talkers.runtime.session import Hurry, Session
 
 BOTH = pytest.mark.parametrize("motion", ["regressor", "sampler"])
 
@@ -165,6 +167,29 @@ def test_what_is_known_ahead_comes_near_and_commits_nothing(
     committed, known = (torch.cat(side) for side in zip(*pairs, strict=True))
     # half a second later it is known better, but not otherwise
     assert float((known - committed).square().mean()) < 0.5 * float(committed.var(0).mean())
+
+
+def test_pairs_of_frames_cost_half_and_come_as_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    mock, sound = Avatar.load("mock"), speaker.voice(speaker.perform(50, 3).opening, 50)
+    resolved, options = mock.resolve_controls(0, live=True), mock.engine.options(0)
+    windows, found, costs = [0], [], []
+    generate = MotionRequest.generate
+
+    def counted(self: MotionRequest, *given: Any) -> Any:
+        windows[0] += 1
+        return generate(self, *given)
+
+    monkeypatch.setattr(MotionRequest, "generate", counted)
+    for hurry in (Hurry(), Hurry(pairs=True)):
+        windows[0] = 0
+        session = Session(mock.engine, resolved, options, look_ahead=0.08, hurry=hurry)
+        parts = [session.motion(block) for block in cut(sound, (640,))]
+        found.append(torch.cat([part for part in (*parts, session.flush()) if len(part)]))
+        costs.append((windows[0], session.delay))
+    assert costs[0][1] == pytest.approx(costs[1][1])
+    assert costs[1][0] <= 0.6 * costs[0][0]
+    assert found[0].shape == found[1].shape
+    assert torch.allclose(found[0], found[1], atol=0.3)
 
 
 def test_sound_after_the_end_is_refused() -> None:

@@ -58,6 +58,25 @@ def test_a_feature_depends_no_further_ahead_than_it_says(encoder: StreamingSpeec
     assert not torch.allclose(one[row + 2], two[row + 2], atol=1e-3)
 
 
+@pytest.mark.parametrize("guessed", [1, 2, 4])
+def test_sound_that_goes_on_as_it_is_may_be_guessed(
+    encoder: StreamingSpeechEncoder, guessed: int
+) -> None:
+    """Sooner by so many rows, and the same where the guess is right. What was guessed is not
+    held for known later."""
+    silence = np.zeros(9_600, np.float32)
+    noise = np.random.default_rng(0).normal(size=9_600).astype(np.float32)
+    samples = np.concatenate([silence, noise])
+    known, hasty = encoder.start(), encoder.start(guessed)
+    whole = torch.cat([known.step(block) for block in cut(samples, (640,))])
+    sooner = torch.cat([hasty.step(block) for block in cut(samples, (640,))])
+    assert len(sooner) == len(whole) + guessed
+    assert torch.allclose(sooner[:24], whole[:24], atol=1e-4)
+    assert not torch.allclose(sooner[35:50], whole[35:50], atol=1e-2)
+    for one, other in zip(known._state, hasty._state, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+
+
 def test_a_trained_encoder_predicts_what_it_was_distilled_from(avatar: Avatar) -> None:
     assert avatar.engine.student is not None
     sound = speaker.voice(speaker.perform(75, 78).opening, 75)

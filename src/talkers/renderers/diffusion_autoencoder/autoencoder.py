@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from talkers.renderers.diffusion_autoencoder.samplers import ddim_encode, ddim_s
 from talkers.renderers.diffusion_autoencoder.unet import (
     EncoderConfig,
     ImageEncoder,
+    Still,
     UNet,
     UNetConfig,
 )
@@ -98,8 +100,14 @@ class DiffusionAutoencoder(nn.Module):
         held = state.values if state is not None else {}
         if "noise" not in held:
             held["noise"] = shared_noise(self.size, options.seed).to(self.levels.device)
-        decode = self.decode if self._graphed is None else self._graphed
-        return decode(motion.to(self.levels.device), held["noise"], options.steps)
+        motion = motion.to(self.levels.device)
+        if self._graphed is not None:
+            return self._graphed(motion, held["noise"], options.steps)
+        if options.steps > 1 or self.levels.device.type != "cpu":
+            return self.decode(motion, held["noise"], options.steps)
+        if "still" not in held:
+            held["still"] = self.unet.still(held["noise"].to(self.unet.in_proj.weight.dtype))
+        return self.decode(motion, held["noise"], 1, held["still"])
 
     def encode(self, pictures: Tensor, landmarks: Tensor | None = None) -> Tensor:
         """Pictures [B, 3, S, S] in -1..1 -> latents [B, L]; landmarks are not used."""
@@ -107,7 +115,12 @@ class DiffusionAutoencoder(nn.Module):
         return latents
 
     def output(
-        self, x_t: Tensor, t: Tensor, latents: Tensor, base_image: Tensor | None = None
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        latents: Tensor,
+        base_image: Tensor | None = None,
+        still: Still | None = None,
     ) -> Tensor:
         """The U-Net's raw prediction (x0, eps or v, see `CodecConfig.prediction`).
 
@@ -115,21 +128,29 @@ class DiffusionAutoencoder(nn.Module):
             x_t: [B, 3, S, S].
             t: schedule positions [B].
             latents: [B, L].
-            base_image: as in `UNet.forward`.
+            base_image, still: as in `UNet.forward`.
         """
-        out: Tensor = self.unet(x_t, t, latents, base_image)
+        out: Tensor = self.unet(x_t, t, latents, base_image, still)
         return out
 
-    def denoise(self, x_t: Tensor, t: Tensor, latents: Tensor) -> Tensor:
+    def denoise(
+        self, x_t: Tensor, t: Tensor, latents: Tensor, still: Still | None = None
+    ) -> Tensor:
         """The clean picture that the network sees in x_t: [B, 3, S, S] float32."""
         dtype = self.unet.in_proj.weight.dtype
-        out = self.output(x_t.to(dtype), t, latents.to(dtype)).float()
+        out = self.output(x_t.to(dtype), t, latents.to(dtype), still=still).float()
         return schedule.x0_of(self.config.prediction, out, x_t, self.levels[t])
 
-    def decode(self, latents: Tensor, x_T: Tensor, steps: int) -> Tensor:
-        """Latents [B, L] -> pictures [B, 3, S, S] in -1..1 by DDIM from x_T [B or 1, 3, S, S]."""
+    def decode(
+        self, latents: Tensor, x_T: Tensor, steps: int, still: Still | None = None
+    ) -> Tensor:
+        """Latents [B, L] -> pictures [B, 3, S, S] in -1..1 by DDIM from x_T [B or 1, 3, S, S].
+
+        `still` is of x_T, for one step: see `UNet.still`.
+        """
         noise = x_T.expand(len(latents), -1, -1, -1)
-        return ddim_sample(self.denoise, noise, latents, self.levels, steps)
+        denoise = partial(self.denoise, still=still)
+        return ddim_sample(denoise, noise, latents, self.levels, steps)
 
     def encode_noise(self, pictures: Tensor, latents: Tensor, steps: int) -> Tensor:
         """The x_T that holds what the latents do not: decoding from it gives the pictures back

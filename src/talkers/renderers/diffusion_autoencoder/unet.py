@@ -10,6 +10,7 @@ of the picture, to which the network adds the rest.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -113,6 +114,19 @@ class _Down(nn.Module):
         return outs
 
 
+class Still(NamedTuple):
+    """What the first convolution makes of that part of its input that is the same in all frames of
+    a video when they are decoded in one pass: the noise and the positions.
+
+    Attributes:
+        map: its output for them, with the bias: [1, C, S', S'].
+        weight: its weights for what differs, the appearance model's picture.
+    """
+
+    map: Tensor
+    weight: Tensor
+
+
 class UNet(nn.Module):
     """Noise-conditional decoder network: (x_t, t, latent) -> prediction of the shape of x_t.
 
@@ -183,8 +197,51 @@ class UNet(nn.Module):
             group_norm(inputs), nn.SiLU(), zeroed(nn.Conv2d(inputs, pixels, 3, padding=1))
         )
 
+    def still(self, x: Tensor) -> Still | None:
+        """See `Still`; None where there is no appearance model: then little would be saved.
+
+        Args:
+            x: what all frames are decoded from [1, 3, S, S].
+        """
+        if self.appearance is None:
+            return None
+        nothing = torch.zeros_like(x)
+        seen = x.shape[1] * self.config.unshuffle**2
+        weight = self.in_proj.weight[:, seen : 2 * seen]
+        return Still(
+            self.in_proj(self._seen(x, nothing)),
+            weight.contiguous(memory_format=torch.channels_last),
+        )
+
+    def _seen(self, x: Tensor, base_image: Tensor | None) -> Tensor:
+        """What the first convolution sees."""
+        unshuffle = self.config.unshuffle
+        seen = [
+            F.pixel_unshuffle(p, unshuffle) if unshuffle > 1 else p
+            for p in (x, base_image)
+            if p is not None
+        ]
+        h = torch.cat([p.to(x.dtype) for p in seen], 1)
+        if self.position is not None:
+            h = torch.cat([h, self.position.to(h.dtype).expand(len(h), -1, -1, -1)], 1)
+        return h.contiguous(memory_format=torch.channels_last)
+
+    def _first(self, x: Tensor, base_image: Tensor | None, still: Still | None) -> Tensor:
+        """The first convolution's output."""
+        if still is None or base_image is None:
+            first: Tensor = self.in_proj(self._seen(x, base_image))
+            return first
+        picture = F.pixel_unshuffle(base_image.to(x.dtype), self.config.unshuffle)
+        picture = picture.contiguous(memory_format=torch.channels_last)
+        return F.conv2d(picture, still.weight, padding=1) + still.map
+
     def forward(
-        self, x: Tensor, t: Tensor, latent: Tensor, base_image: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        latent: Tensor,
+        base_image: Tensor | None = None,
+        still: Still | None = None,
     ) -> Tensor:
         """Predict from a noisy picture.
 
@@ -193,6 +250,7 @@ class UNet(nn.Module):
             t: schedule positions [B].
             latent: [B, L].
             base_image: the appearance model's picture [B, 3, S, S], if it is computed already.
+            still: of x, where all rows of x are the same.
 
         Returns:
             [B, 3, S, S]
@@ -200,15 +258,7 @@ class UNet(nn.Module):
         config, time = self.config, self.time(t)
         if base_image is None and self.appearance is not None:
             base_image = self.appearance(latent)
-        seen = [
-            F.pixel_unshuffle(p, config.unshuffle) if config.unshuffle > 1 else p
-            for p in (x, base_image)
-            if p is not None
-        ]
-        h = torch.cat([p.to(x.dtype) for p in seen], 1)
-        if self.position is not None:
-            h = torch.cat([h, self.position.to(h.dtype).expand(len(h), -1, -1, -1)], 1)
-        h = self.in_proj(h.contiguous(memory_format=torch.channels_last))
+        h = self._first(x, base_image, still)
         skips = [h]
         for level in self.down:
             skips += level(skips[-1], time, latent)
