@@ -21,6 +21,7 @@ from talkers.runtime.film_box import (
     moved_box,
     within_picture,
 )
+from talkers.runtime.threads import one_core_left
 from talkers.space.face_motion import FaceMotionSpace
 
 BATCH = 8  # frames that are painted together
@@ -80,6 +81,10 @@ class FilmPainter:
         Args:
             dubs: frames one after the other.
         """
+        with one_core_left():
+            return self._painted(dubs)
+
+    def _painted(self, dubs: list[Dub]) -> list[Picture]:
         face, space = self._face, self._space
         shares = torch.stack([face.shares(d.number, face.crop(d.number)) for d in dubs])
         own = space.motion_of(shares, face.rest)

@@ -18,6 +18,17 @@ ALONE = 1.15  # seconds by the clock for one of work: below, nobody else wants t
 WEIGHT = 0.3  # of the newest frame in the average of what frames take
 
 
+@contextmanager
+def one_core_left() -> Iterator[None]:
+    """Work in this block with all threads but one: beside it, this process encodes a video."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Threads:
     """Chooses for each frame; see above.
 
