@@ -123,6 +123,8 @@ VERBS = {
         "--port",
         "--avatar",
         "--consent",
+        "--studio",
+        "--folder",
         "--sessions",
         "--queue",
         "--upload",

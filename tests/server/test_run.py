@@ -33,6 +33,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         listening: socket.socket,
         local: bool,
         begun: Callable[[], None],
+        extend: Any,
     ) -> None:
         at = listening.getsockname()
         calls.append({"avatars": list(avatars), "limits": limits, "at": at, "local": local})

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
 from talkers.cli.app import app
 from talkers.cli.avatars import speaking_avatar
 from talkers.cli.console import remark, tell
-from talkers.errors import UsageError
+from talkers.errors import MissingComponent, UsageError
 from talkers.progress import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastapi import FastAPI
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,11 @@ def serve(
     port: int = 7860,
     avatar: tuple[str, ...] = ("default",),
     consent: str | None = None,
+    studio: bool = True,
+    folder: Path | None = None,
     limits: Annotated[LimitOptions, arg(name="")] = LimitOptions(),
 ) -> None:
-    """Let other programs use avatars: an HTTP API, and live faces over a WebSocket.
+    """Let people and other programs use avatars: a page, an HTTP API, live faces over a WebSocket.
 
     For example: talkers serve, or talkers serve --avatar ann/ bob/ --port 8000
 
@@ -49,6 +56,9 @@ def serve(
         avatar: Folders of avatars, photos, default or mock. Clients call them by the folder's or
             the photo's name; the first is meant where none is named.
         consent: Who agreed to be shown, where an avatar is a photo.
+        studio: Whether there is a page for people at /, the studio.
+        folder: Where the studio keeps visitors' avatars and trainings (default:
+            ~/.local/share/talkers/studio).
         limits: How much it takes on.
     """
     from talkers.server.limits import Limits
@@ -76,11 +86,15 @@ def serve(
                 "and encrypts nothing: put a proxy before it that does."
             )
 
+        page = _studio(folder) if studio else None
+        if page is not None:
+            remark(f"The studio, a page for people, is at the same address: http://{shown}:{where}")
+
         def begun() -> None:
             tell(f"talkers serves {', '.join(avatars)} at http://{shown}:{where}; Ctrl-C ends it.")
 
         try:
-            run(avatars, taken, listening, local, begun)
+            run(avatars, taken, listening, local, begun, page or (lambda app: None))
         except KeyboardInterrupt:  # the usual way to end it
             remark("The server has ended; nothing of its jobs is left.")
 
@@ -98,3 +112,15 @@ def names_of(avatars: tuple[str, ...]) -> dict[str, str]:
             todo="Name one or more folders, each with another name",
         )
     return named
+
+
+def _studio(folder: Path | None) -> Callable[[FastAPI], None] | None:
+    """What puts the studio into the application; None where it is not installed, which is said."""
+    from talkers.studio.mount import mount_studio, refuse_missing
+
+    try:
+        refuse_missing()
+    except MissingComponent as error:
+        remark(f"note: there is an API and no page for people: {error}")
+        return None
+    return lambda app: mount_studio(app, folder)

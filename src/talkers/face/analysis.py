@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -142,6 +142,7 @@ def analyse(
     rate: Fraction = Fraction(25),
     max_faces: int = 2,
     marks: str | os.PathLike[str] | None = None,
+    watch: Callable[[int], None] = lambda done: None,
 ) -> Analysis:
     """Read a footage file once and measure every frame.
 
@@ -151,6 +152,7 @@ def analyse(
         max_faces: faces looked for in a frame (2 suffice to notice that there is not one).
         marks: file for every frame's landmarks, float32 [478, 2] source pixels (NaN: no face) one
             after the other.
+        watch: called with the number of frames that were read, after each.
 
     Raises:
         MediaError: the file cannot be used at all (no such file, no picture, nothing decodes).
@@ -169,6 +171,7 @@ def analyse(
         seen = _Watcher(tracker, None if isinstance(describer, str) else describer, kept)
         for frame in decode_frames(path, rate, notes.append):
             seen.add(frame)
+            watch(len(seen.faces))
     sound = _Sound(path, rate, info.audio is not None, notes)
     count = len(seen.faces)
     return Analysis(

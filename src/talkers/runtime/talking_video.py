@@ -74,6 +74,7 @@ class TalkingVideo:
         seconds: of speech.
         silent: whether no speech was found in it.
         notes: sentences on what was chosen while its sound was read.
+        watch: called with the motion [n, width] of frames before they are made; None: nobody is.
 
     Raises:
         MediaError: the speech cannot be read. UsageError: no such samples.
@@ -89,6 +90,7 @@ class TalkingVideo:
     ):
         self.engine, self.resolved, self.options, self.form = engine, resolved, options, form
         self.notes: list[str] = []
+        self.watch: Callable[[Tensor], None] | None = None
         if form.live:
             self._session()  # says now if it cannot
         self._source = SpeechSource(speech, self.notes.append)
@@ -162,6 +164,8 @@ class TalkingVideo:
         """Frames in growing batches: uint8 [n, size, size, 3]."""
         state = RenderState()
         for motion in rebatch(self.motion(), MAX_BATCH):
+            if self.watch is not None:
+                self.watch(motion)
             yield self.engine.decode(
                 motion,
                 self.options,

@@ -1,4 +1,4 @@
-"""Videos that are made one after the other, while their clients ask how far they are."""
+"""Work that is done one after the other, while its clients ask how far it is."""
 
 from __future__ import annotations
 
@@ -12,53 +12,74 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
-from typing import Literal
+from typing import Any, Literal
 
 from talkers.server.limits import Limits
 from talkers.server.problem import Problem, Refused, problem_of
 
 TICK = 1.0  # seconds between two looks for results that are to be deleted
 CLOSING_SECONDS = 20.0  # in which a job that runs must end when the server does
-State = Literal["waiting", "running", "done", "failed"]
-STATES: tuple[State, ...] = ("waiting", "running", "done", "failed")
+State = Literal["waiting", "running", "paused", "done", "failed"]
+STATES: tuple[State, ...] = ("waiting", "running", "paused", "done", "failed")
+Line = Literal["videos", "trainings"]
+LINES: tuple[Line, ...] = ("videos", "trainings")
+VIDEO = "video.mp4"
 
 
 class Cancelled(BaseException):
     """A job is to end at once. No handler of ordinary errors may hold it up."""
 
 
+class Paused(BaseException):
+    """A job has stopped where it can go on later."""
+
+
 @dataclass
 class Job:
-    """One video that is asked for.
+    """One piece of work that is asked for: a video, for most clients.
 
     Attributes:
         id: nobody can guess it: whoever knows it may have the video.
-        kind: speak, say or dub.
+        kind: speak, say or dub; in the studio also others.
         folder: of its files, its own.
-        work: makes the video; takes the job.
-        progress: 0..1.
+        owner: whose it is, where only one client may know of it; empty: whoever knows the id.
+        line: those of a line are done one after the other.
+        title: what its owner calls it.
+        work: does it; takes the job.
+        progress: 0..1; `before` of it was there when it began last.
         seconds: of the video.
         begun, ended: by the queue's clock.
+        results: names of the files that are kept when it is done.
+        outcome: what else it found; JSON values.
+        pausable: whether it can be paused.
     """
 
     id: str
     kind: str
     folder: Path
+    owner: str = ""
+    line: Line = "videos"
+    title: str = ""
     work: Callable[[Job], None] | None = None
     state: State = "waiting"
     stage: str = ""
     progress: float = 0.0
+    before: float = 0.0
     seconds: float = 0.0
     begun: float | None = None
     ended: float | None = None
     problem: Problem | None = None
     notes: list[str] = field(default_factory=list)
+    results: set[str] = field(default_factory=lambda: {VIDEO})
+    outcome: dict[str, Any] = field(default_factory=dict)
+    pausable: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
+    pausing: threading.Event = field(default_factory=threading.Event)
 
     @property
     def video(self) -> Path:
         """What it makes."""
-        return self.folder / "video.mp4"
+        return self.folder / VIDEO
 
     def report(self, stage: str, share: float) -> None:
         """Tell how far it is.
@@ -76,7 +97,9 @@ class Job:
 
 
 class Jobs:
-    """Jobs that wait, run and are done. One thread does them; nothing is left when it is closed.
+    """Jobs that wait, run and are done. Nothing is left when it is closed.
+
+    One thread does those of a line: a training that takes hours holds up no video.
 
     Args:
         limits: of waiting jobs, and of how long results are kept.
@@ -94,10 +117,14 @@ class Jobs:
         self.folder = Path(tempfile.mkdtemp(prefix="talkers-serve-"))
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
-        self._queue: Queue[Job | None] = Queue()  # None: the server ends
+        self._queues: dict[Line, Queue[Job | None]] = {line: Queue() for line in LINES}
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="talkers-jobs", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, args=(queue,), name=f"talkers-{line}", daemon=True)
+            for line, queue in self._queues.items()  # None in a queue: the server ends
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def count(self, state: State) -> int:
         """How many jobs are in a state."""
@@ -105,18 +132,27 @@ class Jobs:
             return sum(job.state == state for job in self._jobs.values())
 
     @contextmanager
-    def admitted(self, kind: str) -> Iterator[Job]:
+    def admitted(
+        self, kind: str, owner: str = "", line: Line = "videos", title: str = ""
+    ) -> Iterator[Job]:
         """A job whose files are put into its folder in this block; then it waits to be done.
 
         Args:
-            kind: speak, say or dub.
+            kind, owner, line, title: see `Job`.
 
         Raises:
-            Refused: too many wait already, or the server ends.
+            Refused: too many wait already, of all or of this owner; or the server ends.
         """
         job_id = secrets.token_urlsafe(18)
         with self._lock:
-            waiting = sum(job.state == "waiting" for job in self._jobs.values())
+            waits = [job for job in self._jobs.values() if job.state == "waiting"]
+            waiting, own = len(waits), sum(job.owner == owner for job in waits)
+            if owner and own >= self.limits.own:
+                raise Refused(
+                    503,
+                    f"{own} of your jobs wait already",
+                    todo="Wait until one of them runs, or remove one",
+                )
             if self._closing.is_set() or waiting >= self.limits.queue:
                 raise Refused(
                     503,
@@ -124,14 +160,59 @@ class Jobs:
                     why=f"{waiting} wait already",
                     todo="Try again in a minute",
                 )
-            job = self._jobs[job_id] = Job(job_id, kind, self.folder / job_id)
+            job = Job(job_id, kind, self.folder / job_id, owner, line, title)
+            self._jobs[job_id] = job
         try:
             job.folder.mkdir()
             yield job
         except BaseException:
             self._forget(job)
             raise
-        self._queue.put(job)
+        self._queues[line].put(job)
+
+    def left_over(self, kind: str, owner: str, line: Line, title: str) -> Job:
+        """A job that an earlier server has left, paused; it has its work to be given yet.
+
+        Args:
+            kind, owner, line, title: see `Job`.
+        """
+        job_id = secrets.token_urlsafe(18)
+        job = Job(job_id, kind, self.folder / job_id, owner, line, title, state="paused")
+        job.folder.mkdir()
+        with self._lock:
+            self._jobs[job_id] = job
+        return job
+
+    def of(self, owner: str) -> list[Job]:
+        """An owner's jobs, the oldest first."""
+        with self._lock:
+            return [job for job in self._jobs.values() if job.owner == owner]
+
+    def pause(self, job: Job) -> None:
+        """Let a job stop where it can go on later; one that waits stops at once.
+
+        Raises:
+            Refused: it cannot be paused, or does not run.
+        """
+        with self._lock:
+            if not job.pausable or job.state not in ("waiting", "running"):
+                raise Refused(409, "this job cannot be paused", todo="Remove it to end it")
+            job.pausing.set()
+            if job.state == "waiting":
+                job.state = "paused"
+
+    def resume(self, job: Job) -> None:
+        """Let a job go on that was paused, or that can be paused and has failed.
+
+        Raises:
+            Refused: there is nothing to go on with.
+        """
+        with self._lock:
+            if job.state not in ("paused", "failed") or job.work is None:
+                raise Refused(409, "this job cannot go on", todo="Ask for its state")
+            job.pausing.clear()
+            job.state, job.problem, job.ended = "waiting", None, None
+        self._queues[job.line].put(job)
 
     def get(self, job_id: str) -> Job:
         """A job.
@@ -166,9 +247,10 @@ class Jobs:
 
     def left(self, job: Job) -> float | None:
         """Seconds until a job that runs is done, as far as that can be told."""
-        if job.state != "running" or job.begun is None or job.progress < 0.02:
+        done = job.progress - job.before
+        if job.state != "running" or job.begun is None or done < 0.02:
             return None
-        return (self.clock() - job.begun) * (1 - job.progress) / job.progress
+        return (self.clock() - job.begun) * (1 - job.progress) / done
 
     def expires(self, job: Job) -> float | None:
         """Seconds until a job that has ended is deleted."""
@@ -189,8 +271,10 @@ class Jobs:
         with self._lock:
             for job in self._jobs.values():
                 job.cancelled.set()
-        self._queue.put(None)
-        self._thread.join(CLOSING_SECONDS)
+        for queue in self._queues.values():
+            queue.put(None)
+        for thread in self._threads:
+            thread.join(CLOSING_SECONDS)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _forget(self, job: Job) -> None:
@@ -198,20 +282,21 @@ class Jobs:
             self._jobs.pop(job.id, None)
         shutil.rmtree(job.folder, ignore_errors=True)
 
-    def _run(self) -> None:
-        """What the thread does."""
+    def _run(self, queue: Queue[Job | None]) -> None:
+        """What a thread does."""
         while not self._closing.is_set():
             self.tidy()
             try:
-                job = self._queue.get(timeout=TICK)
+                job = queue.get(timeout=TICK)
             except Empty:
                 continue
             if job is None:
                 return
             with self._lock:
                 wanted = job.id in self._jobs and not job.cancelled.is_set()
+                wanted = wanted and job.state == "waiting"  # and not paused meanwhile
                 if wanted:
-                    job.state, job.begun = "running", self.clock()
+                    job.state, job.begun, job.before = "running", self.clock(), job.progress
             if wanted:
                 self._do(job)
 
@@ -224,17 +309,21 @@ class Jobs:
             state, job.progress = "done", 1.0
         except Cancelled:
             pass
+        except Paused:
+            state = "paused"
         except BaseException as error:
             job.problem = problem_of(error)
-        job.work = None  # it holds what it read
-        for path in job.folder.iterdir():  # the request's files are no longer needed
-            if path != job.video or state != "done":
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if state == "done" or not job.pausable:
+            job.work = None  # it holds what it read
+        if state != "paused":
+            for path in job.folder.iterdir():  # the request's files are no longer needed
+                if path.name not in job.results or state != "done":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
         with self._lock:
             wanted = job.id in self._jobs and not job.cancelled.is_set()
             if wanted:
-                job.state, job.ended = state, self.clock()
-        if wanted:
+                job.state, job.ended = state, None if state == "paused" else self.clock()
+        if wanted and state != "paused":
             self._ended(job)
-        else:
+        elif not wanted:
             self._forget(job)

@@ -16,6 +16,7 @@ class Limits:
         seconds: of speech or film in one job.
         characters: of a text that is said.
         queue: jobs that wait.
+        own: jobs of one visitor of the studio that wait.
         sessions: live faces at the same time.
         keep: seconds after which the result of a job is deleted.
 
@@ -27,6 +28,7 @@ class Limits:
     seconds: float = 600.0
     characters: int = 5_000
     queue: int = 8
+    own: int = 4
     sessions: int = 2
     keep: float = 3_600.0
 

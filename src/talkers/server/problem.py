@@ -21,7 +21,8 @@ from talkers.errors import (
     shown,
 )
 
-UPLOADS = ("speech", "film")  # what uploaded files are called in a job's folder
+# what uploaded files are called in a job's folder
+UPLOADS = ("speech", "film", "photo", "pose", "style", "first", "second")
 PATH = re.compile(r"(?<![\w<.:/])(?:[A-Za-z]:)?[/\\][^\s'\"`,;()]+")
 STATUS: tuple[tuple[type[TalkersError], int], ...] = (  # the first that fits
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),

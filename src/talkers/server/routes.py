@@ -213,6 +213,8 @@ def job_state(here: Here, job_id: str, response: Response) -> JobView:
 def job_video(here: Here, job_id: str) -> FileResponse:
     """The video of a job that is done."""
     job = here.jobs.get(job_id)
+    if job.state == "done" and not job.video.exists():
+        raise Refused(409, "this job makes no video")
     if job.state != "done":
         raise Refused(
             409,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 MAX_MESSAGE = 1 << 20  # bytes of a message of a WebSocket
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 512  # a browser holds up to six
 ENDING_SECONDS = 5  # that answers may still take when the server ends
 
 
@@ -120,7 +120,7 @@ def serve(
         avatars, limits, only_local: see `make_app`.
         listening: from `bound`.
         begun: called just before.
-        extend: adds what else the application serves.
+        extend: adds what else the application serves, such as the studio.
         certificate: for HTTPS.
     """
     import uvicorn
@@ -128,7 +128,11 @@ def serve(
     from talkers.server.app import make_app
 
     app = make_app(avatars, limits, only_local)
-    extend(app)
+    try:
+        extend(app)
+    except BaseException:
+        app.state.service.jobs.close()
+        raise
     config = uvicorn.Config(
         app,
         log_level="warning",
