@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from filelock import FileLock
+from safetensors.torch import load_model, save_model
 
 from talkers.motion import Conditions, FlowConfig, FlowMotion, Motion, Reference
 from talkers.space.linear import LinearSpace, LinearSpaceConfig
@@ -26,14 +30,26 @@ def generate(model: FlowMotion, features: torch.Tensor, seed: int = 0, **more: o
 
 
 @pytest.fixture(scope="module")
-def sampler() -> FlowMotion:
-    """Trained on a face whose mouth follows speech, and whose head turns to either side."""
+def sampler(shared: Path) -> FlowMotion:
+    """Trained on a face whose mouth follows speech, and whose head turns to either side; once for
+    all processes."""
     torch.manual_seed(0)
     space = LinearSpace(LinearSpaceConfig(), 6)
     config = FlowConfig(
         width=32, blocks=2, heads=2, dropout=0.0, components=4, steps=8, guidance=1.0
     )
-    model = FlowMotion(config, 4, space)
+    model, kept = FlowMotion(config, 4, space), shared / "sampler.safetensors"
+    with FileLock(shared / "sampler.lock"):
+        if not kept.exists():
+            learn(model, space)
+            save_model(torch.nn.ModuleList([model, space]), str(kept))
+    load_model(torch.nn.ModuleList([model, space]), str(kept))
+    torch.manual_seed(1)
+    return model.eval().requires_grad_(False)
+
+
+def learn(model: FlowMotion, space: LinearSpace) -> None:
+    """Four hundred steps on drawn clips."""
 
     def clips(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         speech = torch.randn(count, 24, 1)
@@ -59,7 +75,6 @@ def sampler() -> FlowMotion:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return model.eval().requires_grad_(False)
 
 
 def test_what_speech_determines_follows_it_and_the_rest_is_drawn(sampler: FlowMotion) -> None:
