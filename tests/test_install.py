@@ -221,11 +221,15 @@ def test_what_is_installed_knows_itself(installed: Path, tmp_path: Path) -> None
     }
     assert checks["bundled avatar"]["ok"]
     assert checks["bundled avatar"]["state"].startswith(str(installed.parent))
-    about = json.loads(run([installed / "talkers", "inspect", "--json"], tmp_path / "empty"))
-    assert about["folder"].startswith(str(installed.parent))
+    code = (
+        "from talkers.cli import main; main(['inspect', '--json']);"
+        "from talkers.experts.load import BUNDLED, load_expert;"
+        "print(*[name for name in BUNDLED if load_expert(name).name == name])"
+    )
+    shown, _, experts = run([installed / "python", "-c", code], tmp_path / "empty").rpartition("}")
+    assert json.loads(shown + "}")["folder"].startswith(str(installed.parent))
+    assert len(experts.split()) == 4
     assert "reconstruct" in run([installed / "talkers", "--help"], tmp_path / "empty")
-    experts = "from talkers.experts.load import BUNDLED, load_expert; print(*[name for name in BUNDLED if load_expert(name).name == name])"
-    assert len(run([installed / "python", "-c", experts], tmp_path / "empty").split()) == 4
     assert not list((tmp_path / "empty").iterdir())
 
 
@@ -263,14 +267,20 @@ def test_what_is_installed_speaks_without_training_and_face_analysis(
 
 def test_importing_costs_little(installed: Path, tmp_path: Path) -> None:
     code = "import time, sys, talkers; n = 'torch' in sys.modules; talkers.Avatar; print(n, time.process_time(), *sys.modules)"
-    took = []
-    while (
-        len(took) < 3 and min(took, default=3) > 2
-    ):  # seconds of the processor, the least of a few: others use the machine too
+    torch = "import time, torch; print(time.process_time())"
+    took, least = float("inf"), 0.0
+    for _ in range(3):  # seconds of the processor, the least of a few: others use the machine too
         plain, seconds, *imported = run(
             [installed / "python", "-c", code], tmp_path / "empty"
         ).split()
-        took.append(float(seconds))
+        took = min(took, float(seconds))
+        if took <= 2:
+            break
+        # a slow machine, or a fault? nearly all of it should be torch
+        alone = float(run([installed / "python", "-c", torch], tmp_path / "empty"))
+        least = min(least or alone, alone)
+        if took <= 1.5 * least:
+            break
     assert plain == "False"  # `import talkers` alone imports next to nothing
     heavy = {
         *NOT_FOR_SPEAKING,
@@ -281,11 +291,7 @@ def test_importing_costs_little(installed: Path, tmp_path: Path) -> None:
         "tyro",
     }
     assert heavy.isdisjoint(imported)
-    if min(took) > 2:  # a slow machine, or a fault? nearly all of it should be torch
-        torch = "import time, torch; print(time.process_time())"
-        assert min(took) <= 1.5 * min(
-            float(run([installed / "python", "-c", torch], tmp_path / "empty")) for _ in range(3)
-        )
+    assert took <= 2 or took <= 1.5 * least
 
 
 def test_licences_of_all_dependencies_are_known(installed: Path, tmp_path: Path) -> None:
