@@ -65,8 +65,10 @@ def test_the_head_stands_still_or_where_it_is_told(
 TIMES = np.array([0, 0.4, 1.0, 1.4, 2.0, 2.4, 3.0])
 
 
-def turns(bundled: Avatar, path: Path) -> np.ndarray:
+@pytest.fixture(scope="module")
+def turns(bundled: Avatar, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, np.ndarray]:
     """A pose file in which one angle after the other goes there and beyond and back; its keys."""
+    path = tmp_path_factory.mktemp("turns") / "turns.csv"
     head = {end: np.array(bundled.about["head"][end][:3]) for end in ("low", "high", "mean")}
     keys = np.stack([head["mean"]] * 7)
     for k in range(3):
@@ -75,22 +77,23 @@ def turns(bundled: Avatar, path: Path) -> np.ndarray:
         f"{t},{y:.3f},{p:.3f},{r:.3f}" for t, (y, p, r) in zip(TIMES, keys, strict=True)
     )
     path.write_text(f"time,yaw,pitch,roll\n{rows}\n")
-    return keys
+    return str(path), keys
 
 
 @BOTH
-def test_the_head_follows_a_curve(bundled: Avatar, made: Made, tmp_path: Path, motion: str) -> None:
-    keys = turns(bundled, tmp_path / "turns.csv")
-    turning = made(3.0, motion=motion, pose=str(tmp_path / "turns.csv"))
+def test_the_head_follows_a_curve(made: Made, turns: tuple[str, np.ndarray], motion: str) -> None:
+    path, keys = turns
+    turning = made(3.0, motion=motion, pose=path)
     for k in range(3):
         asked, seen = np.interp((np.arange(75) + 0.5) / 25, TIMES, keys[:, k]), turning.angles[:, k]
         assert np.corrcoef(seen, asked)[0, 1] > 0.9
         assert np.abs(seen - seen.mean() - asked + asked.mean()).mean() < 1
 
 
-def test_the_head_follows_another_video(bundled: Avatar, made: Made, tmp_path: Path) -> None:
-    turns(bundled, tmp_path / "turns.csv")
-    turning = made(3.0, pose=str(tmp_path / "turns.csv"))
+def test_the_head_follows_another_video(
+    made: Made, turns: tuple[str, np.ndarray], tmp_path: Path
+) -> None:
+    turning = made(3.0, motion="regressor", pose=turns[0])
     with VideoWriter(tmp_path / "turns.mp4", Fraction(25)) as video:
         for frame in turning.frames:
             video.write(frame)
@@ -135,7 +138,7 @@ def test_the_seed_decides_what_is_drawn(made: Made, motion: str) -> None:
 
 
 def test_eyes_close_as_often_and_when_they_are_told(made: Made) -> None:
-    assert blinks_of(made(1.6).blink)[0] == 0
+    assert blinks_of(made().blink)[0] == 0
     assert 2 <= blinks_of(made(4.0, blinks=45.0).blink)[0] <= 4  # 45 a minute are 3 in 4 s
     seen = made(2.4, blink_times=(0.6, 1.6)).blink
     assert blinks_of(seen)[0] == 2
