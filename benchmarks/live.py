@@ -1,14 +1,18 @@
 """How soon does a live face follow, does it keep time on a busy machine, and what does it cost?
 
     python benchmarks/live.py [--avatar default] [--seconds 20] [--busy 3] [--repeat 10]
-    [--parts delay first mouth cost memory] [-o live.json]
+    [--parts delay at_once stages first mouth cost memory] [-o live.json]
 
 `delay`: speech is pushed as it is spoken, 20 ms at a time, and each frame's delay is measured: from
 the moment when the sound of its middle was pushed to the moment when the frame came. As the machine
 is, and beside so many processes that count. The delay of the last quarter tells whether it grows.
+Beside it: pictures a second, the share that is skipped, and CPU seconds of a picture.
+`at_once`: the same of speech that is sent at once; there is no delay then.
 `first`: seconds from the first push of an utterance to its first frame, for sound that is there at
 once (as text-to-speech gives it) and for sound as it is spoken.
-`mouth`: how much of the mouth's movement with the latency `quality` is kept with the others (R2).
+`stages`: CPU milliseconds of a frame on one thread: of pictures that are painted 1, 2, 3, 4 or 8
+together, and of motion.
+`mouth`: how much of the mouth's movement in a stream that does not hurry is kept (R2).
 `cost`: CPU seconds that one second of video takes, speaking and idle, on one thread; its inverse is
 how many sessions a core carries.
 `memory`: MB held after 20 sessions of the mock avatar and after 200 more.
@@ -27,6 +31,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,11 +42,13 @@ import torch
 import talkers
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE, read_audio
-from talkers.runtime.behaviour import WAITS
-from talkers.runtime.session import Session
+from talkers.renderers.contract import RenderState
+from talkers.runtime.behaviour import WAITS, WHOLE
+from talkers.runtime.session import Hurry, Session
 
 HELLO = Path(talkers.__file__).parent / "avatars" / "hello.flac"
 LATENCIES: tuple[Any, ...] = ("low", "balanced", "quality")
+PARTS = ["delay", "at_once", "stages", "first", "mouth", "cost", "memory"]
 BLOCK = 320  # samples that are pushed at a time
 
 
@@ -90,26 +97,46 @@ def speak_in_real_time(session: Any, samples: np.ndarray, pushed: list[float]) -
     return thread
 
 
-def delays(avatar: talkers.Avatar, latency: Any, seconds: float) -> dict[str, float]:
-    """Delays of the frames of so much speech, as it is spoken."""
+def delays(
+    avatar: talkers.Avatar, latency: Any, seconds: float, at_once: bool = False
+) -> dict[str, float]:
+    """Delays of the frames of so much speech, as it is spoken or sent at once; how many pictures
+    were shown, and what they cost."""
     samples = np.resize(read_audio(HELLO), int(seconds * AUDIO_RATE))
     pushed, found, skipped, shown = list[float](), list[float](), 0, 0
     with avatar.session(terms=talkers.LiveTerms(latency)) as session:
         list(islice(session, 10))
-        thread = speak_in_real_time(session, samples, pushed)
+        begun, worked = time.monotonic(), time.process_time()
+        if at_once:
+            session.push_audio(samples)
+            session.finish()
+        else:
+            thread = speak_in_real_time(session, samples, pushed)
         for frame in session:
             if frame.source_pts is not None:
                 at = (float(frame.source_pts) + 0.5 / float(avatar.frame_rate)) * AUDIO_RATE
-                found.append(time.monotonic() - pushed[min(int(at) // BLOCK, len(pushed) - 1)])
+                if pushed:
+                    moment = pushed[min(int(at) // BLOCK, len(pushed) - 1)]
+                    found.append(time.monotonic() - moment)
                 skipped, shown = skipped + frame.skipped, shown + 1
-        thread.join()
+        lasted, worked = time.monotonic() - begun, time.process_time() - worked
+        if not at_once:
+            thread.join()
+    report = {
+        "pictures a second": shown / lasted,
+        "pictures skipped": skipped / (skipped + shown),
+        "CPU seconds of a picture": worked / shown,
+        "cores used": worked / lasted,
+    }
+    if not found:
+        return report
     quarter = max(1, len(found) // 4)
     return {
         "mean": float(np.mean(found)),
         "95 %": float(np.percentile(found, 95)),
         "max": max(found),
         "mean of the last quarter": float(np.mean(found[-quarter:])),
-        "pictures skipped": skipped / (skipped + shown),
+        **report,
     }
 
 
@@ -149,18 +176,55 @@ def cost(avatar: talkers.Avatar, seconds: float, speaking: bool) -> float:
     return (time.process_time() - begun) / seconds
 
 
+def least(work: Any, repeat: int = 8) -> float:
+    """CPU milliseconds of this thread that a piece of work takes, when least disturbs it."""
+    work()
+    spent = []
+    for _ in range(repeat):
+        begun = time.thread_time()
+        work()
+        spent.append(1_000 * (time.thread_time() - begun))
+    return min(spent)
+
+
+@torch.inference_mode()
+def stages(avatar: talkers.Avatar) -> dict[str, float]:
+    """CPU milliseconds of a frame: pictures by how many are painted together, and motion."""
+    engine, samples, found = avatar.engine, read_audio(HELLO), dict[str, float]()
+    resolved = avatar.resolve_controls(0, live=True)
+    options, state = engine.options(0), RenderState()
+    stream = Session(engine, resolved, options)
+    motion = stream.motion(samples[: 3 * AUDIO_RATE])
+    for count in (1, 2, 3, 4, 8):
+        rows = motion[:count]
+        paint = partial(engine.decode, rows, options, mark=True, state=state)
+        found[f"pictures, {count} together"] = least(paint) / count
+    period = round(AUDIO_RATE / float(engine.frame_rate))
+    for name, hurry, count in (
+        ("motion, one by one", Hurry(), 1),
+        ("motion, two by two", Hurry(pairs=True), 2),
+        ("motion, four at once", Hurry(), 4),
+    ):
+        stream = Session(engine, resolved, options, hurry=hurry)
+        stream.motion(samples[: 2 * AUDIO_RATE])
+        blocks = iter(np.split(samples[2 * AUDIO_RATE :][: 80 * period], 80 // count))
+        found[name] = least(lambda: stream.motion(next(blocks), count)) / count  # noqa: B023
+    return found
+
+
 @torch.inference_mode()
 def mouths(avatar: talkers.Avatar) -> dict[str, float]:
-    """How near the mouth's movements come to those of the longest latency: R2."""
+    """How near the mouth's movements come to those that no hurry changes: R2."""
     samples, rows = read_audio(HELLO), {}
     resolved = avatar.resolve_controls(0, talkers.Controls(blinks=0), live=True)
-    for latency in reversed(LATENCIES):
-        options, ahead = avatar.engine.options(0), WAITS[latency]
-        stream = Session(avatar.engine, resolved, options, look_ahead=ahead)
-        parts = [stream.motion(samples[k : k + BLOCK]) for k in range(0, len(samples), BLOCK)]
+    for latency in ("at ease", *reversed(LATENCIES)):
+        options, (ahead, hurry) = avatar.engine.options(0), {**WAITS, "at ease": WHOLE}[latency]
+        stream = Session(avatar.engine, resolved, options, look_ahead=ahead, hurry=hurry)
+        period = round(AUDIO_RATE / float(avatar.frame_rate))
+        parts = [stream.motion(samples[k : k + period]) for k in range(0, len(samples), period)]
         motion = torch.cat([part for part in (*parts, stream.flush()) if len(part)])
         rows[latency] = resolved.space.read(motion).mouth
-    whole = rows["quality"]
+    whole = rows.pop("at ease")
     spread = (whole - whole.mean(0)).square().sum()
     return {key: 1 - float((row - whole).square().sum() / spread) for key, row in rows.items()}
 
@@ -201,7 +265,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--busy", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=10)
-    parser.add_argument("--parts", nargs="*", default=["delay", "first", "mouth", "cost", "memory"])
+    parser.add_argument("--parts", nargs="*", default=PARTS)
     parser.add_argument("--latencies", nargs="*", default=LATENCIES)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
@@ -215,6 +279,17 @@ def main() -> None:
                     found = delays(avatar, latency, options.seconds)
                     delay[f"{latency}, beside {count} busy processes"] = found
                     print(json.dumps(rounded(delay)), flush=True)
+    if "at_once" in options.parts:
+        report["speech that is sent at once"] = {}
+        for count in (0, options.busy):
+            with busy_processes(count):
+                found = delays(avatar, "balanced", options.seconds, at_once=True)
+                report["speech that is sent at once"][f"beside {count} busy processes"] = found
+    if "stages" in options.parts:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        report["CPU milliseconds of a frame"] = stages(avatar)
+        torch.set_num_threads(before)
     if "first" in options.parts:
         report["seconds from the first sound to its first frame"] = first = {}
         cases = [("sound that is there", options.latencies[-1], True)]

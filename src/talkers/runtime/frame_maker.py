@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from talkers.renderers.contract import RenderOptions, RenderState
-from talkers.runtime.blend import CLOSING_SECONDS, MOUTH_SECONDS, Blend
+from talkers.runtime.blend import MOUTH_SECONDS, Blend
 from talkers.runtime.clock import Clock, MediaTime
 from talkers.runtime.engine import Engine
 from talkers.runtime.playlist import Played, Playlist
@@ -162,10 +162,6 @@ class FrameMaker:
                 self._restored, self._spoke = last.before
                 self._playlist.go_back(last.played.undo)
             self.changed.notify_all()
-
-    def forget_what_opens(self) -> None:
-        """Throw away all that is shown too late for a mouth that must be shut at once."""
-        self.forget(CLOSING_SECONDS - self._period)
 
     def make(self, threads: Threads, ahead: bool = False) -> None:
         """Make the next frame that can be ready in time.

@@ -170,16 +170,16 @@ class LiveSession:
 
         Returns:
             seconds that were played of what was being said since the last `flush`; 0 if nothing
-            was. The sound of a frame that is being made counts: it comes out.
+            was. The sound of a frame that is due counts: it comes out.
         """
         with self._playlist.lock:
-            self._maker.forget_what_opens()
+            self._maker.forget(0.0)
             return self._playlist.interrupt()
 
     def pause(self) -> None:
         """Stop speaking as `interrupt` does, but keep what is left for `resume`."""
         with self._playlist.lock:
-            self._maker.forget_what_opens()
+            self._maker.forget(0.0)
             self._playlist.pause()
 
     def resume(self) -> None:
