@@ -13,7 +13,8 @@ from talkers.runtime.threads import Threads
 
 MOST = 2  # threads of a session: two frames are made at the same time, each by half of the cores
 LONGEST_WAIT = 1.0  # seconds, after which a thread looks again
-ENDING = 2.0  # seconds in which a thread ends, at most
+CLOSING = 0.1  # seconds for which closing a session waits for each thread: longer than a picture
+ENDING = 2.0  # seconds for which the end of the program does
 
 _running: weakref.WeakSet[Painter] = weakref.WeakSet()
 
@@ -64,11 +65,12 @@ def begin_painting(maker: FrameMaker, cores: int) -> list[Painter]:
     return painters
 
 
-def end_painting(painters: list[Painter]) -> None:
-    """Wait until a session's threads have ended, after it was closed."""
+def end_painting(painters: list[Painter], seconds: float = CLOSING) -> None:
+    """Wait until a session's threads have ended, after it was closed, so long for each. One that
+    is busy ends with its picture."""
     for painter in painters:
         if painter is not threading.current_thread():
-            painter.join(ENDING)
+            painter.join(seconds)
 
 
 @atexit.register
@@ -76,4 +78,4 @@ def _end_all() -> None:
     """A thread that computes must not outlive the interpreter."""
     for painter in list(_running):
         painter.maker.close()
-    end_painting(list(_running))
+    end_painting(list(_running), ENDING)
