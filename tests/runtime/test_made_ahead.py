@@ -134,10 +134,15 @@ def test_an_interruption_throws_away_what_was_made_ahead(
     made.session.flush()
     frames = made.frames(20)
     assert len(made.maker.orders) >= ENOUGH_AHEAD
+    shown = made.maker.orders[0].before[0]._shown
     assert frames[-1].picture[0, 0, 0] > 100
     made.clock.time += wait
     stopped = made.clock.time
     played = getattr(made.session, stop)()
+    made.maker.make(made.session._threads)
+    # it goes on from the picture that was shown last, not from one that was thrown away
+    again = made.maker.orders[0].before[0]._shown
+    assert again is shown
     late = []
     while made.clock.time <= stopped + 0.0801:
         late += made.frames(1)
@@ -245,6 +250,11 @@ def test_sound_is_pushed_and_frames_are_taken_by_two_threads(quick: Avatar) -> N
     heard = heard[np.flatnonzero(heard)[0] - 1 :][: len(sound)]
     assert (heard != sound).mean() < 0.02  # where it ran dry on a busy machine
     assert torch.get_num_threads() == threads
+    found = list[int]()
+    other = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    other.start()
+    other.join()
+    assert found == [threads]  # threads that begin later have what the process has set, too
     all_ended(before)
 
 
