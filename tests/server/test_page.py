@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,18 @@ LOOK = """() => {
   const pixels = pen.getImageData(80, 140, 96, 80).data;
   let dark = 0;
   for (let k = 0; k < pixels.length; k += 4) dark += Math.max(pixels[k], pixels[k + 1], pixels[k + 2]) < 90;
-  if (!window.ear && face.srcObject) {
+  if (window.heard !== face.srcObject && face.srcObject) {
     const context = new AudioContext();
+    window.heard = face.srcObject;
     window.ear = context.createAnalyser();
-    context.createMediaStreamSource(face.srcObject).connect(window.ear);
+    context.createMediaStreamSource(window.heard).connect(window.ear);
   }
   const sound = new Float32Array(window.ear ? window.ear.fftSize : 1);
   window.ear?.getFloatTimeDomainData(sound);
   window.peak = Math.max(window.peak ?? 0, ...sound);
-  window.widest = Math.max(window.widest ?? 0, dark);
-  return { dark, peak: window.peak, widest: window.widest,
-           shown: face.getVideoPlaybackQuality().totalVideoFrames, muted: face.muted };
+  const shown = face.getVideoPlaybackQuality().totalVideoFrames;
+  if (shown > 3) window.widest = Math.max(window.widest ?? 0, dark); // it is black before
+  return { dark, shown, peak: window.peak, widest: window.widest ?? 0, muted: face.muted };
 }"""
 PICTURE = """() => {
   const canvas = document.createElement("canvas");
@@ -72,8 +74,8 @@ def live(page: Any) -> None:
 
 def until(page: Any, what: str, above: float) -> dict[str, float]:
     """Look until a number is so large."""
-    seen: dict[str, float] = {}
-    for _ in range(300):
+    ends, seen = time.monotonic() + 40, dict[str, float]()
+    while time.monotonic() < ends:
         seen = page.evaluate(LOOK)
         if seen[what] > above:
             return seen
@@ -104,7 +106,6 @@ def test_the_face_says_what_the_microphone_hears(server: LiveServer, browser_pag
     assert page.inner_text("#pictures").endswith(("/s", "skipped"))
     assert serious_findings(page) == []
     page.click("#microphone")
-    page.locator("#state", has_text="Idle").wait_for()
     page.click("#end")
     page.locator("#start", has_text="Start").wait_for()
     wait_for(lambda: server.service.sessions == 0)
@@ -153,7 +154,7 @@ def test_with_the_keyboard_on_a_telephone_in_the_dark(
     page.locator("#play").focus()
     page.keyboard.press("Space")
     page.locator("#state", has_text="Speaking").wait_for()
-    until(page, "widest", page.evaluate(LOOK)["dark"] - 1)
+    until(page, "widest", 60)
     page.keyboard.press("Escape")
     page.locator("#state", has_text="Idle").wait_for()
     page.locator("#yaw").focus()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import re
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -13,6 +17,7 @@ import numpy as np
 import pytest
 from aioice import ice
 from numpy.typing import NDArray
+from PIL import Image
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -195,6 +200,36 @@ def test_without_a_voice_it_says_what_to_install(
 
     assert "talkers[say]" in watched(server, say).told("error")[0]["todo"]
     assert not json.loads(server.get("/rtc/about"))["says"]
+
+
+def test_the_page_says_what_it_shows_and_loads_nothing_from_elsewhere(server: LiveServer) -> None:
+    with urllib.request.urlopen(server.url) as page:
+        text, headers = page.read().decode(), page.headers
+    assert headers["Digital-Source-Type"] == SOURCE
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    assert f'content="{SOURCE}"' in text
+    assert "TrainedAlgorithmicMediaDigitalSource" in text
+    files = re.findall(r'(?:src|href)="([^"]+)"', text)
+    assert len(files) >= 4
+    for name in files:
+        with urllib.request.urlopen(f"{server.url}/{name}") as file:
+            content = file.read()
+            assert file.headers["X-Content-Type-Options"] == "nosniff"
+        assert not re.search(rb"""(from|import|url)\s*\(?["']?(https?:)?//""", content), name
+    about = json.loads(server.get("/rtc/about"))
+    assert (about["synthetic"], about["digital_source_type"]) == (True, SOURCE)
+    assert (about["avatars"], about["max_sessions"]) == (["ann", "bob"], 1)
+    with urllib.request.urlopen(f"{server.url}/rtc/preview/bob") as preview:
+        with Image.open(io.BytesIO(preview.read())) as picture:
+            assert (picture.size, picture.format) == ((256, 256), "JPEG")
+            assert b"AI-generated" in picture.info["comment"]
+            corner = np.asarray(picture)[-14:, :60]
+        assert preview.headers["Digital-Source-Type"] == SOURCE
+    assert (corner.min(-1) > 180).sum() > 40
+    for path, status in (("web/page.py", 404), ("web/..%2Fpage.py", 404), ("rtc/preview/eve", 422)):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{server.url}/{path}")
+        assert refused.value.code == status
 
 
 async def _closed(server: LiveServer, *messages: str | bytes) -> tuple[int, list[dict[str, Any]]]:

@@ -30,10 +30,11 @@ export class Player {
   #link;
   #round = 0;
   #waiting = 0; // seconds that the server has and has not said
+  #told = 0; // how often it has told
 
   constructor(link) {
     this.#link = link;
-    link.addEventListener("status", ({ detail }) => { this.#waiting = detail.queued; });
+    link.addEventListener("status", ({ detail }) => { this.#waiting = detail.queued; this.#told++; });
   }
 
   stop() { this.#round++; }
@@ -53,7 +54,8 @@ export class Player {
       }
     }
     this.#link.send({ type: "flush" });
-    while (this.#waiting > 0.1) {
+    const told = this.#told + 2; // what it tells next may be older than the last piece
+    while (this.#waiting > 0.1 || this.#told < told) {
       await pause(200);
       if (round !== this.#round) return false;
       progress(1 - this.#waiting / (samples.length / RATE));
