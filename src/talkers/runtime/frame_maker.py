@@ -23,6 +23,7 @@ from talkers.renderers.contract import RenderOptions, RenderState
 from talkers.runtime.blend import MOUTH_SECONDS, Blend
 from talkers.runtime.clock import Clock, MediaTime
 from talkers.runtime.engine import Engine
+from talkers.runtime.listening import AT_REST, Listening
 from talkers.runtime.playlist import Played, Playlist
 from talkers.runtime.threads import Threads
 
@@ -82,6 +83,7 @@ class FrameMaker:
         changed: told when `orders` or what is played has changed; its lock is the playlist's.
         closed: the session is.
         origin: the clock's time of frame 0, once that was made.
+        listener: how the face listens while it does not speak.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class FrameMaker:
         self.changed = threading.Condition(playlist.lock)
         self.closed = threading.Event()
         self.origin: float | None = None
+        self.listener: Listening | None = None
         self._next = 0  # the frame to come
         self._spoke = 0  # the frame after the last one that spoke
         self._cost = 0.0  # seconds that a frame takes, on average
@@ -251,7 +254,9 @@ class FrameMaker:
             row = speaking.spoken.row(played.said, played.heard, played.ended)
         source = None if row is None else speaking
         if row is None:
-            row = behaviour.idle.row(frame)
+            listener = self.listener
+            bearing = AT_REST if listener is None else listener.bearing(frame)
+            row = behaviour.idle.row(frame, bearing)
         closing = None
         if source is None and played.closing is not None and self.origin is not None:
             closing = played.closing - self.origin

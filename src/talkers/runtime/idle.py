@@ -13,10 +13,12 @@ from talkers.controls.pose_files import ANGLES
 from talkers.media import AUDIO_RATE
 from talkers.renderers.contract import RenderOptions
 from talkers.runtime.engine import Engine
+from talkers.runtime.listening import AT_REST, Bearing
 from talkers.runtime.resolved import ResolvedControls
 from talkers.runtime.session import Session
-from talkers.space.contract import HEAD
+from talkers.space.contract import HEAD, FaceEdit
 
+BLINK = HEAD.index("blink")
 QUIET_SECONDS = 0.4  # of silence after which a face is taken to rest
 SWAY = (  # head value, degrees or shares of the side, seconds from side to side and back
     ("yaw", 1.0, 11.3),
@@ -50,13 +52,19 @@ class IdleLife:
         self._phases = np.random.default_rng(resolved.seed).random(len(SWAY)) * 2 * math.pi
         self._phases[-1] = self._phases[3]  # of one breath
 
-    def row(self, frame: int) -> Tensor:
-        """Motion of a frame of the session: [width]."""
+    def row(self, frame: int, bearing: Bearing = AT_REST) -> Tensor:
+        """Motion of a frame of the session: [width].
+
+        Args:
+            frame: its number.
+            bearing: what a listener adds.
+        """
         statistics, track = self._statistics, self.resolved.head
         head = statistics.mean.clone()
         for (name, reach, period), phase in zip(SWAY, self._phases, strict=True):
             moved = reach * math.sin(2 * math.pi * frame / self._rate / period + phase)
             head[HEAD.index(name)] += moved
+        head[: len(ANGLES)] += head.new_tensor([bearing.yaw, bearing.pitch, bearing.roll])
         turned = (head - statistics.mean)[: len(ANGLES)] * statistics.turn
         head[: len(ANGLES)] = statistics.mean[: len(ANGLES)] + turned
         head[TRANSLATION] += turned @ statistics.translation_from_rotation
@@ -64,4 +72,7 @@ class IdleLife:
             head = track.scaled_and_clamped(head)
         wanted = track(frame, 1)[0]  # what controls ask for
         head = torch.where(wanted.isnan(), head, wanted)
-        return self.resolved.space.edit(self._rest, head=head[None], moving=0.0)[0]
+        if bearing.blink:
+            head[BLINK] = head[BLINK].nan_to_num(0.0).clamp(min=bearing.blink)
+        edit = FaceEdit(gaze=bearing.gaze)
+        return self.resolved.space.edit(self._rest, edit, head[None], moving=0.0)[0]

@@ -28,6 +28,7 @@ from talkers.runtime.behaviour import Behaviour, Latency
 from talkers.runtime.clock import Clock, MediaTime, SystemClock
 from talkers.runtime.engine import Engine
 from talkers.runtime.frame_maker import FrameMaker, Order
+from talkers.runtime.listening import Listening
 from talkers.runtime.painters import (
     LONGEST_WAIT,
     Painter,
@@ -199,6 +200,24 @@ class LiveSession:
         with self._playlist.lock:
             self._playlist.behaviour = behaviour
             self._maker.forget()
+
+    @property
+    def listener(self) -> Listening | None:
+        """How it listens while it does not speak; None: it idles whatever is `hear`d."""
+        return self._maker.listener
+
+    @listener.setter
+    def listener(self, listener: Listening | None) -> None:
+        self._maker.listener = listener
+
+    def hear(self, samples: Any, rate: float = AUDIO_RATE) -> None:
+        """Somebody speaks to it: the sound goes to its `listener`, and is not played.
+
+        Raises:
+            UsageError: this is no sound.
+        """
+        if self.listener is not None:
+            self.listener.hear(samples, rate)
 
     def finish(self) -> None:
         """Nothing more will be said: frames end when all that waits is said."""
