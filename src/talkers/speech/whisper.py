@@ -26,9 +26,11 @@ class WhisperEncoder(nn.Module):
 
     Args:
         weights: float32, under the names of a CTranslate2 file's `encoder/` variables.
+        rows: hidden states of the longest sound; a window of speech features is shorter than
+            Whisper's 30 s.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor]):
+    def __init__(self, weights: Mapping[str, Tensor], rows: int = ROWS):
         super().__init__()
         layers = [n for n in weights if n.startswith("layer_") and n[6].isdigit()]
         blocks = len({name.split("/")[0] for name in layers})
@@ -43,8 +45,7 @@ class WhisperEncoder(nn.Module):
                 for _ in range(blocks)
             )
             self.norm = nn.LayerNorm(width)
-        # The window is shorter than Whisper's 30 s.
-        self.positions = nn.Parameter(weights["position_encodings/encodings"][:ROWS])
+        self.positions = nn.Parameter(weights["position_encodings/encodings"][:rows])
         parts = {"conv1": "conv1", "conv2": "conv2", "norm": "layer_norm"}
         for i in range(blocks):
             inside = {

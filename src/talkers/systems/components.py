@@ -72,3 +72,16 @@ def register_components() -> None:
         ),
     ):
         register("stage", name, f"{_STAGES}:{config}", stage)
+    dialogues = "talkers.dialogue.dialogues"
+    for name, made in (
+        ("echo", "Echo"),
+        ("plain", "plain"),
+        ("critics", "with_critics"),
+        ("empathy", "with_empathy"),
+        ("empathy-critics", "with_both"),
+    ):
+        register("dialogue", name, None, f"{dialogues}:{made}")
+    embedded = "talkers.dialogue.embedded:load_embedded"
+    register("language_model", "smollm2-135m-instruct", None, embedded)
+    for name in ("persona", "relevance", "contradiction", "parroting", "fluency"):
+        register("critic", name, None, f"talkers.dialogue.critics:{name}_critic")

@@ -1,0 +1,301 @@
+"""A talk with an avatar: what the user says comes in, frames with the avatar's voice come out."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from talkers.controls.request import Controls
+from talkers.dialogue.contract import PLAINLY, Delivery, Dialogue, Sentence, Turn
+from talkers.dialogue.ears import Ears
+from talkers.dialogue.sentences import checked_turn
+from talkers.runtime.avatar import Avatar
+from talkers.runtime.clock import Clock
+from talkers.runtime.listening import Listening
+from talkers.runtime.live_session import LiveFrame, LiveSession, LiveTerms
+from talkers.speech.subtitles import Word
+from talkers.speech.text import FASTEST, SLOWEST, Passage, Script
+from talkers.speech.voices import Voice, say_script
+
+MAX_SECONDS = 90.0  # of a reply; a session holds two minutes
+MIN_AMPLITUDE, MAX_AMPLITUDE = 0.5, 1.5  # of Controls
+
+
+@dataclass(frozen=True)
+class ConversationTerms:
+    """How a conversation is led.
+
+    Attributes:
+        speed: how many times as fast as it does the voice speaks, 0.5 to 2.
+        seed: of replies, blinks and head.
+        steps: network passes a frame (default: what the avatar was made for).
+        controls: of head, eyes and mouth.
+        live: how its session is run.
+        threaded: replies are made in a thread of its own; otherwise by `work`.
+        attitude: how the avatar listens: positive, neutral or negative.
+    """
+
+    speed: float = 1.0
+    seed: int = 0
+    steps: int | None = None
+    controls: Controls = Controls()
+    live: LiveTerms = field(default_factory=LiveTerms)
+    threaded: bool = True
+    attitude: str = "neutral"
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """A sentence that was given to the session."""
+
+    text: str
+    begin: float  # seconds of the reply
+    end: float
+    words: tuple[Word, ...]  # from the reply's beginning
+
+
+class Conversation:
+    """See above. Every method may be called from any thread; one takes the frames.
+
+    Args:
+        avatar: who answers.
+        dialogue: what it answers.
+        voice: how it sounds.
+        ears: understand sound that is pushed; without them only text is understood.
+        terms: see there.
+        clock: of the session (default: the machine's).
+        told: called with each turn when it has begun: the user's, and each sentence of a reply.
+
+    Raises:
+        TalkersError: the avatar cannot be live.
+    """
+
+    def __init__(
+        self,
+        avatar: Avatar,
+        dialogue: Dialogue,
+        voice: Voice,
+        *,
+        ears: Ears | None = None,
+        terms: ConversationTerms | None = None,
+        clock: Clock | None = None,
+        told: Callable[[Turn], None] = lambda turn: None,
+    ):
+        self.terms = terms or ConversationTerms()
+        self._dialogue, self._voice, self._ears, self._told = dialogue, voice, ears, told
+        self.session: LiveSession = avatar.session(
+            seed=self.terms.seed,
+            steps=self.terms.steps,
+            controls=self.terms.controls,
+            terms=self.terms.live,
+            clock=clock,
+        )
+        self.session.listener = Listening(float(avatar.frame_rate), self.terms.attitude)
+        self._history: list[Turn] = []
+        self._waiting: deque[str] = deque()
+        self._changed = threading.Condition()
+        self._reply: list[_Spoken] = []  # that is being said, or was said last
+        self._number = 0  # of the reply: one that is overtaken is dropped
+        self._busy = self._closed = False
+        self._attends = False  # to a user who speaks: no reply begins
+        self._delivery = PLAINLY
+        self.error: Exception | None = None
+        self._thread: threading.Thread | None = None
+        if self.terms.threaded:
+            self._thread = threading.Thread(target=self._run, daemon=True, name="conversation")
+            self._thread.start()
+
+    @property
+    def history(self) -> list[Turn]:
+        """What was said. A reply that is still being said is not in it yet."""
+        with self._changed:
+            return list(self._history)
+
+    @property
+    def answering(self) -> bool:
+        """Whether a reply is being made, waits, or is being said."""
+        with self._changed:
+            return self._busy or bool(self._waiting) or self.session.queued > 0
+
+    @property
+    def attending(self) -> bool:
+        """Whether the user is speaking."""
+        with self._changed:
+            return self._attends
+
+    def push_text(self, text: str) -> None:
+        """The user says something by text. A reply that is being said is interrupted.
+
+        Raises:
+            UsageError: nothing in it can be answered, or it is too long.
+            TalkersError: what went wrong with the reply before.
+        """
+        clean = checked_turn(text)
+        self._raise_error()
+        self.interrupt()
+        with self._changed:
+            self._waiting.append(clean)
+            self._changed.notify_all()
+
+    def push_audio(self, samples: Any, rate: float) -> None:
+        """The user's sound, of any form that `LiveSession.push_audio` takes; silence too.
+
+        While the user speaks the avatar listens; when they begin, it stops speaking; when they
+        have ended, it answers.
+
+        Raises:
+            UsageError: this is no sound.
+            TalkersError: what went wrong with the reply before.
+        """
+        self._raise_error()
+        self.session.hear(samples, rate)
+        if self._ears is None:
+            return
+        for heard in self._ears.push(samples, rate):
+            with self._changed:
+                self._attends = heard.kind == "begins"
+                self._changed.notify_all()
+            if heard.kind == "begins":
+                self.interrupt()
+            elif heard.text:
+                self.push_text(heard.text)
+
+    def interrupt(self) -> None:
+        """Stop speaking, drop the reply, and keep in the history what was heard of it."""
+        with self._changed:
+            self._number += 1
+            # where nothing waits, all that was pushed has been played
+            all_played = self.session.queued == 0
+            seconds = self.session.interrupt()
+            self._settle(float("inf") if all_played else seconds)
+
+    def _settle(self, seconds: float) -> None:
+        """Put what was heard of the reply into the history."""
+        said = " ".join(_heard_part(spoken, seconds) for spoken in self._reply).strip()
+        self._reply = []
+        if said:
+            self._history.append(Turn("avatar", said))
+
+    def work(self) -> None:
+        """Make the replies that wait, unless a thread does it."""
+        while True:
+            with self._changed:
+                if not self._waiting or self._closed or self._attends:
+                    return
+                text = " ".join(self._waiting)
+                self._waiting.clear()
+                self._settle(float("inf"))
+                self._history.append(Turn("user", text))
+                turns, number, self._busy = list(self._history), self._number, True
+            try:
+                self._told(turns[-1])
+                self._answer(turns, number)
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+
+    def _answer(self, turns: list[Turn], number: int) -> None:
+        """Say a reply while it is written, as long as nobody interrupts it."""
+        seconds = 0.0
+        for sentence in self._dialogue.reply(turns, self.terms.seed + len(turns)):
+            with self._changed:
+                if number != self._number or self._closed:
+                    return
+            seconds = self._say(sentence, seconds, number)
+            if seconds > MAX_SECONDS:
+                break
+        with self._changed:
+            if number == self._number:
+                self.session.flush()
+
+    def _say(self, sentence: Sentence, begun: float, number: int) -> float:
+        """Give a sentence to the session; returns the seconds of the reply so far."""
+        speed = min(max(self.terms.speed * sentence.delivery.speed, SLOWEST), FASTEST)
+        said = say_script(self._voice, Script((Passage(sentence.text),)), speed)
+        end = begun + len(said.samples) / self._voice.rate
+        words = tuple(Word(w.text, w.start + begun, w.end + begun) for w in said.words)
+        with self._changed:
+            if number != self._number or self._closed:
+                return end
+            if sentence.delivery != self._delivery:
+                self._delivery = sentence.delivery
+                self.session.set(delivered(self.terms.controls, sentence.delivery))
+            self.session.push_audio(said.samples, self._voice.rate)
+            self._reply.append(_Spoken(sentence.text, begun, end, words))
+        self._told(Turn("avatar", sentence.text))
+        return end
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._closed or (self._waiting and not self._attends)
+                )
+                if self._closed:
+                    return
+            try:
+                self.work()
+            except Exception as error:  # told to whoever pushes or takes frames next
+                with self._changed:
+                    self.error = error
+
+    def _raise_error(self) -> None:
+        with self._changed:
+            error, self.error = self.error, None
+        if error is not None:
+            raise error
+
+    def frames(self) -> Iterator[LiveFrame]:
+        """The session's frames, until the conversation is closed.
+
+        Raises:
+            TalkersError: what went wrong with a reply.
+        """
+        for frame in self.session:
+            self._raise_error()
+            yield frame
+
+    def close(self) -> None:
+        """End at once. Once more does no harm."""
+        with self._changed:
+            if not self._closed:
+                self.interrupt()
+            self._closed = True
+            self._changed.notify_all()
+        self.session.close()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=60)
+
+    def __enter__(self) -> Conversation:
+        """The conversation; it is closed when the block ends."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+
+def delivered(controls: Controls, delivery: Delivery) -> Controls:
+    """Controls with a delivery's factors, within their ranges."""
+    amplitude = min(max(controls.amplitude * delivery.amplitude, MIN_AMPLITUDE), MAX_AMPLITUDE)
+    return replace(
+        controls,
+        brow_amplitude=min(controls.brow_amplitude * delivery.brow_amplitude, 3.0),
+        amplitude=amplitude,
+        pose_scale=min(controls.pose_scale * delivery.pose_scale, 2.0),
+    )
+
+
+def _heard_part(spoken: _Spoken, seconds: float) -> str:
+    """The words of a sentence that were heard until a time of its reply."""
+    if seconds >= spoken.end:
+        return spoken.text
+    if spoken.words:
+        return " ".join(word.text for word in spoken.words if word.end <= seconds)
+    words = spoken.text.split()  # the voice does not tell its words: they are taken as even
+    share = max(0.0, seconds - spoken.begin) / max(1e-6, spoken.end - spoken.begin)
+    return " ".join(words[: int(share * len(words))])

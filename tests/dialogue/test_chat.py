@@ -1,0 +1,90 @@
+"""`talkers chat`: lines in, answers and a video out; bad lines are told of and left out."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from talkers.cli import main
+from talkers.media import decode_frames, read_audio
+from talkers.speech import voices
+from talks import Hum
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> object:
+    """Put bytes into standard input."""
+
+    def put(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), "utf-8"))
+
+    return put
+
+
+def test_answers_are_printed(lines: object, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = b"\x00\x01\n" + b"x" * 10_000_000 + b"\nna\xefve\n\n/quit\nnever\n"
+    lines(b"Hello there.\n" + bad)  # type: ignore[operator]
+    assert main(["chat", "--dialogue", "echo"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["You said: Hello there.", "You said: naïve"]
+    assert "this is no text" in printed.err
+    assert "characters was given" in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_a_talk_becomes_a_video(
+    lines: object,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(voices, "load_voice", lambda name: Hum())
+    lines(b"One two three four five.\nSix.\n")  # type: ignore[operator]
+    talk = tmp_path / "talk.mp4"
+    arguments = ["chat", "--dialogue", "echo", "--avatar", "mock", "--no-provenance"]
+    assert main([*arguments, "-o", str(talk)]) == 0
+    said = capsys.readouterr().out
+    assert "avatar: You said: One two three four five." in said
+    frames = sum(1 for _ in decode_frames(talk))
+    seconds = len(read_audio(talk)) / 16_000
+    # pauses of 0.6 s before, between and after, 1 s at the end, and the words
+    assert abs(frames / 25 - (3 * 0.6 + 1.0 + 0.7 + 0.3)) < 0.5
+    assert abs(frames / 25 - seconds) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["--input", "q.wav"], 2, "no video to write"),
+        (["--llm", "http://127.0.0.1:9/v1"], 5, "no language model at this address"),
+        (["--llm", "nowhere"], 2, "no address of a language model"),
+        (["--dialogue", "none"], 5, "no dialogue 'none'"),
+        (["--model", "none"], 5, "no language model 'none'"),
+        (["--persona", "no.toml"], 2, "persona cannot be read"),
+        (["--candidates", "0"], 2, "0 candidates"),
+        (
+            ["--attitude", "rude", "--dialogue", "echo", "--avatar", "mock", "-o", "a.mp4"],
+            2,
+            "rude",
+        ),
+    ],
+)
+def test_bad_wishes_are_sentences(
+    lines: object,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    complaint: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(voices, "load_voice", lambda name: Hum())
+    lines(b"Hello.\n")  # type: ignore[operator]
+    assert main(["chat", *arguments]) == code
+    err = capsys.readouterr().err
+    assert complaint in " ".join(err.split())
+    assert list(tmp_path.iterdir()) == []
