@@ -73,7 +73,9 @@ class Rough:
         return Made("copied")
 
 
-def test_every_job_counts_once_whatever_becomes_of_its_worker(ray: Any, tmp_path: Path) -> None:
+def test_every_job_counts_once_whatever_becomes_of_its_worker(
+    ray: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "tries").mkdir()
     kinds = {"a": {}, "dies": {"dies": 1}, "late": {"dies_late": 1}, "full": {"full": 1}}
     kinds |= {"kills": {"dies": 99}, "b": {}, "c": {}}
@@ -94,6 +96,7 @@ def test_every_job_counts_once_whatever_becomes_of_its_worker(ray: Any, tmp_path
     assert sorted(p.name for p in out.iterdir() if p.name != RECORD) == names
     assert all((out / n).read_text() == 2 * n.removesuffix(".mp4") for n in names)
     assert all(result.worker for result in tally.listed if result.state == "made")
+    assert capsys.readouterr().out == ""  # Ray prints there of each worker that is lost
     again = Tally(len(jobs))
     run_jobs([j for j in jobs if j != failed.job], Rough(), str(out), again, Cluster(ray, 1).run)
     assert (again.made, again.kept) == (0, 6)

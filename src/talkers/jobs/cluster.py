@@ -12,7 +12,7 @@ import socket
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -150,6 +150,13 @@ class Worker:
         return replace(perform(job, self.maker, self.record), worker=self.name)
 
 
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Leave out what Ray prints on stdout of each worker that is lost; --json is written there."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
+
+
 def enter(folder: str) -> None:
     """Go to a folder where this machine has it; names that begin with / need none."""
     with suppress(OSError):
@@ -188,10 +195,11 @@ class Cluster:
         )
         place = str(Path.cwd())
         crew = _Crew(self.ray, lambda: kind.remote(maker, record, place), self.remark)
-        try:
-            yield from crew.results(iter(jobs), self.workers or gpus or cpus or 1)
-        finally:
-            crew.dismiss()
+        with without_chatter():
+            try:
+                yield from crew.results(iter(jobs), self.workers or gpus or cpus or 1)
+            finally:
+                crew.dismiss()
 
 
 class _Crew:

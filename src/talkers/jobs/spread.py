@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from talkers.errors import MediaError
-from talkers.jobs.cluster import TRIES, connected, enter
+from talkers.jobs.cluster import TRIES, connected, enter, without_chatter
 from talkers.jobs.perform import failure_of
 from talkers.parallel import run_elsewhere
 
@@ -66,7 +66,7 @@ def on_cluster(address: str) -> Iterator[None]:
                 for ready in awaited:
                     ray.cancel(ready, force=True)
 
-        with run_elsewhere(run):
+        with without_chatter(), run_elsewhere(run):
             yield
 
 
