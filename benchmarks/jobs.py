@@ -24,6 +24,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -98,12 +99,13 @@ def processor_seconds(names: tuple[str, ...]) -> dict[int, float]:
     return found
 
 
-def working() -> dict[int, float]:
-    """Processor seconds of this process and of the workers."""
+def working(workers: Iterable[str] = ()) -> dict[int, float]:
+    """Processor seconds of this process and of workers, which are named HOST:ID."""
     own = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return {
-        **processor_seconds(("ray::Worker",)),
-        os.getpid(): sum(u.ru_utime + u.ru_stime for u in own),
+    theirs = processor_seconds(("ray::Worker",))
+    pids = {int(name.rpartition(":")[2]) for name in workers}
+    return {pid: seconds for pid, seconds in theirs.items() if pid in pids} | {
+        os.getpid(): sum(u.ru_utime + u.ru_stime for u in own)
     }
 
 
@@ -136,13 +138,14 @@ def memory_of(pid: int) -> float:
 
 
 def engine(
-    paths: list[Path], out: Path, runner: Runner, maker: Any, kills: int = 0
+    paths: list[Path], out: Path, runner: Runner, maker: Any, count: int = 0, kills: int = 0
 ) -> dict[str, float]:
-    """Run the jobs, with workers killed at random; figures of it."""
+    """Run the jobs on so many workers, of which some are killed at random; figures of it."""
     jobs = named("speak", [[p] for p in paths], {"track": None, "pcm": None, "options": OPTIONS})
     tally, workers, times = Tally(len(jobs)), dict[str, int](), list[float]()
     useful: list[float] = []
     marks: list[tuple[float, dict[int, float], dict[int, float]]] = []
+    first_counted: list[int] = []
     warm = max(2, len(jobs) // 10)  # the first results hold what is loaded once
     done = threading.Event()
     killed = 0
@@ -152,8 +155,11 @@ def engine(
             workers[result.worker] = workers.get(result.worker, 0) + 1
         times.append(result.seconds)
         useful.append(float(result.said) if result.said[:1].isdigit() else 0.0)
-        if tally.done in (warm, len(jobs)):
-            marks.append((time.perf_counter(), working(), processor_seconds(DAEMONS)))
+        if not marks and len(times) >= warm and len(workers) >= count:
+            first_counted.append(len(times))
+            marks.append((time.perf_counter(), working(workers), processor_seconds(DAEMONS)))
+        if len(times) == len(jobs):
+            marks.append((time.perf_counter(), working(workers), processor_seconds(DAEMONS)))
 
     def kill() -> None:
         nonlocal killed
@@ -176,7 +182,7 @@ def engine(
     if kills:
         killer.join()
     (first, before, idle), (last, after, busy) = marks
-    counted = len(jobs) - warm
+    counted = len(jobs) - first_counted[0]
     videos = sum(1 for p in out.iterdir() if p.suffix == ".mp4")
     records = sum(1 for p in (out / RECORD).iterdir() if p.suffix == ".json")
     return {
@@ -189,7 +195,7 @@ def engine(
         "wall_to_first_results": first - begun,
         "wall_jobs_a_second": counted / (last - first),
         "processor_seconds_a_job": spent(before, after) / counted,
-        "efficiency": sum(useful[warm:]) / spent(before, after),
+        "efficiency": sum(useful[first_counted[0] :]) / spent(before, after),
         "command_milliseconds_a_job": (after[os.getpid()] - before[os.getpid()]) / counted * 1e3,
         "daemons_processor_share": spent(idle, busy) / (last - first),
         "wall_seconds_in_job": float(np.median(times)),
@@ -255,7 +261,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             runner = Cluster(connected_ray, count).run
             maker = Waiter(options.seconds) if waits else Measured()
             out = folder / f"out-{count}"
-            figures[f"{count} workers"] = engine(paths, out, runner, maker, options.kills)
+            figures[f"{count} workers"] = engine(paths, out, runner, maker, count, options.kills)
     return figures
 
 

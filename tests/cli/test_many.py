@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from talkers.cli import main
+from talkers.cli.dub import named_dubs, pairs_of
 from talkers.cli.many import apart, named, refuse_no_folder
 from talkers.errors import MediaError, UsageError
 from talkers.jobs.record import RECORD
@@ -169,3 +170,34 @@ def test_raw_sound_and_other_shapes(
         assert main([*command, *wrong]) in (2, 3), wrong
         assert message in capsys.readouterr().err.replace("\n", " ")
     assert not (tmp_path / "x.mp4").exists()
+
+
+def test_films_go_with_speeches_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films, speeches = tmp_path / "films", tmp_path / "speeches"
+    for folder, names in ((films, "a.mp4 b.mp4 c.d.mp4"), (speeches, "a.wav a.de.wav c.d.fr.mp3")):
+        folder.mkdir()
+        for name in names.split():
+            (folder / name).touch()
+
+    def made(film: Path, speech: Path) -> dict[str, str]:
+        jobs = named_dubs(pairs_of(film, speech), not speech.is_dir(), {})
+        return {job.name: " + ".join(Path(i).name for i in job.inputs) for job in jobs}
+
+    assert made(films, speeches) == {
+        "a.mp4": "a.mp4 + a.wav",
+        "a.de.mp4": "a.mp4 + a.de.wav",
+        "c.d.fr.mp4": "c.d.mp4 + c.d.fr.mp3",
+    }
+    assert "b.mp4 is left out" in capsys.readouterr().err
+    one = speeches / "a.wav"
+    assert made(films, one) == {f"{n}.mp4": f"{n}.mp4 + a.wav" for n in ("a", "b", "c.d")}
+    assert len(made(films / "b.mp4", speeches)) == 3
+    for path in films.iterdir():
+        path.rename(films / f"x{path.name}")
+    with pytest.raises(MediaError, match="no speech has the name"):
+        pairs_of(films, speeches)
+    command = ["dub", str(films), str(one), "-o", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "agreed" in capsys.readouterr().err
+    assert main([*command, "--consent", "all agreed", "--amplitude", "9"]) == 2
+    assert not (tmp_path / "out").exists()

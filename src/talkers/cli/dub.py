@@ -99,7 +99,9 @@ def dub(
         refuse_no_folder(len(groups), output)
         refuse_unsaid_consent(film, options.consent)
         options.refuse_wrong()
-        jobs, failed = apart(named_dubs(groups, film, {"options": options}), output)
+        jobs, failed = apart(
+            named_dubs(groups, not _is_folder(speech), {"options": options}), output
+        )
         read = [path for group in groups for path in group]
         refuse_same_file([output / job.name for job in jobs], [*read, options.bed])
         run_many(jobs, len(jobs), output, many, failed)
@@ -213,12 +215,10 @@ def pairs_of(film: Path, speech: Path) -> list[list[Path]]:
     return pairs
 
 
-def named_dubs(groups: list[list[Path]], film: Path, settings: dict[str, Any]) -> list[Job]:
-    """Jobs named after the speeches, or after the films where all say the same."""
-    one_speech = len({said for _, said in groups}) == 1 and _is_folder(film)
-    turned = [[said, shown] if one_speech else [shown, said] for shown, said in groups]
-    jobs = named("dub", turned, settings)
-    return [replace(job, inputs=job.inputs[::-1]) for job in jobs] if one_speech else jobs
+def named_dubs(groups: list[list[Path]], by_film: bool, settings: dict[str, Any]) -> list[Job]:
+    """Jobs named after the films, or after the speeches."""
+    jobs = named("dub", [group[::-1] if by_film else group for group in groups], settings)
+    return [replace(job, inputs=job.inputs[::-1]) for job in jobs] if by_film else jobs
 
 
 def _base_of(settings: dict[str, Any]) -> Avatar:
