@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+import tracemalloc
 from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +25,13 @@ from talkers.cli import main
 from talkers.errors import ArtefactError, FaceError, MediaError, UsageError
 from talkers.evaluation.tracked import track_clip
 from talkers.media import decode_frames, probe, read_audio
+from talkers.media.decode import decode_pictures
 from talkers.media.encode import VideoWriter
 from talkers.media.planes import rgb_of
 from talkers.progress import quiet
 from talkers.runtime import film_order
 from talkers.runtime.bundle import base_folder
+from talkers.runtime.dub_painting import Dub, FilmPainter
 from talkers.runtime.dubbing import Dubbing, DubTerms
 from talkers.runtime.film import ASIDE, COVERED, OTHERS, SEEN, UNSEEN, bridged, film_face
 from talkers.runtime.film_order import frames_in_order, shown_frames
@@ -208,6 +212,43 @@ def written(path: Path, frames: NDArray[np.uint8], sound: NDArray[np.float32]) -
         for frame in frames:
             writer.write(frame)
     return path
+
+
+def test_frames_painted_together_are_as_those_painted_alone(
+    silenced: tuple[Dubbing, NDArray[np.uint8]], film: Path
+) -> None:
+    """And films that cannot pass through as they are stored get the same mouths."""
+    made, _ = silenced
+    pictures = list(islice(decode_pictures(film, RATE), 3))
+    closed = torch.zeros(made.space.width)[made.space.mouth]
+
+    def painted(*groups: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        painter = FilmPainter(made.painter, made.space, made.face, made.engine.device)
+        numbers = iter(range(len(pictures)))
+        dubs = [[Dub(picture, next(numbers), closed, 1.0) for picture in some] for some in groups]
+        return [picture for some in dubs for picture in painter.painted(some)]
+
+    together = painted(pictures)
+    alone = painted(*([picture] for picture in pictures))
+    shown = painted([rgb_of(picture) for picture in pictures])
+    for one, other, third in zip(together, alone, shown, strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 1
+        apart = np.abs(rgb_of(one).astype(int) - third)
+        assert (apart[apart.any(-1)]).mean() < 3  # FFmpeg's fast conversion is a level too dark
+        assert (rgb_of(one) != rgb_of(pictures[0])).any()
+
+
+def test_key_points_of_a_long_film_take_no_memory() -> None:
+    points, seen = FilmPoints(), np.zeros((478, 2), np.float32)
+    tracemalloc.start()
+    for number in range(2000):
+        points.append(seen + number)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000
+    assert (points.rows([3, 1999])[:, 0, 0] == [3, 1999]).all()
+    with pytest.raises(IndexError):
+        points[2000]
 
 
 def test_a_bed_goes_on_under_the_speech(base: Avatar, film: Path, tmp_path: Path) -> None:
