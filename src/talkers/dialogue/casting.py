@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from talkers.artefacts.pretrained import KOKORO_LANGUAGES, KOKORO_VOICES
+from talkers.artefacts.pretrained_table import KOKORO_LANGUAGES, KOKORO_VOICES
 from talkers.dialogue.persona import Persona, content_words
 from talkers.errors import UsageError
 
