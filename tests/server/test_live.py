@@ -232,7 +232,7 @@ def test_a_fault_is_told_and_the_server_goes_on(
         raise ZeroDivisionError("/home/x")
 
     with monkeypatch.context() as patched:
-        patched.setattr(LiveSession, "_taken", fault)
+        patched.setattr(LiveSession, "_make", fault)
         with client.websocket_connect(URL) as socket:
             socket.send_json({})
             assert "internal fault" in until(socket, "error")["what"]

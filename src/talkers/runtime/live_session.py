@@ -255,7 +255,7 @@ class LiveSession:
     def __next__(self) -> LiveFrame:
         """The next frame, when it is due."""
         self._clock.sleep(self._until_taken(), self._maker.closed)
-        frame = self._taken()
+        frame = self._make()
         if frame is None:
             raise StopIteration
         self._clock.sleep(self._maker.until(frame.pts), self._maker.closed)
@@ -268,7 +268,7 @@ class LiveSession:
     async def __anext__(self) -> LiveFrame:
         """The next frame, when it is due; made in a thread, and other tasks go on meanwhile."""
         await self._clock.sleep_async(self._until_taken())
-        frame = await asyncio.to_thread(self._taken)
+        frame = await asyncio.to_thread(self._make)
         if frame is None:
             raise StopAsyncIteration
         await self._clock.sleep_async(self._maker.until(frame.pts))
@@ -281,8 +281,8 @@ class LiveSession:
                 return self._maker.until(self._time.pts(self._maker.orders[0].frame))
             return 0.0 if self._painters else self._maker.until_due()
 
-    def _taken(self) -> LiveFrame | None:
-        """The next frame; None when the session is over. What painters made is waited for."""
+    def _make(self) -> LiveFrame | None:
+        """Make the next frame, or wait until the painters have; None when the session is over."""
         maker = self._maker
         with self._taking:
             while (order := self._awaited()) is None:
