@@ -21,6 +21,7 @@ PACKAGES = (  # module, distribution, what needs it, extra that brings it
     ("onnxruntime", "onnxruntime", "say", "say"),
     ("pipecat", "pipecat-ai", "faces for agents of pipecat", "pipecat"),
     ("livekit", "livekit-agents", "faces for agents of LiveKit", "livekit"),
+    ("tokenizers", "tokenizers", "chat", "chat"),
     ("fastapi", "fastapi", "serve", "serve"),
     ("uvicorn", "uvicorn", "serve", "serve"),
     ("websockets", "websockets", "serve: live faces", "serve"),
