@@ -166,7 +166,7 @@ def test_music_and_noise_do_not_make_the_bundled_avatar_speak(
     def opening(sound: np.ndarray) -> np.ndarray:
         return track_clip(np.stack(list(bundled.speak(sound, controls=Controls(blinks=0))))).opening
 
-    said, still = opening(hello).std(), opening(np.zeros(2 * AUDIO_RATE, np.float32))
+    said, still = opening(hello[: 3 * AUDIO_RATE]).std(), opening(np.zeros(AUDIO_RATE, np.float32))
     assert still.std() < 0.05 * said
     moved = [opening(non_speech(2 * AUDIO_RATE, generator("never heard", k))) for k in range(2)]
     assert np.mean([o.std() for o in moved]) < 0.3 * said
