@@ -147,8 +147,8 @@ class SpokenMotion:
         while self._first < frame - MAX_AGAIN and len(self._rows) > 1:
             self._rows.popleft()
             self._first += 1
-        if self._first <= frame < self._first + len(self._rows):
-            return self._rows[frame - self._first]
+        if self._rows and frame < self._first + len(self._rows):
+            return self._rows[max(0, frame - self._first)]
         # too little sound has come: what is there must do
         committed = self._first + len(self._rows)
         ahead = self.session.ahead(frame - committed + 1)

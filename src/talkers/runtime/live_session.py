@@ -171,16 +171,16 @@ class LiveSession:
 
         Returns:
             seconds that were played of what was being said since the last `flush`; 0 if nothing
-            was. The sound of a frame that is due counts: it comes out.
+            was. Nothing of it comes out any more, but of a frame that is being handed over.
         """
         with self._playlist.lock:
-            self._maker.forget(0.0)
+            self._maker.forget(-inf)
             return self._playlist.interrupt()
 
     def pause(self) -> None:
         """Stop speaking as `interrupt` does, but keep what is left for `resume`."""
         with self._playlist.lock:
-            self._maker.forget(0.0)
+            self._maker.forget(-inf)
             self._playlist.pause()
 
     def resume(self) -> None:
