@@ -30,6 +30,7 @@ MAX_LINES = 4_000  # of a training's metrics that are read
 MONTAGES = 6  # that are shown
 PREVIEW = "preview.png"
 KIND = "train"
+COMMAND = (sys.executable, "-m", "talkers.studio.training_process")
 _FINDING = threading.Lock()
 
 
@@ -147,7 +148,7 @@ def _arrange(job: Job, me: Visitor, folder: Path) -> None:
 def _work(job: Job, me: Visitor, folder: Path) -> None:
     """What the job does: it watches its process."""
     (folder / PROBLEM).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "talkers.studio.training_process", str(folder)]
+    command = [*COMMAND, str(folder)]
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
