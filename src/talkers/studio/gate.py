@@ -8,12 +8,14 @@ from fetching anything elsewhere, and uploads are shown to those alone who sent 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,6 +48,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
+log = logging.getLogger(__name__)
 TOO_FULL = "The server has no room for this file. Try a smaller one, or try again later."
 
 
@@ -122,6 +125,8 @@ class Gate:
             body += message.get("body", b"")
             if message["type"] != "http.response.body" or message.get("more_body"):
                 return
+            if held[0]["status"] >= 500:  # it is answered below
+                return
             if held[0]["status"] == 200:
                 self.uploads.add(visitor, json.loads(body))
             for one in held:
@@ -130,7 +135,11 @@ class Gate:
 
         try:
             await self.app(scope, receive, noted)
-        except OSError:
+        except ClientDisconnect:
+            return
+        except OSError as error:
+            log.warning("an upload could not be kept: %s", error)
+        if held:
             await PlainTextResponse(TOO_FULL, 507)(scope, receive, send)
 
 
