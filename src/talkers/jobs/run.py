@@ -109,7 +109,7 @@ def run_jobs(
                         tally.stopped = result.error
                         break
         finally:
-            with interrupts_held():
+            with interrupts_held():  # of workers that were lost, and of runs that were killed
                 remove_unfinished(folder)
     tally.listed.sort(key=lambda r: (r.job.row or 0, r.job.title))
     return tally
@@ -117,13 +117,12 @@ def run_jobs(
 
 @contextmanager
 def _own(folder: str) -> Iterator[None]:
-    """Let no other run write into a folder of a disk meanwhile, and remove what a killed one left.
+    """Let no other run write into a folder of a disk meanwhile.
 
     Raises:
         UsageError: another run does. ResourceError: the folder cannot be made.
     """
     if url_of(folder) is not None:
-        remove_unfinished(folder)
         yield
         return
     place = Path(folder) / RECORD
@@ -146,7 +145,6 @@ def _own(folder: str) -> Iterator[None]:
     except (NotImplementedError, OSError):  # some shared disks know no locks
         pass
     try:
-        remove_unfinished(folder)
         yield
     finally:
         lock.release()
