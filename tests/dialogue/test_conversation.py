@@ -101,7 +101,9 @@ def test_speech_interrupts_and_is_answered(talk: Begin) -> None:
     conversation = talk(Says("word " * 60 + "."), ears=ears)
     sound = np.concatenate([np.zeros(8_000), voiced(0.8), np.zeros(24_000), voiced(1.0)])
     film = Film(conversation, sound=sound.astype(np.float32), sound_rate=16_000)
-    states = [f.state for f in film._made]
+    frames = list(film._made)
+    states = [f.state for f in frames]
+    assert max(abs(frames[25].sound)) > 0.1  # the user is heard in the film too
     first, second = round(1.32 * 25), round(2.8 * 25)  # ends, and begins again
     assert "speaking" not in states[:first]
     assert "speaking" in states[first + 15 : second]
