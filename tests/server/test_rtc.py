@@ -29,7 +29,7 @@ from talkers.media.manifest import SOURCE
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.live_session import LiveSession
 from talkers.server.limits import Limits
-from talkers.server.rtc_peer import use_address
+from talkers.server.rtc_peer import Peer, use_address
 from talkers.server.saying import Voices
 from talkers.speech.voices import Said
 
@@ -287,13 +287,25 @@ def test_one_more_viewer_than_places_is_refused(server: LiveServer) -> None:
     watched(server, view)
 
 
-def test_a_client_may_vanish_in_the_middle_of_a_sentence(server: LiveServer) -> None:
+def test_a_client_may_vanish_in_the_middle_of_a_sentence(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[str] = []
+    own = Peer.close
+
+    async def close(peer: Peer) -> None:
+        await own(peer)
+        states.append(peer._connection.connectionState)
+
+    monkeypatch.setattr(Peer, "close", close)
+
     async def vanish(viewer: Viewer) -> None:
         await viewer.socket.send(voice(5).tobytes())
         await viewer.until(lambda v: [e for e in v.told("state") if e["state"] == "speaking"])
         viewer.socket.transport.abort()
 
     watched(server, vanish)
+    wait_for(lambda: states == ["closed"])
 
 
 def test_a_client_whose_network_is_gone_is_given_up(
