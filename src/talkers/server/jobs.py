@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Literal
 
+from talkers.hardware import give_back_memory
 from talkers.server.limits import Limits
 from talkers.server.problem import Problem, Refused, problem_of
 
@@ -319,6 +320,7 @@ class Jobs:
             for path in job.folder.iterdir():  # the request's files are no longer needed
                 if path.name not in job.results or state != "done":
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+        give_back_memory()
         with self._lock:
             wanted = job.id in self._jobs and not job.cancelled.is_set()
             if wanted:
