@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from talkers.dialogue.contract import (
     PLAINLY,
@@ -57,6 +58,16 @@ GOALS = {
     "disgusted": "agree that it is unpleasant",
     "calm": "keep the talk going",
 }
+REPLIES = (  # what one says to somebody who feels so, in the order of EMOTIONS
+    "That is wonderful, congratulations!",
+    "I am so sorry for your loss.",
+    "That is so unfair, I would be furious.",
+    "That sounds scary, but do not be afraid.",
+    "Wow, I can not believe it!",
+    "Yuck, that is disgusting!",
+    "I see.",
+)
+NEUTRAL = ("I am here.", "The table is brown.", "It is Tuesday.", "We have a garden.")
 BRIEF = Sampling(temperature=0.0, max_tokens=24)
 CUE_NATS = 1.0  # that a word weighs which speaks of an emotion
 
@@ -98,7 +109,7 @@ class Empathy:
     """
 
     def __init__(self, model: LanguageModel):
-        self._model = model
+        self._model, self._neutral = model, list[float]()
 
     def feel(self, turns: Sequence[Turn]) -> Feeling:
         """What the user feels, and why.
@@ -119,20 +130,18 @@ class Empathy:
     def emotion(self, said: str) -> str:
         """What somebody feels who says this.
 
-        Where the model tells likelihoods: which emotion these words make likelier than no words
-        do. Each word that speaks of an emotion helps it. Otherwise the model is asked for one.
+        Where the model tells likelihoods: whose usual reply these words make likelier than words do
+        that mean nothing. Each word that speaks of an emotion helps it. Otherwise the model is
+        asked for one.
         """
         words = content_words(said)
         votes = {
             emotion: CUE_NATS * len(words & CUES.get(emotion, frozenset())) for emotion in EMOTIONS
         }
         if isinstance(self._model, ScoringModel):
-            told, untold = (
-                self._model.likelihoods([Message("user", _question(text))], EMOTIONS)
-                for text in (said, "...")
-            )
-            for emotion, a, b in zip(EMOTIONS, told, untold, strict=True):
-                votes[emotion] += a.total - b.total
+            told = self._model.likelihoods([Message("user", said)], REPLIES)
+            for emotion, score, usual in zip(EMOTIONS, told, self._usual(), strict=True):
+                votes[emotion] += score.mean - usual
         else:
             wanted = f"{_question(said)} Answer with one word of: {', '.join(EMOTIONS)}."
             answer = self._ask(wanted).lower()
@@ -141,6 +150,13 @@ class Empathy:
                 votes[emotion] += 2 * CUE_NATS
         best = max(EMOTIONS, key=lambda emotion: votes[emotion])
         return best if votes[best] > 0 else "calm"
+
+    def _usual(self) -> list[float]:
+        """How likely each of `REPLIES` is to words that mean nothing: nats a token."""
+        if not self._neutral and isinstance(self._model, ScoringModel):
+            asked = [self._model.likelihoods([Message("user", text)], REPLIES) for text in NEUTRAL]
+            self._neutral = [fmean(score.mean for score in row) for row in zip(*asked, strict=True)]
+        return self._neutral
 
     def _ask(self, question: str) -> str:
         """A short answer of the model: its first sentence."""
