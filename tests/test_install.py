@@ -28,6 +28,7 @@ KINDS = {
     ".css",
     ".js",
     ".svg",
+    ".jpg",
     ".py",
     ".json",
     ".safetensors",

@@ -93,8 +93,8 @@ def test_a_session_shows_what_its_listener_does() -> None:
     session.hear(np.zeros(10, np.float32), RATE)
     assert session.listener.heard == 10  # type: ignore[union-attr]
     shown = []
-    blend = session._blend.row
-    session._blend.row = lambda *given: shown.append(given[0]) or blend(*given)  # type: ignore
+    blend = session._maker._blend.row
+    session._maker._blend.row = lambda *given: shown.append(given[0]) or blend(*given)  # type: ignore
     for _ in islice(session, 4):
         pass
     after = space.read(shown[3])

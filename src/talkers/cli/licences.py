@@ -19,7 +19,7 @@ KINDS = (
     "unknown",
 )  # from the easiest to the hardest to live with
 _SIGNS = (  # the first that is found decides; a few words also stand in longer ones
-    (r"proprietary|nvidia", "proprietary"),
+    (r"proprietary|nvidia|licenseref-livekit", "proprietary"),
     (r"lgpl|lesser general|mpl|mozilla|epl|eclipse|gcc-exception", "weak copyleft"),
     (r"gpl|general public|affero", "copyleft"),
     (
@@ -34,6 +34,7 @@ BUNDLED = {
     "opencv-contrib-python": "its wheels hold FFmpeg (LGPL-2.1-or-later) and Qt 5 (LGPL-3.0)",
     "axe-playwright-python": "its wheel holds axe-core (MPL-2.0)",
     "piper-tts": "its wheels hold espeak-ng (GPL-3.0-or-later)",
+    "livekit-local-inference": "its models may be used with LiveKit's agents only",
 }
 """What wheels hold under other licences than their metadata say, where that matters."""
 UNSAID = {"axe-playwright-python": "MIT"}
