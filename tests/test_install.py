@@ -177,6 +177,8 @@ def test_the_source_distribution_holds_sources_and_tests_and_nothing_else(
         "CITATION.cff",
         "CONTRIBUTING.md",
         "Dockerfile",
+        "compose.yaml",
+        "deploy",
         "changelog.d",
         "mkdocs.yml",
         "SECURITY.md",

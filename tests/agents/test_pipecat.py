@@ -137,7 +137,9 @@ class Stage:
 
         before = set(threading.enumerate())
         asyncio.run(both())
-        assert not set(threading.enumerate()) - before
+        for thread in set(threading.enumerate()) - before:  # one may be painting its last frame
+            thread.join(10)
+            assert not thread.is_alive()
 
     async def say(self, samples: np.ndarray, rate: int = 16_000, whole: bool = True) -> None:
         """As a TTS service does it: all of the sound at once, in blocks."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,10 +106,14 @@ def give(page: Any, label: str, *paths: Path) -> None:
     """Put files into a field for files."""
     blocks = page.get_by_role("tabpanel").filter(visible=True).locator(".block")
     fields = blocks.filter(has_text=label, has=page.locator("input[type=file]"))
-    fields.filter(visible=True).first.locator("input[type=file]").set_input_files(
-        [str(p) for p in paths]
-    )
-    page.get_by_text(paths[0].name[:12]).filter(visible=True).first.wait_for()
+    field = fields.filter(visible=True).first.locator("input[type=file]")
+    shown = page.get_by_text(paths[0].name[:12]).filter(visible=True).first
+    for _ in range(3):  # gradio may still be drawing the field, and forget what it was given
+        field.set_input_files([str(p) for p in paths])
+        with suppress(playwright.TimeoutError):
+            shown.wait_for(timeout=8_000)
+            return
+    shown.wait_for()
 
 
 def finished(page: Any, kind: str) -> Any:

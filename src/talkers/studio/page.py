@@ -77,7 +77,10 @@ def make_page(studio: Studio) -> gr.Blocks:
         opened = gr.Button("Open it", elem_id="t-open", elem_classes="t-hidden")
         opening = _Opening(studio)
         outputs = [tabs, speak.avatar, speak.who]
-        opened.click(opening.open, chosen, outputs, api_visibility="private")
+        # a click while the one before is being answered counts too
+        opened.click(
+            opening.open, chosen, outputs, api_visibility="private", trigger_mode="multiple"
+        )
         page.load(opening.load, None, speak.avatar, api_visibility="private")
 
     page.queue(default_concurrency_limit=4, max_size=64, api_open=False)

@@ -12,8 +12,12 @@ let seen = null; // the jobs of the last look, by id
 let last = "";
 let timer = 0;
 
-/** Let the avatar speak in the tab Speak; or only offer it. */
+let opening = 0;
+
+/** Let the avatar speak in the tab Speak; or only offer it, unless one is about to be opened. */
 function open(name) {
+  if (!name && Date.now() - opening < 500) return;
+  opening = name ? Date.now() : 0;
   const field = document.querySelector("#t-open-name textarea, #t-open-name input");
   field.value = name;
   field.dispatchEvent(new Event("input", { bubbles: true }));
