@@ -206,6 +206,8 @@ def test_the_source_distribution_holds_sources_and_tests_and_nothing_else(
         ".txt",
         ".toml",
         ".yml",
+        ".yaml",
+        ".service",
         ".mp4",
         "",
     }

@@ -146,7 +146,7 @@ def test_with_the_keyboard_on_a_telephone_in_the_dark(
     page.keyboard.type("Hello.")
     page.keyboard.press("Enter")
     page.locator("#state", has_text="Speaking").wait_for()
-    assert "until it begins" in page.inner_text("#delay-name")
+    page.locator("#delay-name", has_text="until it begins").wait_for()
     page.keyboard.press("Escape")
     page.locator("#message", has_text="Interrupted after").wait_for()
     page.locator("#state", has_text="Idle").wait_for()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Served, finished, give, visit
+from studio_server import Served, finished, give, visit
 from talkers.media import decode_frames, probe
 from talkers.media.manifest import read_manifest
 from talkers.media.watermark import find

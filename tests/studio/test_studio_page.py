@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from conftest import Served, finished, give, visit
+from studio_server import Served, finished, give, visit
 
 TABS = ("Speak", "Create", "Dub", "Compare", "Verify")
 

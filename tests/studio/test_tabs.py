@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Served, finished, give
+from studio_server import Served, finished, give
 from talkers.runtime.avatar import Avatar
 
 

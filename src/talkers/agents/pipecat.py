@@ -187,6 +187,7 @@ class TalkersVideoService(AIService):
                     await self.stop_ttfb_metrics()
         except Exception as error:  # the voice goes on without a face
             self._answers = None
+            answers.session.close()
             await self.push_error(str(error), exception=error, force_treat_as_permanent=True)
         while self._held:
             await self.push_frame(self._held.popleft()[1])
