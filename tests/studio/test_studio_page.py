@@ -71,7 +71,7 @@ def press_until(page: Any, key: str, condition: str) -> None:
 def test_what_is_one_visitors_is_no_others(
     browser: Any, page: Any, served: Served, speech: Path
 ) -> None:
-    with page.expect_response(lambda r: "/gradio_api/upload" in r.url and r.ok) as sent:
+    with page.expect_response(lambda r: "/gradio_api/upload?" in r.url and r.ok) as sent:
         give(page, "Speech file", speech)
     path = sent.value.json()[0]
     page.click("#t-speak")
