@@ -74,8 +74,6 @@ def test_a_text_is_said(page: Any) -> None:
     page.locator("#t-stage video").wait_for()
 
 
-# seen about once in three runs on a busy machine: the field for files forgets what it was given
-@pytest.mark.xfail(reason="a field for files may forget its file", strict=False)
 def test_a_photo_speaks_and_stays_as_an_avatar(page: Any, speech: Path, face: Path) -> None:
     page.get_by_label("A photo of mine").check()
     give(page, "Photo: one face", face)

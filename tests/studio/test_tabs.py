@@ -34,8 +34,6 @@ def test_a_generated_video_is_known(page: Any, film: Path) -> None:
     assert "talkers" in page.locator("#t-stage dl").inner_text()
 
 
-# seen about once in three runs on a busy machine: the field for files forgets what it was given
-@pytest.mark.xfail(reason="a field for files may forget its file", strict=False)
 def test_a_photo_becomes_an_avatar_that_opens_in_speak(
     page: Any, served: Served, face: Path
 ) -> None:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,14 +107,10 @@ def give(page: Any, label: str, *paths: Path) -> None:
     blocks = page.get_by_role("tabpanel").filter(visible=True).locator(".block")
     fields = blocks.filter(has_text=label, has=page.locator("input[type=file]"))
     field = fields.filter(visible=True).first.locator("input[type=file]")
-    shown = page.get_by_text(paths[0].name[:12]).filter(visible=True).first
-    for _ in range(3):  # gradio may still be drawing the field, and forget what it was given
-        if field.count():
-            field.set_input_files([str(p) for p in paths])
-        with suppress(playwright.TimeoutError):
-            shown.wait_for(timeout=15_000)
-            return
-    shown.wait_for()
+    field.set_input_files([str(p) for p in paths])
+    # while it is sent the whole name is shown, and then its stem and its suffix apart
+    kept = page.locator("td.filename .stem", has_text=paths[0].stem[:8])
+    kept.filter(visible=True).first.wait_for()
 
 
 def finished(page: Any, kind: str) -> Any:
