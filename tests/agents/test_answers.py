@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,27 +14,11 @@ import pytest
 
 import talkers
 from recordings import closed, opening, speech
+from set_clock import SetClock
 from talkers import Avatar, LiveTerms
 from talkers.agents.answers import MAX_AHEAD, Answers, Moment
 from talkers.errors import UsageError
 from talkers.runtime.live_session import LiveFrame
-
-
-class QuickClock:
-    """A clock that goes on only when somebody waits, or works."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float, wake: threading.Event) -> None:
-        self.time += max(0.0, seconds)
-
-    async def sleep_async(self, seconds: float) -> None:
-        await asyncio.sleep(0)
-        self.time += max(0.0, seconds)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +31,7 @@ def begun(mock: Avatar, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer
     """Begin a session whose time is not the machine's; a picture takes `cost` seconds."""
 
     def begin(rate: int = 24_000, cost: float = 0.005) -> Answers:
-        clock, session, decode = QuickClock(), mock.session, mock.engine.decode
+        clock, session, decode = SetClock(), mock.session, mock.engine.decode
 
         def slow(*arguments: Any, **options: Any) -> Any:
             clock.time += cost
@@ -126,7 +109,7 @@ def test_sound_never_runs_out_on_a_slow_machine(begun: Callable[..., Answers], c
 
     async def run() -> None:
         answers = begun(cost=cost)
-        clock: QuickClock = answers.session._clock  # type: ignore[assignment]
+        clock: SetClock = answers.session._clock  # type: ignore[assignment]
         moments = answers.moments()
         for _ in range(6):
             await anext(moments)

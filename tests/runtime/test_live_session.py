@@ -18,6 +18,7 @@ import pytest
 import torch
 
 import speaker
+from set_clock import SetClock
 from talkers import Avatar, Controls, LiveTerms
 from talkers.errors import UsageError
 from talkers.runtime.bundle import base_folder
@@ -30,24 +31,6 @@ from talkers.space.face_state import FACE_STATE, MOUTH
 BLINK, GAZE_LEFT = FACE_STATE.index("blink"), FACE_STATE.index("gaze_left")
 FRAME = 0.04
 PLAIN = LiveTerms(sound_rate=16_000)
-
-
-class SetClock:
-    """A clock that goes on only when somebody waits, or works."""
-
-    def __init__(self) -> None:
-        self.time = 1_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float, wake: threading.Event) -> None:
-        if not wake.is_set():
-            self.time += max(0.0, seconds)
-
-    async def sleep_async(self, seconds: float) -> None:
-        await asyncio.sleep(0)
-        self.time += max(0.0, seconds)
 
 
 @dataclass

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from set_clock import SetClock
 from talkers import Avatar, Controls, LiveTerms
 from talkers.runtime.behaviour import MAX_AGAIN
 from talkers.runtime.frame_maker import ENOUGH_AHEAD, MAX_AHEAD, MOTION_AT_ONCE
@@ -22,23 +23,6 @@ from talkers.space.face_state import MOUTH
 
 FRAME, RATE = 0.04, 16_000
 PLAIN = LiveTerms(sound_rate=RATE)
-
-
-class SetClock:
-    """A clock that goes on only when somebody waits, or works."""
-
-    def __init__(self) -> None:
-        self.time = 1_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float, wake: threading.Event) -> None:
-        if not wake.is_set():
-            self.time += max(0.0, seconds)
-
-    async def sleep_async(self, seconds: float) -> None:
-        self.time += max(0.0, seconds)
 
 
 class Ahead:

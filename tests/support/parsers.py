@@ -29,7 +29,7 @@ from talkers.face.landmarks import BLENDSHAPES
 from talkers.renderers.diffusion_autoencoder.appearance import AppearanceConfig
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.bundle import FORMAT_VERSION, component_file
-from talkers.runtime.engine import build_component
+from talkers.runtime.components import build_component
 from talkers.speech.streaming import StreamingSpeechEncoder
 from talkers.systems.dae_talker import tiny
 from talkers.systems.recipe import Recipe, from_dict, to_dict, with_settings

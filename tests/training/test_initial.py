@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, UsageError
 from talkers.runtime.avatar import Avatar
-from talkers.runtime.engine import build_component
+from talkers.runtime.components import build_component
 from talkers.systems.dae_talker import tiny
 from talkers.systems.recipe import Recipe, with_settings
 from talkers.training.codec_stage import CodecStage

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from talkers.artefacts.binary import BinaryReader
 from talkers.errors import ArtefactError, refuse_if_out_of_memory
 
 MAGIC = b"GGUF"
@@ -37,23 +38,8 @@ class ModelFile(NamedTuple):
     weights: dict[str, Tensor]
 
 
-class _Reader:
-    """Bounds-checked little-endian reading."""
-
-    def __init__(self, data: memoryview):
-        self.data, self.at = data, 0
-
-    def take(self, count: int) -> memoryview:
-        if count < 0 or self.at + count > len(self.data):
-            raise ValueError("it ends too early")
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def number(self, code: str) -> Any:
-        return struct.unpack("<" + code, self.take(struct.calcsize(code)))[0]
-
-    def text(self) -> str:
-        return bytes(self.take(self.number("Q"))).decode()
+class _Reader(BinaryReader):
+    """Of values whose types the file says."""
 
     def value(self, kind: int) -> Any:
         if kind == TEXT:
@@ -73,7 +59,7 @@ def read_gguf(path: Path) -> ModelFile:
         ArtefactError: no GGUF file of these versions, damaged, or quantised in another way.
     """
     try:
-        reader = _Reader(memoryview(np.memmap(path, np.uint8, "r")))  # type: ignore[arg-type]
+        reader = _Reader(path, "Q")
         if bytes(reader.take(4)) != MAGIC or reader.number("I") not in (2, 3):
             raise ValueError("it does not begin as a GGUF file of version 2 or 3")
         count, pairs = reader.number("Q"), reader.number("Q")

@@ -19,11 +19,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from talkers.artefacts.weights import load_tensors, load_weights
 from talkers.errors import ArtefactError, ResourceError, out_of_memory, reason
 from talkers.media.watermark import marked
 from talkers.motion import Conditions, MotionModel
-from talkers.registry import component
 from talkers.renderers.contract import (
     FaceCodec,
     Identity,
@@ -31,16 +29,15 @@ from talkers.renderers.contract import (
     Renderer,
     RenderOptions,
     RenderState,
-    ShowsIdentities,
     from_frames,
     to_frames,
 )
-from talkers.runtime.bundle import IDENTITY, Bundle, Calibration
+from talkers.runtime.bundle import Bundle, Calibration
 from talkers.runtime.checks import checked_seed, checked_steps
+from talkers.runtime.components import build_component, load_component, load_identity
 from talkers.space.contract import Appearance, FaceEdit, MotionSpace
 from talkers.speech import SpeechEncoder, StreamingEncoder, can_stream, load_speech_encoder
 from talkers.speech.streaming import StreamingSpeechEncoder
-from talkers.systems import format3
 
 Frame = NDArray[np.uint8]  # [H, W, 3] RGB
 BATCH = 8  # frames made together, as long as memory holds them
@@ -353,55 +350,6 @@ class Engine:
         """
         number = self.recipe.steps if steps is None else checked_steps(steps)
         return RenderOptions(checked_seed(seed), number)
-
-
-def build_component(kind: Any, config: Any, *arguments: Any) -> Any:
-    """A component made from its settings."""
-    return component(kind, config.type).load()(config, *arguments)
-
-
-def load_identity(bundle: Bundle, renderer: Renderer) -> Identity | None:
-    """Who an avatar shows, where its renderer is told that.
-
-    Raises:
-        ArtefactError: its file is missing or damaged.
-    """
-    path = bundle.components.get(IDENTITY)
-    if path is None:
-        return None
-    identity = Identity(load_tensors(path))
-    try:
-        if isinstance(renderer, ShowsIdentities):
-            renderer.check_identity(identity)
-    except ValueError as error:
-        raise ArtefactError(
-            "this is no identity that the avatar can show",
-            where=path,
-            why=reason(error),
-            todo="Copy or make the avatar again",
-        ) from error
-    return identity
-
-
-def load_component(bundle: Bundle, name: str, part: Any, space: Any = None) -> None:
-    """Fill a component, and the space that its file holds in format 3, if they have weights."""
-    if not isinstance(part, nn.Module):
-        return
-    expected = dict(part.state_dict())
-    if isinstance(space, nn.Module):
-        expected |= {f"space.{key}": value for key, value in space.state_dict().items()}
-    rename = format3.renaming(name) if bundle.format_version == 3 else str
-    if not expected and not bundle.components[name].exists():
-        return
-    weights = load_weights(bundle.components[name], expected, rename)
-    if isinstance(space, nn.Module):
-        inner = {k.removeprefix("space."): w for k, w in weights.items() if k.startswith("space.")}
-        space.load_state_dict(inner, strict=True, assign=True)
-        weights = {k: w for k, w in weights.items() if not k.startswith("space.")}
-    part.load_state_dict(weights, strict=True, assign=True)
-    reset = getattr(part, "reset_constants", None)
-    if callable(reset):
-        reset()
 
 
 def _after_fork() -> None:

@@ -16,8 +16,9 @@ from talkers.errors import ArtefactError, FaceError
 from talkers.media import AUDIO_RATE, read_audio
 from talkers.progress import Report, quiet
 from talkers.runtime.bundle import base_folder, read_bundle
+from talkers.runtime.components import build_component, load_component
 from talkers.runtime.driving import DrivingFace
-from talkers.runtime.engine import Engine, build_component, load_component
+from talkers.runtime.engine import Engine
 from talkers.runtime.resolved import resolve_controls
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
 from talkers.space.contract import HEAD, FaceState

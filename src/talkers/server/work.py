@@ -48,18 +48,27 @@ class SpeakOrder:
 
     def say(self, job: Job, form: SayForm) -> None:
         """Make the video of a text."""
-        import soundfile
+        self.speak(job, said(job, form, self.limits))
 
-        from talkers.speech.text import parse_script
-        from talkers.speech.voices import load_voice, say_script
 
-        job.report("loading the voice", 0.0)
-        voice = load_voice(form.voice)
-        said = say_script(voice, parse_script(form.text), form.speed)
-        refuse_longer(len(said.samples) / voice.rate, self.limits)
-        path = job.folder / SOUND_NAME
-        soundfile.write(path, said.samples, voice.rate, format="WAV")
-        self.speak(job, path)
+def said(job: Job, form: SayForm, limits: Limits) -> Path:
+    """A text as a sound file in the job's folder.
+
+    Raises:
+        TalkersError: there is no such voice, or it would say it for too long.
+    """
+    import soundfile
+
+    from talkers.speech.text import parse_script
+    from talkers.speech.voices import load_voice, say_script
+
+    job.report("loading the voice", 0.0)
+    voice = load_voice(form.voice)
+    speech = say_script(voice, parse_script(form.text), form.speed)
+    refuse_longer(len(speech.samples) / voice.rate, limits)
+    path = job.folder / SOUND_NAME
+    soundfile.write(path, speech.samples, voice.rate, format="WAV")
+    return path
 
 
 @dataclass(frozen=True)

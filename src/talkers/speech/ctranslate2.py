@@ -5,35 +5,16 @@ Package indexes carry it in this form.
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from talkers.artefacts.binary import BinaryReader
 from talkers.errors import ArtefactError, refuse_if_out_of_memory
 
 _DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
-
-
-class _Reader:
-    """Bounds-checked little-endian reading."""
-
-    def __init__(self, data: memoryview):
-        self.data, self.at = data, 0
-
-    def take(self, count: int) -> memoryview:
-        if count < 0 or self.at + count > len(self.data):
-            raise ValueError("it ends too early")
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def number(self, code: str) -> int:
-        return int(struct.unpack("<" + code, self.take(struct.calcsize(code)))[0])
-
-    def text(self) -> str:
-        return bytes(self.take(self.number("H"))).rstrip(b"\0").decode()
 
 
 def read_variables(path: Path, prefix: str = "") -> dict[str, Tensor]:
@@ -43,13 +24,13 @@ def read_variables(path: Path, prefix: str = "") -> dict[str, Tensor]:
         ArtefactError: not a CTranslate2 file of version 6, or damaged.
     """
     try:
-        reader = _Reader(memoryview(np.memmap(path, np.uint8, "r")))  # type: ignore[arg-type]
+        reader = BinaryReader(path, "H")
         if (version := reader.number("I")) != 6:
             raise ValueError(f"it has version {version}, not 6")
         reader.text(), reader.number("I")
         variables: dict[str, Tensor] = {}
         for _ in range(reader.number("I")):
-            name = reader.text()
+            name = reader.text().rstrip("\0")
             shape = [reader.number("I") for _ in range(reader.number("B"))]
             dtype = np.dtype(_DTYPES[reader.number("B")])
             raw = reader.take(reader.number("I"))

@@ -22,7 +22,7 @@ from talkers.server.forms import SayForm
 from talkers.server.jobs import Job
 from talkers.server.limits import Limits
 from talkers.server.problem import without_paths
-from talkers.server.work import FINDING_SHARE, SOUND_NAME, refuse_longer, save
+from talkers.server.work import FINDING_SHARE, refuse_longer, said, save
 from talkers.studio.curves import CURVES, MotionCurves, write_curves
 
 PORTRAIT_SHARE = 0.2  # of the work on a photo that speaks is to make its avatar
@@ -112,18 +112,7 @@ class Speaking:
 
     def say(self, job: Job, form: SayForm) -> None:
         """Make the video of a text."""
-        import soundfile
-
-        from talkers.speech.text import parse_script
-        from talkers.speech.voices import load_voice, say_script
-
-        job.report("loading the voice", 0.0)
-        voice = load_voice(form.voice)
-        said = say_script(voice, parse_script(form.text), form.speed)
-        refuse_longer(len(said.samples) / voice.rate, self.limits)
-        path = job.folder / SOUND_NAME
-        soundfile.write(path, said.samples, voice.rate, format="WAV")
-        self.speak(job, path)
+        self.speak(job, said(job, form, self.limits))
 
 
 @dataclass(frozen=True)

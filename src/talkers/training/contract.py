@@ -19,7 +19,7 @@ from talkers.corpus.views import head_values
 from talkers.errors import ArtefactError, UsageError
 from talkers.progress import Report, quiet
 from talkers.renderers.contract import MotionEncoder
-from talkers.runtime.engine import build_component
+from talkers.runtime.components import build_component
 from talkers.space.contract import HEAD
 from talkers.space.face_motion import FaceMotionConfig, FaceMotionSpace
 from talkers.space.linear import LinearSpace

@@ -11,7 +11,7 @@ from torch import nn
 from talkers.errors import OtherRecipeError
 from talkers.motion import MotionModel
 from talkers.runtime.bundle import read_bundle
-from talkers.runtime.engine import load_component
+from talkers.runtime.components import load_component
 from talkers.systems.format3 import new_name
 from talkers.training.budget import latest_checkpoints
 from talkers.training.checkpoint import reached

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from talkers.errors import UsageError
 from talkers.motion import MotionModel
-from talkers.runtime.engine import build_component
+from talkers.runtime.components import build_component
 from talkers.systems.stages import MotionModelTraining, MotionStageConfig
 from talkers.training.contract import Run, Stage
 from talkers.training.initial import initialise_where_it_fits

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from talkers.errors import ArtefactError, UsageError
-from talkers.runtime.engine import build_component
+from talkers.runtime.components import build_component
 from talkers.training.contract import Run, Stage
 from talkers.training.frames import FrameDataset
 from talkers.training.initial import initialise_from
