@@ -48,7 +48,7 @@ from talkers.dialogue.prompts import prompt
 from talkers.dialogue.sentences import spoken_sentences
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE
-from talkers.runtime.listening import MANNERS, Listening
+from talkers.runtime.listening import STYLES, Listening
 from talkers.runtime.live_session import LiveTerms
 from talkers.speech.activity import loudness
 from talkers.speech.text import sentences
@@ -281,7 +281,7 @@ def listening(_: argparse.Namespace) -> dict[str, Any]:
     sound = np.concatenate(parts)
     avatar = talkers.Avatar.load("mock")
     results: dict[str, Any] = {"seconds": round(len(sound) / AUDIO_RATE, 1)}
-    for attitude in MANNERS:
+    for attitude in STYLES:
         results[attitude] = _coupling(sound, _listened(avatar, sound, attitude))
     silence = np.zeros_like(sound)
     results["nothing is heard"] = _coupling(sound, _listened(avatar, silence, "positive"))

@@ -177,7 +177,7 @@ def engine(
     begun = time.perf_counter()
     if kills:
         killer.start()
-    run_jobs(jobs, maker, str(out), tally, runner, told=told)
+    run_jobs(jobs, maker, str(out), tally, runner, on_result=told)
     done.set()
     if kills:
         killer.join()

@@ -77,7 +77,7 @@ def test_a_reply_in_the_making_is_dropped_when_the_user_goes_on(talk: Begin) -> 
             yield Sentence("Not even said.")
 
     told: list[Turn] = []
-    conversation = talk(Interrupted(), told=told.append)
+    conversation = talk(Interrupted(), on_turn=told.append)
     conversation.push_text("Well?")
     conversation.work()
     assert [t.text for t in told] == ["Well?", "Never heard."]

@@ -43,7 +43,7 @@ def run(
 ) -> tuple[Tally, list[Result]]:
     results: list[Result] = []
     tally = Tally(len(jobs))
-    run_jobs(jobs, maker or Copier(), folder, tally, report=report, told=results.append)
+    run_jobs(jobs, maker or Copier(), folder, tally, report=report, on_result=results.append)
     return tally, results
 
 

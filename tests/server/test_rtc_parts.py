@@ -82,7 +82,7 @@ def test_delays_are_those_of_the_sound_that_a_picture_says() -> None:
     meter = DelayMeter(Fraction(25), lambda: now)
     for k in range(100):  # 20 ms each, which came 80 ms before they are noted
         now = k / 50 + 0.08
-        meter.heard(Fraction(k + 1, 50), 0.08)
+        meter.received(Fraction(k + 1, 50), 0.08)
     for k in range(10):  # the middle of frame k is in block 2 k, or at its edge
         now = 2.0 + k / 25
         meter.sent(frame(k, source_pts=Fraction(k, 25)))

@@ -58,8 +58,8 @@ class VirtualCamera:
         """Say how large the pictures are."""
         width, height = self.size
         try:
-            told = fcntl.ioctl(self._file, QUERY_CAPABILITY, bytes(CAPABILITY.size))
-            _, all_of_driver, of_device = CAPABILITY.unpack(told)
+            answer = fcntl.ioctl(self._file, QUERY_CAPABILITY, bytes(CAPABILITY.size))
+            _, all_of_driver, of_device = CAPABILITY.unpack(answer)
             if not (of_device or all_of_driver) & VIDEO_OUTPUT:
                 raise OSError(errno.ENOTTY, "it only gives pictures")
             wanted = (width, height, YUYV, 1, 2 * width, 2 * width * height, SRGB)

@@ -55,7 +55,7 @@ def batch(
         _tell_check(listed, many.as_json)
         return
     failed = [_failed(wrong, jobs) for wrong in listed.wrong]
-    run_many(listed, len(listed), output, many, failed, told=True)
+    run_many(listed, len(listed), output, many, failed, reported=True)
 
 
 def _tell_check(listed: JobList, as_json: bool) -> None:

@@ -194,7 +194,7 @@ def _write_film(
 
         sound, ears = read_audio(input), Ears(load_recogniser())
 
-    def told(turn: Turn) -> None:
+    def on_turn(turn: Turn) -> None:
         if turn.speaker == "avatar" or input is not None:
             tell(
                 f"{name or 'avatar'}: {turn.text}"
@@ -204,7 +204,7 @@ def _write_film(
 
     clock = FilmClock()
     with Conversation(
-        avatar, dialogue, voice, ears=ears, terms=terms, clock=clock, told=told
+        avatar, dialogue, voice, ears=ears, terms=terms, clock=clock, on_turn=on_turn
     ) as conversation:
         film = Film(conversation, _turns(), sound, AUDIO_RATE)
         write_generated(

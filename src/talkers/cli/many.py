@@ -239,7 +239,7 @@ def run_many(
     folder: Path,
     many: ManyOptions,
     failed: Sequence[Result] = (),
-    told: bool = False,
+    reported: bool = False,
 ) -> None:
     """Make many videos, print a table of them, and raise what stands for the failures.
 
@@ -249,7 +249,7 @@ def run_many(
         folder: of the videos; a folder or a URL.
         many: where, and how it is told.
         failed: of jobs that cannot be begun.
-        told: whether it was said already why these failed.
+        reported: whether it was said already why these failed.
 
     Raises:
         PartialFailure: some jobs failed. TalkersError: all of them did, or nothing can be written.
@@ -269,7 +269,7 @@ def run_many(
                 run_jobs(jobs, VerbMaker(), place, tally, runner, report, notes_of)
         finally:
             _show(tally, place, time.monotonic() - began, many.as_json)
-    fresh = tally.failures[len(failed) if told else 0 :]
+    fresh = tally.failures[len(failed) if reported else 0 :]
     _raise_failures(tally, fresh)
 
 

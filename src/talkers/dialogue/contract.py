@@ -177,7 +177,7 @@ class DialogueParts:
 
 
 @dataclass(frozen=True)
-class Heard:
+class SpeechEvent:
     """What ears made of a block of sound.
 
     Attributes:

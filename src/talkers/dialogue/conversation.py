@@ -67,7 +67,7 @@ class Conversation:
         ears: understand sound that is pushed; without them only text is understood.
         terms: see there.
         clock: of the session (default: the machine's).
-        told: called with each turn when it has begun: the user's, and each sentence of a reply.
+        on_turn: called with each turn when it has begun: the user's, and each sentence of a reply.
 
     Raises:
         TalkersError: the avatar cannot be live.
@@ -82,10 +82,10 @@ class Conversation:
         ears: Ears | None = None,
         terms: ConversationTerms | None = None,
         clock: Clock | None = None,
-        told: Callable[[Turn], None] = lambda turn: None,
+        on_turn: Callable[[Turn], None] = lambda turn: None,
     ):
         self.terms = terms or ConversationTerms()
-        self._dialogue, self._voice, self._ears, self._told = dialogue, voice, ears, told
+        self._dialogue, self._voice, self._ears, self._on_turn = dialogue, voice, ears, on_turn
         self.session: LiveSession = avatar.session(
             seed=self.terms.seed,
             steps=self.terms.steps,
@@ -154,14 +154,14 @@ class Conversation:
         self.session.hear(samples, rate)
         if self._ears is None:
             return
-        for heard in self._ears.push(samples, rate):
+        for event in self._ears.push(samples, rate):
             with self._changed:
-                self._attends = heard.kind == "begins"
+                self._attends = event.kind == "begins"
                 self._changed.notify_all()
-            if heard.kind == "begins":
+            if event.kind == "begins":
                 self.interrupt()
-            elif heard.text:
-                self.push_text(heard.text)
+            elif event.text:
+                self.push_text(event.text)
 
     def interrupt(self) -> None:
         """Stop speaking, drop the reply, and keep in the history what was heard of it."""
@@ -174,7 +174,7 @@ class Conversation:
 
     def _settle(self, seconds: float) -> None:
         """Put what was heard of the reply into the history."""
-        said = " ".join(_heard_part(spoken, seconds) for spoken in self._reply).strip()
+        said = " ".join(_played_part(spoken, seconds) for spoken in self._reply).strip()
         self._reply = []
         if said:
             self._history.append(Turn("avatar", said))
@@ -191,7 +191,7 @@ class Conversation:
                 self._history.append(Turn("user", text))
                 turns, number, self._busy = list(self._history), self._number, True
             try:
-                self._told(turns[-1])
+                self._on_turn(turns[-1])
                 self._answer(turns, number)
             finally:
                 with self._changed:
@@ -226,7 +226,7 @@ class Conversation:
                 self.session.set(delivered(self.terms.controls, sentence.delivery))
             self.session.push_audio(said.samples, self._voice.rate)
             self._reply.append(_Spoken(sentence.text, begun, end, words))
-        self._told(Turn("avatar", sentence.text))
+        self._on_turn(Turn("avatar", sentence.text))
         return end
 
     def _run(self) -> None:
@@ -290,7 +290,7 @@ def delivered(controls: Controls, delivery: Delivery) -> Controls:
     )
 
 
-def _heard_part(spoken: _Spoken, seconds: float) -> str:
+def _played_part(spoken: _Spoken, seconds: float) -> str:
     """The words of a sentence that were heard until a time of its reply."""
     if seconds >= spoken.end:
         return spoken.text

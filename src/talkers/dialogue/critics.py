@@ -134,9 +134,9 @@ def persona_critic(answers: Sequence[str], situation: Situation) -> list[float]:
     if not persona:
         return [0.5] * len(answers)
     if isinstance(model, ScoringModel):
-        told = model.likelihoods(prompt(persona, situation.turns), answers)
-        untold = model.likelihoods(prompt(Persona(), situation.turns), answers)
-        return [_squashed(4 * (a.mean - b.mean)) for a, b in zip(told, untold, strict=True)]
+        informed = model.likelihoods(prompt(persona, situation.turns), answers)
+        uninformed = model.likelihoods(prompt(Persona(), situation.turns), answers)
+        return [_squashed(4 * (a.mean - b.mean)) for a, b in zip(informed, uninformed, strict=True)]
     about = content_words(persona.text)
     return [0.5 + 0.5 * min(1.0, len(content_words(a) & about) / 2) for a in answers]
 
@@ -146,10 +146,10 @@ def relevance_critic(answers: Sequence[str], situation: Situation) -> list[float
     the user's."""
     model, turns = situation.model, situation.turns
     if isinstance(model, ScoringModel):
-        told = model.likelihoods(prompt(situation.persona, turns), answers)
+        informed = model.likelihoods(prompt(situation.persona, turns), answers)
         anything = [Turn("user", "Say something.")]
-        untold = model.likelihoods(prompt(situation.persona, anything), answers)
-        return [_squashed(2 * (a.mean - b.mean)) for a, b in zip(told, untold, strict=True)]
+        uninformed = model.likelihoods(prompt(situation.persona, anything), answers)
+        return [_squashed(2 * (a.mean - b.mean)) for a, b in zip(informed, uninformed, strict=True)]
     about = content_words(turns[-1].text)
     return [0.5 + 0.5 * min(1.0, len(content_words(a) & about) / 2) for a in answers]
 
@@ -181,12 +181,12 @@ def parroting_critic(answers: Sequence[str], situation: Situation) -> list[float
     """1 where nothing is repeated: of phrases of three words, the share that the talk had not yet.
     Facts of the persona that are recited word for word count as half."""
     turns = situation.turns
-    heard = {phrase for turn in turns[-8:] for phrase in _phrases(turn.text)}
-    recited = {phrase for fact in situation.persona.facts for phrase in _phrases(fact)} - heard
+    before = {phrase for turn in turns[-8:] for phrase in _phrases(turn.text)}
+    recited = {phrase for fact in situation.persona.facts for phrase in _phrases(fact)} - before
     scores = []
     for answer in answers:
         phrases = _phrases(answer)
-        again = sum(p in heard for p in phrases) + 0.5 * sum(p in recited for p in phrases)
+        again = sum(p in before for p in phrases) + 0.5 * sum(p in recited for p in phrases)
         scores.append(1 - again / len(phrases) if phrases else 0.5)
     return scores
 

@@ -32,7 +32,7 @@ class Echo:
 
     def reply(self, turns: Sequence[Turn], seed: int = 0) -> Iterator[Sentence]:
         """See `Dialogue`."""
-        for text in spoken_sentences([f"You said: {_asked(turns)}"]):
+        for text in spoken_sentences([f"You said: {_question(turns)}"]):
             yield Sentence(text)
 
 
@@ -56,7 +56,7 @@ class Composed:
 
     def reply(self, turns: Sequence[Turn], seed: int = 0) -> Iterator[Sentence]:
         """See `Dialogue`."""
-        _asked(turns)
+        _question(turns)
         delivery, note = PLAINLY, ""
         if self.empathy is not None:
             feeling = self.empathy.feel(turns)
@@ -104,7 +104,7 @@ def make_dialogue(name: str, parts: DialogueParts) -> Dialogue:
     return made
 
 
-def _asked(turns: Sequence[Turn]) -> str:
+def _question(turns: Sequence[Turn]) -> str:
     """The user's last turn.
 
     Raises:

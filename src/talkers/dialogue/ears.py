@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from talkers.dialogue.contract import Heard
+from talkers.dialogue.contract import SpeechEvent
 from talkers.media import AUDIO_RATE, SampleStream
 from talkers.speech.activity import ABOVE_NOISE_DB, loudness_of
 
@@ -58,7 +58,7 @@ class Ears:
         """Whether a turn has begun and not ended."""
         return self._turn is not None
 
-    def push(self, samples: Any, rate: float) -> list[Heard]:
+    def push(self, samples: Any, rate: float) -> list[SpeechEvent]:
         """Hear a block.
 
         Raises:
@@ -67,13 +67,13 @@ class Ears:
         if self._stream is None or self._stream.rate != rate:
             self._stream = SampleStream(rate)
         self._rest = np.concatenate([self._rest, self._stream.push(samples)])
-        heard = []
+        events = []
         while len(self._rest) >= HOP:
-            heard += self._look(self._rest[:HOP])
+            events += self._look(self._rest[:HOP])
             self._rest = self._rest[HOP:]
-        return heard
+        return events
 
-    def _look(self, samples: NDArray[np.float32]) -> list[Heard]:
+    def _look(self, samples: NDArray[np.float32]) -> list[SpeechEvent]:
         """What 40 ms of sound mean."""
         level = float(loudness_of([samples], HOP, 1)[0][0])
         self._levels.append(level)
@@ -86,7 +86,7 @@ class Ears:
                 return []
             self._turn, self._silent = list(self._before), 0
             self._before.clear()
-            return [Heard("begins")]
+            return [SpeechEvent("begins")]
         self._turn.append(samples)
         self._silent = 0 if speaks else self._silent + 1
         length = len(self._turn) / RATE
@@ -94,10 +94,10 @@ class Ears:
             return []
         return self.end()
 
-    def end(self) -> list[Heard]:
+    def end(self) -> list[SpeechEvent]:
         """The sound has ended, and so has the turn that is being said, if there is one."""
         if self._turn is None:
             return []
         turn, self._turn = np.concatenate(self._turn), None
         self._recent.clear()
-        return [Heard("said", self._recogniser.text(turn))]
+        return [SpeechEvent("said", self._recogniser.text(turn))]

@@ -139,8 +139,8 @@ class Empathy:
             emotion: CUE_NATS * len(words & CUES.get(emotion, frozenset())) for emotion in EMOTIONS
         }
         if isinstance(self._model, ScoringModel):
-            told = self._model.likelihoods([Message("user", said)], REPLIES)
-            for emotion, score, usual in zip(EMOTIONS, told, self._usual(), strict=True):
+            scores = self._model.likelihoods([Message("user", said)], REPLIES)
+            for emotion, score, usual in zip(EMOTIONS, scores, self._usual(), strict=True):
                 votes[emotion] += score.mean - usual
         else:
             wanted = f"{_question(said)} Answer with one word of: {', '.join(EMOTIONS)}."
@@ -154,8 +154,12 @@ class Empathy:
     def _usual(self) -> list[float]:
         """How likely each of `REPLIES` is to words that mean nothing: nats a token."""
         if not self._neutral and isinstance(self._model, ScoringModel):
-            asked = [self._model.likelihoods([Message("user", text)], REPLIES) for text in NEUTRAL]
-            self._neutral = [fmean(score.mean for score in row) for row in zip(*asked, strict=True)]
+            neutral = [
+                self._model.likelihoods([Message("user", text)], REPLIES) for text in NEUTRAL
+            ]
+            self._neutral = [
+                fmean(score.mean for score in row) for row in zip(*neutral, strict=True)
+            ]
         return self._neutral
 
     def _ask(self, question: str) -> str:

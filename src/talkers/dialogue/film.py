@@ -69,7 +69,7 @@ class Film:
         self._conversation, self._turns = conversation, turns
         self._user, self._user_rate = sound, sound_rate
         self.rate = conversation.session.terms.sound_rate
-        self._made = self._heard() if sound is not None else self._typed()
+        self._made = self._spoken_to() if sound is not None else self._typed()
         self.count = 0
         self._pictures: deque[Picture] = deque()
         self._sounds: deque[Samples] = deque()
@@ -108,7 +108,7 @@ class Film:
         yield from _for(frames, OVER)
         self._conversation.close()
 
-    def _heard(self) -> Iterator[LiveFrame]:
+    def _spoken_to(self) -> Iterator[LiveFrame]:
         """The user speaks: the avatar hears each frame's sound before the next frame is made."""
         assert self._user is not None
         frames = self._conversation.frames()

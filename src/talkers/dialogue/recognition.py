@@ -133,9 +133,9 @@ class WhisperRecogniser:
         """See `Recogniser`; what is longer than MAX_SECONDS is cut off."""
         if len(samples) < SPARE * AUDIO_RATE:
             return ""
-        heard = samples[: round(MAX_SECONDS * AUDIO_RATE)]
+        taken = samples[: round(MAX_SECONDS * AUDIO_RATE)]
         padded = np.zeros(ROWS * AUDIO_RATE // 50, np.float32)
-        padded[: len(heard)] = heard
+        padded[: len(taken)] = taken
         mel = log_mel_spectrogram(torch.from_numpy(padded)[None])
         mel = (torch.maximum(mel, mel.amax((1, 2), keepdim=True) - 8) + 4) / 4
         across = self._decoder.across(self._encoder(mel)[-1][0])

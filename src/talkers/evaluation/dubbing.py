@@ -111,7 +111,7 @@ class _FilmScores:
         own = Soundtrack(self.film, Path(self.film).stem)
         for _, made_frames, film_frames in lockstep(str(made), self.film, []):
             frames = len(film_frames)
-            old, new = _heard(own, frames), _heard(said, frames)
+            old, new = _utterance_of(own, frames), _utterance_of(said, frames)
             try:
                 reference = track_clip(film_frames)
             except FaceError as error:
@@ -180,7 +180,7 @@ class _FilmScores:
         return {variant: [of_film] for variant, of_film in scores.items()}
 
 
-def _heard(sound: Soundtrack | None, frames: int) -> Utterance:
+def _utterance_of(sound: Soundtrack | None, frames: int) -> Utterance:
     """What is said in the next piece, of so many frames: words only where none are cut off."""
     if sound is None:
         samples = np.zeros(frames * SAMPLES_PER_FRAME, np.float32)

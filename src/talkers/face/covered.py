@@ -61,9 +61,9 @@ def covered_frames(colours: NDArray[np.float32]) -> NDArray[np.bool_]:
         return covered
     numbers = np.flatnonzero(seen)
     some = np.linspace(0, len(numbers) - 1, min(COMPARED, len(numbers))).astype(int)
-    told = colours[numbers[some]]
-    usual = np.median(told, axis=0)
-    limit = np.maximum(FAR * (1.4826 * np.median(np.abs(told - usual), axis=0) + FLOOR), UNLIKE)
+    sample = colours[numbers[some]]
+    usual = np.median(sample, axis=0)
+    limit = np.maximum(FAR * (1.4826 * np.median(np.abs(sample - usual), axis=0) + FLOOR), UNLIKE)
     for first in range(0, len(numbers), TOGETHER):
         part = numbers[first : first + TOGETHER]
         unlike = (np.abs(colours[part] - usual) > limit).any(-1)

@@ -271,8 +271,8 @@ class _Crew:
             if job is None:
                 raise _cannot_begin(reason(error)) from error
             cause = error.cause if isinstance(error.cause, Exception) else error
-            told = failure_of(cause, job.title)
-            return Result(job, "failed", told.what, told)
+            failure = failure_of(cause, job.title)
+            return Result(job, "failed", failure.what, failure)
         if isinstance(answer, About):
             if answer.version != __version__:
                 raise _cannot_begin(

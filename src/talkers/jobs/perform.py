@@ -42,8 +42,8 @@ def perform(job: Job, maker: Maker, record: Record, report: Report = quiet) -> R
     try:
         result = _performed(job, maker, record, report)
     except Exception as error:
-        told = failure_of(error, job.title)
-        result = Result(job, "failed", told.what, told)
+        failure = failure_of(error, job.title)
+        result = Result(job, "failed", failure.what, failure)
     return replace(result, seconds=round(time.monotonic() - began, 3))
 
 
@@ -80,8 +80,8 @@ def failure_of(error: Exception, where: str) -> TalkersError:
             todo="Close other programs, or use fewer workers",
         )
     if isinstance(error, OSError):
-        if told := unreachable(error):
-            return told
+        if failure := unreachable(error):
+            return failure
         if error.errno in NO_ROOM:
             return ResourceError(
                 "there is no room left", where=where, why=error.strerror, todo="Free some space"

@@ -75,7 +75,7 @@ def run_jobs(
     tally: Tally,
     runner: Runner = run_here,
     report: Report = quiet,
-    told: Callable[[Result], None] = lambda result: None,
+    on_result: Callable[[Result], None] = lambda result: None,
 ) -> Tally:
     """Do many jobs; what fails does not stop the others.
 
@@ -88,7 +88,7 @@ def run_jobs(
         tally: that is counted in; it is complete also when an exception ends the run.
         runner: does the jobs: `run_here`, or `talkers.jobs.cluster.Cluster.run`.
         report: called with "files", jobs done and in all, and with what a maker reports.
-        told: called with each result as it comes.
+        on_result: called with each result as it comes.
 
     Raises:
         UsageError: another run writes into this folder. KeyboardInterrupt: it was interrupted.
@@ -101,7 +101,7 @@ def run_jobs(
             with closing(runner(jobs, maker, record, report)) as results:
                 for result in results:
                     tally.add(result)
-                    told(result)
+                    on_result(result)
                     report("files", tally.done, tally.total)
                     refused = isinstance(result.error, ResourceError)
                     refusals = refusals + 1 if refused else 0

@@ -34,8 +34,8 @@ def _frames(
     path: str, rate: str | None, stored: bool = False, only: list[int] | None = None
 ) -> Iterator[Piece]:
     notes: list[str] = []
-    asked = None if rate is None else Fraction(rate)
-    for frame in frames_here(path, asked, notes.append, stored, only):
+    wanted = None if rate is None else Fraction(rate)
+    for frame in frames_here(path, wanted, notes.append, stored, only):
         yield from _said(notes)
         yield {}, frame
     yield from _said(notes)

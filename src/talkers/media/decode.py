@@ -104,7 +104,7 @@ def decode_frames(
     Raises:
         MediaError: no such file, no picture stream, nothing decodes.
     """
-    yield from _asked(path, warn, {"rate": None if rate is None else str(rate), "only": only})
+    yield from _from_child(path, warn, {"rate": None if rate is None else str(rate), "only": only})
 
 
 def decode_pictures(
@@ -120,10 +120,10 @@ def decode_pictures(
         uint8 [H * 3 / 2, W], see `talkers.media.planes`; of a video that a viewer does not see as
         it is stored, uint8 [H, W, 3] RGB.
     """
-    yield from _asked(path, warn, {"rate": str(rate), "stored": True})
+    yield from _from_child(path, warn, {"rate": str(rate), "stored": True})
 
 
-def _asked(
+def _from_child(
     path: str | os.PathLike[str], warn: Callable[[str], None] | None, wanted: dict[str, Any]
 ) -> Iterator[NDArray[np.uint8]]:
     """Frames that another process reads."""

@@ -117,14 +117,14 @@ class SpokenMotion:
     def __init__(self, session: Session, start: int, behaviour: Behaviour):
         self.session, self.start, self.behaviour = session, start, behaviour
         self._rate = float(session.engine.frame_rate)
-        self._heard = 0  # samples at 16 kHz
+        self._received = 0  # samples at 16 kHz
         self._rows: deque[Tensor] = deque()
         self._first = 0  # frame of the first of these
 
     def need(self, frame: int) -> int:
         """How many samples more, at 16 kHz, the motion of a frame needs."""
         until = (frame + 0.5) / self._rate + self.session.delay
-        return max(0, ceil(until * AUDIO_RATE) - self._heard)
+        return max(0, ceil(until * AUDIO_RATE) - self._received)
 
     def row(self, frame: int, sound: NDArray[np.float32], ended: bool) -> Tensor | None:
         """Motion of a frame.
@@ -140,7 +140,7 @@ class SpokenMotion:
         """
         if ended:
             sound = np.pad(sound, (0, max(0, self.need(frame) - len(sound))))
-        self._heard += len(sound)
+        self._received += len(sound)
         missing = frame - self._first - len(self._rows) + 1
         at_once = max(1, missing, int(len(sound) * self._rate / AUDIO_RATE))
         self._rows.extend(self.session.motion(sound, at_once))

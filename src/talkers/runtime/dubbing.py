@@ -256,10 +256,10 @@ class Dubbing:
         under = None if bed is None else probe(bed).audio
         if any(info is not None and info.channels > 1 for info in (own, under)):
             channels = 2
-        heard = widened(blocks, channels)
+        speech = widened(blocks, channels)
         if own is not None:
-            heard = followed(heard, audio_blocks(self.film, rate, channels))
+            speech = followed(speech, audio_blocks(self.film, rate, channels))
         if bed is None:
-            return of_length(heard, total), rate, channels
+            return of_length(speech, total), rate, channels
         gain = float(10 ** (self.terms.bed_gain / 20))
-        return mixed(heard, audio_blocks(bed, rate, channels), gain, total), rate, channels
+        return mixed(speech, audio_blocks(bed, rate, channels), gain, total), rate, channels

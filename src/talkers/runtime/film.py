@@ -265,14 +265,14 @@ class _Scan:
     def _rest(self, good: NDArray[np.bool_]) -> Tensor:
         """Canonical key points [478, 2] of the person at rest: of such frames [T], if there are
         enough and the mouth is not open in them, else as the face in the others tells it."""
-        told, numbers = torch.stack(self._rests).median(0).values, np.flatnonzero(good)
+        usual, numbers = torch.stack(self._rests).median(0).values, np.flatnonzero(good)
         if len(numbers) < MIN_RESTING:
-            return told
+            return usual
         chosen = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), RESTS)).astype(int)]
         crops = [crop_around(self._points[n]) for n in chosen]
         shares = [shares_of(self._points[n], crop) for n, crop in zip(chosen, crops, strict=True)]
         rest = self._space.canonical(torch.stack(shares)).median(0).values
-        return rest if _opening(rest) < _opening(told) + OPEN / 2 else told
+        return rest if _opening(rest) < _opening(usual) + OPEN / 2 else usual
 
 
 def _opening(points: Tensor) -> float:

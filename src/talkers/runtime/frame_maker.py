@@ -251,7 +251,7 @@ class FrameMaker:
         behaviour, row, speaking = played.behaviour, None, played.speaking
         if speaking is not None and speaking.spoken is not None:
             behaviour.steer(speaking.spoken)
-            row = speaking.spoken.row(played.said, played.heard, played.ended)
+            row = speaking.spoken.row(played.said, played.model_sound, played.ended)
         source = None if row is None else speaking
         if row is None:
             listener = self.listener

@@ -34,7 +34,7 @@ SMOOTHING = 0.12  # of the newest loudness in what the head follows
 PITCHES = 75.0, 400.0  # Hz
 
 
-class _Manner(NamedTuple):
+class _Style(NamedTuple):
     """What an attitude makes of a listener."""
 
     nod: float  # degrees
@@ -45,10 +45,10 @@ class _Manner(NamedTuple):
     look_away: float  # of gaze, while the speaker pauses
 
 
-MANNERS: dict[str, _Manner] = {
-    "positive": _Manner(5.0, 0.9, 0.0, 0.8, 1.8, 0.0),
-    "neutral": _Manner(3.2, 0.6, 0.0, 0.4, 0.6, 0.1),
-    "negative": _Manner(1.2, 0.35, 3.0, -0.6, -0.8, 0.35),
+STYLES: dict[str, _Style] = {
+    "positive": _Style(5.0, 0.9, 0.0, 0.8, 1.8, 0.0),
+    "neutral": _Style(3.2, 0.6, 0.0, 0.4, 0.6, 0.1),
+    "negative": _Style(1.2, 0.35, 3.0, -0.6, -0.8, 0.35),
 }
 
 
@@ -97,7 +97,7 @@ class Listening:
                 f"the attitude {attitude!r} was asked for",
                 todo=f"Use {', '.join(get_args(Attitude))}",
             )
-        self._rate, self._manner = frame_rate, MANNERS[attitude]
+        self._rate, self._style = frame_rate, STYLES[attitude]
         self._random = np.random.default_rng(seed)
         self._lock = threading.Lock()
         self._stream: SampleStream | None = None
@@ -149,14 +149,14 @@ class Listening:
         fell = self._low >= LOW_SECONDS and len(self._pitches) >= RATE
         if self._spoke >= BEFORE and self._since >= BETWEEN and (paused or fell):
             self._since, self._low = 0.0, 0.0
-            if self._random.random() < self._manner.share or paused:
+            if self._random.random() < self._style.share or paused:
                 self._begun.append((paused, float(self._random.uniform(0.8, 1.2))))
         if self._silent > PAUSE:
             self._spoke = 0.0
 
     def bearing(self, frame: int) -> Bearing:
         """What is added in a frame; their numbers rise, but for frames that are made anew."""
-        manner = self._manner
+        style = self._style
         with self._lock:
             ended = self._gesture is None or frame - self._gesture.first >= NOD_SECONDS * self._rate
             if ended:
@@ -164,11 +164,11 @@ class Listening:
             if ended and self._begun:
                 pause, size = self._begun.popleft()
                 self._begun.clear()  # what is late is no answer
-                shake = manner.shake * size if pause else 0.0
-                nod = manner.nod * size * (1.0 if pause else 0.6)
+                shake = style.shake * size if pause else 0.0
+                nod = style.nod * size * (1.0 if pause else 0.6)
                 self._gesture = _Gesture(frame, nod, shake, pause)
             follows, active, gesture = self._follows, self._active, self._gesture
-        pitch, roll = manner.lean * follows, manner.tilt * active
+        pitch, roll = style.lean * follows, style.tilt * active
         yaw = blink = 0.0
         if gesture is not None:
             t = (frame - gesture.first) / self._rate / NOD_SECONDS  # 0..1
@@ -180,7 +180,7 @@ class Listening:
             yaw = gesture.shake * math.sin(2 * math.pi * t) * math.sin(math.pi * t)
             if gesture.blinks and t < 0.3:
                 blink = math.sin(math.pi * t / 0.3)
-        away = manner.look_away * (1 - active)
+        away = style.look_away * (1 - active)
         return Bearing(yaw, pitch, roll, blink, (away, -away / 2))
 
 

@@ -39,7 +39,7 @@ class Played(NamedTuple):
         state: speaking where any of it was pushed.
         speaking: what is being said in the last frame, or None.
         said: frames of what is being said that come before the last frame.
-        heard: float32 [n] at 16 kHz, what the motion model hears next.
+        model_sound: float32 [n] at 16 kHz, what the motion model hears next.
         ended: whether silence follows that.
         closing: when the mouth began to close at once, by the clock, or None.
         behaviour: of the face.
@@ -50,7 +50,7 @@ class Played(NamedTuple):
     state: State
     speaking: Utterance | None
     said: int
-    heard: Samples
+    model_sound: Samples
     ended: bool
     closing: float | None
     behaviour: Behaviour
@@ -213,16 +213,16 @@ class Playlist:
                     places.append(speaking.place(count))
                     sounds.append(speaking.take(count, self._fade))
                     state = "speaking"
-            said, heard, ended = 0, np.zeros(0, np.float32), False
+            said, model_sound, ended = 0, np.zeros(0, np.float32), False
             if speaking is not None and speaking.spoken is not None:
                 self._closing, said = None, speaking.frame - 1
                 need, more = (speaking.spoken.need(said + k) for k in (0, self.at_once - 1))
-                need = more if 0 < need < more <= speaking.heard.count else need
-                heard = speaking.heard.take(need)
-                ended = speaking.ended and not speaking.heard.count
+                need = more if 0 < need < more <= speaking.model_sound.count else need
+                model_sound = speaking.model_sound.take(need)
+                ended = speaking.ended and not speaking.model_sound.count
             sound, undo = np.concatenate(sounds), Undo(tuple(places), tail, closing)
             closing, behaviour = self._closing, self.behaviour
-        return Played(sound, state, speaking, said, heard, ended, closing, behaviour, undo)
+        return Played(sound, state, speaking, said, model_sound, ended, closing, behaviour, undo)
 
     def go_back(self, undo: Undo) -> None:
         """Undo what was played last: it is to be played again, or is not true any more."""

@@ -175,13 +175,13 @@ def turn_of(avatar: Avatar) -> list[float]:
     assert isinstance(space, FaceMotionSpace)
     found = [1.0, 1.0, 1.0]
     with FaceTracker(1) as tracker:
-        for axis, asked in enumerate(PROBED):
+        for axis, wanted in enumerate(PROBED):
             motion = space.home.repeat(2, 1)
-            motion[:, axis] += torch.tensor([-asked, asked])
+            motion[:, axis] += torch.tensor([-wanted, wanted])
             seen = [tracker.faces(frame, every=False) for frame in avatar.decode(motion)]
             if all(seen):
                 before, after = (float(faces[0].angles[axis]) for faces in seen)
-                found[axis] = 2 * asked / max(after - before, 1e-6)
+                found[axis] = 2 * wanted / max(after - before, 1e-6)
     return [float(np.clip(factor, *TURN_RANGE)) for factor in found]
 
 

@@ -77,7 +77,7 @@ class Utterance:
 
     Attributes:
         sound: that is not played yet, at `sound_rate`.
-        heard: that the motion model has not heard yet, at 16 kHz.
+        model_sound: that the motion model has not heard yet, at 16 kHz.
         ended: nothing more belongs to it.
         pts: see above.
         whole: the sender said so.
@@ -90,7 +90,7 @@ class Utterance:
 
     def __init__(self, sound_rate: int, pts: Fraction, before: Fraction = Fraction(0)):
         self.sound_rate, self.pts = sound_rate, pts
-        self.sound, self.heard = SampleQueue(), SampleQueue()
+        self.sound, self.model_sound = SampleQueue(), SampleQueue()
         self.ended = self.playing = self.whole = False
         self.came = self.waits = 0.0
         self.spoken: SpokenMotion | None = None
@@ -114,8 +114,8 @@ class Utterance:
     @property
     def waiting(self) -> float:
         """Seconds of it that can be both played and heard now."""
-        heard = self._hearable / AUDIO_RATE - self._played / self.sound_rate
-        return min(self.sound.count / self.sound_rate, heard)
+        hearable = self._hearable / AUDIO_RATE - self._played / self.sound_rate
+        return min(self.sound.count / self.sound_rate, hearable)
 
     @property
     def next_pts(self) -> Fraction:
@@ -173,9 +173,9 @@ class Utterance:
             self._add(self._streams[1].finish(), self._streams[2].finish())
             self._streams = None
 
-    def _add(self, heard: Samples, sound: Samples) -> None:
-        self._hearable += len(heard)
-        self.heard.push(heard)
+    def _add(self, model_sound: Samples, sound: Samples) -> None:
+        self._hearable += len(model_sound)
+        self.model_sound.push(model_sound)
         self.sound.push(sound)
 
     def place(self, count: int) -> Place:

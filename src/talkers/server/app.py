@@ -79,8 +79,8 @@ def _answer(_request: Request, error: Exception) -> JSONResponse:
     elif isinstance(error, HTTPException):
         status, detail = error.status_code, error.detail
         headers.update(error.headers or {})
-        told = detail if isinstance(detail, dict) else {"what": str(detail).lower()}
-        problem = Problem(**told)
+        given = detail if isinstance(detail, dict) else {"what": str(detail).lower()}
+        problem = Problem(**given)
     else:
         status, problem = status_of(error), problem_of(error)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -42,21 +42,21 @@ class DelayMeter:
 
     def __init__(self, frame_rate: Fraction, clock: Callable[[], float] = time.monotonic):
         self._half, self._clock = 1 / (2 * frame_rate), clock
-        self._heard: deque[tuple[Fraction, float]] = deque(maxlen=REMEMBERED)
+        self._arrivals: deque[tuple[Fraction, float]] = deque(maxlen=REMEMBERED)
         self._delays: deque[float] = deque(maxlen=RECENT)
         self._sent: deque[tuple[float, int]] = deque(maxlen=RECENT)
         self._pushed: float | None = None
         self._begins: float | None = None
         self._speaks = False
 
-    def heard(self, end: Fraction, before: float = 0.0) -> None:
+    def received(self, end: Fraction, before: float = 0.0) -> None:
         """Sound of the microphone has come.
 
         Args:
             end: seconds by its clock.
             before: seconds since it came.
         """
-        self._heard.append((end, self._clock() - before))
+        self._arrivals.append((end, self._clock() - before))
 
     def pushed(self) -> None:
         """Sound of a file or a text has come."""
@@ -65,7 +65,7 @@ class DelayMeter:
 
     def deaf(self) -> None:
         """The microphone is off."""
-        self._heard.clear()
+        self._arrivals.clear()
 
     def sent(self, frame: LiveFrame) -> None:
         """A frame's picture has gone out."""
@@ -76,12 +76,12 @@ class DelayMeter:
             return
         if self._pushed is not None:
             self._begins, self._pushed = now - self._pushed, None
-        if frame.source_pts is None or not self._heard:
+        if frame.source_pts is None or not self._arrivals:
             return
         middle = frame.source_pts + self._half
-        while len(self._heard) > 1 and self._heard[0][0] < middle:
-            self._heard.popleft()
-        end, came = self._heard[0]
+        while len(self._arrivals) > 1 and self._arrivals[0][0] < middle:
+            self._arrivals.popleft()
+        end, came = self._arrivals[0]
         if end >= middle and end - middle < 1:  # it is sound of the microphone
             self._delays.append(now - came)
 

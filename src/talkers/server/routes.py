@@ -134,8 +134,8 @@ def speak(
 ) -> JobView:
     """Let an avatar say what a sound file says. Answers with a job at once."""
     _, chosen = here.avatar(avatar)
-    asked = read_json(ControlsForm, controls).controls()
-    order = SpeakOrder(chosen, here.checked(chosen, asked, seed), seed, here.limits)
+    wanted = read_json(ControlsForm, controls).controls()
+    order = SpeakOrder(chosen, here.checked(chosen, wanted, seed), seed, here.limits)
     with here.jobs.admitted("speak") as job:
         path = keep(speech, job.folder, "speech")
         refuse_unusable(path, here.limits)
@@ -159,8 +159,8 @@ def say(here: Here, form: SayForm) -> JobView:
             todo=f"Give 1 to {here.limits.characters}",
         )
     _, chosen = here.avatar(form.avatar)
-    asked = here.checked(chosen, form.controls.controls(), form.seed)
-    order = SpeakOrder(chosen, asked, form.seed, here.limits)
+    wanted = here.checked(chosen, form.controls.controls(), form.seed)
+    order = SpeakOrder(chosen, wanted, form.seed, here.limits)
     with here.jobs.admitted("say") as job:
         job.work = lambda job: order.say(job, form)
     return view(here, job)

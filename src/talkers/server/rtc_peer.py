@@ -162,7 +162,7 @@ class Peer:
             samples = block.to_ndarray().reshape(-1, block.layout.nb_channels)
             pts = Fraction(block.pts or 0, block.sample_rate)
             if self.microphone.on:
-                self.delay.heard(pts + Fraction(len(samples), block.sample_rate), HELD_SECONDS)
+                self.delay.received(pts + Fraction(len(samples), block.sample_rate), HELD_SECONDS)
                 self.microphone.hear(samples.astype(np.int16, copy=False), block.sample_rate, pts)
 
 

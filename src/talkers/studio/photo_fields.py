@@ -16,7 +16,7 @@ from talkers.server.problem import problem_of, without_paths
 from talkers.server.work import require
 from talkers.studio.control_fields import Values
 from talkers.studio.orders import Photo
-from talkers.studio.studio import Studio, told
+from talkers.studio.studio import Studio, problem_html
 from talkers.studio.visitors import Visitor
 
 SHOWN_SIDE = 160  # pixels of the preview
@@ -74,7 +74,7 @@ class PhotoFields:
             me = self.studio.visitor(request)
             found = portrait_of(self.studio.uploads.there(me.name, path, "photo"), SIZE, face)
         except TalkersError as error:
-            return told(problem_of(error))
+            return problem_html(problem_of(error))
         picture, file = Image.fromarray(found.picture), io.BytesIO()
         picture.resize((SHOWN_SIDE, SHOWN_SIDE)).save(file, "JPEG", quality=85)
         data = base64.b64encode(file.getvalue()).decode()

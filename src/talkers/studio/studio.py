@@ -65,7 +65,7 @@ def answering(work: Callable[..., str]) -> Callable[..., str]:
         try:
             return said(work(*given))
         except Exception as error:
-            return told(problem_of(error))
+            return problem_html(problem_of(error))
 
     return answered
 
@@ -76,7 +76,7 @@ def said(text: str) -> str:
     return f'<p class="t-said" role="status">{html.escape(text)} {link}</p>'
 
 
-def told(problem: Problem) -> str:
+def problem_html(problem: Problem) -> str:
     """A problem, as HTML that is read out."""
     where = f" ({problem.where})" if problem.where else ""
     why = f", because {problem.why}" if problem.why else ""

@@ -153,8 +153,8 @@ def _work(job: Job, me: Visitor, folder: Path) -> None:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         while process.poll() is None:
-            told = _progress(folder)
-            job.report(told.get("stage", "beginning"), float(told.get("share", 0.0)))
+            noted = _progress(folder)
+            job.report(noted.get("stage", "beginning"), float(noted.get("share", 0.0)))
             if job.pausing.is_set():
                 raise Paused
             time.sleep(LOOK_EVERY)

@@ -28,7 +28,7 @@ ABOUT, PROGRESS, PROBLEM = "about.json", "progress.json", "problem.json"
 FOOTAGE, CORPUS, AVATAR = "footage", "corpus", "avatar"
 
 
-class Told:
+class ProgressFile:
     """Tells how far a training is; a `Report`.
 
     Args:
@@ -84,19 +84,19 @@ def run(folder: Path) -> None:
 
     about = read_json(folder / ABOUT)
     recipe = recipe_named(about["recipe"])
-    told = Told(folder / PROGRESS, about["budget"])
+    progress_file = ProgressFile(folder / PROGRESS, about["budget"])
     consent = about["consent"]
     done = prepare(
         [folder / FOOTAGE],
         folder / CORPUS,
         recipe.renderer.size,
         statement=Statement(consent),
-        progress=told,
+        progress=progress_file,
     )
-    told.trains = True
+    progress_file.trains = True
     resume = (folder / AVATAR / "training" / "recipe.json").exists()
     options = TrainOptions(about["budget"], resume, None, Terms("the studio", consent))
-    train(done.corpus, folder / AVATAR, recipe, options, told)
+    train(done.corpus, folder / AVATAR, recipe, options, progress_file)
 
 
 def main(folder: Path) -> int:

@@ -50,7 +50,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         seed: by which partners are drawn.
         pictures: pairs of single pictures, whose numbers come after those of the frames.
         window: frames of a target.
-        heard: whether what is said in them is wanted, for experts.
+        with_sound: whether what is said in them is wanted, for experts.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         seed: int,
         pictures: PicturePairs | None = None,
         window: int = 1,
-        heard: bool = False,
+        with_sound: bool = False,
     ):
         self.store, self.landmarks, self.window = store, landmarks, window
         self.partners, self.seed, self.pictures = partners, seed, pictures
-        names = store.corpus.names if heard else []
+        names = store.corpus.names if with_sound else []
         self._mel = {name: expert_mel(store.corpus, name) for name in names}
         spoken = [np.array(store.corpus.column("speech", n), bool) for n in names]
         self._silent = ~np.concatenate(spoken) if spoken else np.zeros(0, bool)
