@@ -273,6 +273,7 @@ def test_a_message_of_10_mb_ends_the_session_alone(server: LiveServer) -> None:
         await viewer.socket.wait_closed()
 
     assert watched(server, say).socket.close_code == 1009
+    wait_for(lambda: server.service.sessions == 0)
     watched(server, lambda viewer: viewer.until(lambda v: v.pictures))
 
 

@@ -83,7 +83,7 @@ class Recording:
         None where the machine was too busy to show most of the pictures.
         """
         begins, until = self.sounds[0][0], self.sounds[-1][0]
-        if sum(begins <= t <= until for t, _ in self.pictures) < 15 * (until - begins):
+        if sum(begins <= t <= until for t, _ in self.pictures) < 20 * (until - begins):
             return None
         times = np.array([t - begins + FRAME / 2 for t, _ in self.pictures])
         return self._lag(times, [m for _, m in self.pictures])
@@ -99,4 +99,4 @@ class Recording:
             there = (at >= 0) & (at < len(loud))
             heard = np.where(there, np.sqrt(loud[at.clip(0, len(loud) - 1)]), 0)
             likeness.append(float(opened @ (heard - heard.mean())))
-        return float(lags[np.argmax(likeness)])
+        return round(float(lags[np.argmax(likeness)]), 2)

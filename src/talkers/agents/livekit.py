@@ -59,8 +59,7 @@ class TalkersVideo(VideoGenerator):
 
     Attributes:
         options: for the `AvatarRunner`.
-        runner: it, if known: then an interruption empties its queue, too, and it is told where
-            pictures are skipped.
+        runner: it, if known: then an interruption empties its queue, too.
         unheard: seconds of sound that the last interruption took from that queue.
 
     Raises:
@@ -141,8 +140,6 @@ class TalkersVideo(VideoGenerator):
         said = Fraction(0)
         async for moment in self._answers.moments():
             cuts, sound = self._answers.cuts, moment.sound
-            if moment.skipped and self.runner is not None:
-                self.runner.av_sync.reset()  # it would complain that pictures are late
             yield _video_frame(moment.picture)
             while self._ends and self._ends[0] <= said:
                 if not len(sound) and self._queued() > NEARLY_PLAYED:
