@@ -145,6 +145,13 @@ VERBS = {
         "--blinks",
         "--blink-times",
         "--amplitude",
+        "--live",
+        "--host",
+        "--port",
+        "--sessions",
+        "--ice-server",
+        "--certificate",
+        "--key",
     },
     "serve": {
         "--host",

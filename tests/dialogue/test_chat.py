@@ -5,11 +5,19 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aioice import ice
 
+from talkers import Avatar, Controls
 from talkers.cli import main
+from talkers.dialogue import Turn, recognition
+from talkers.errors import MissingComponent
 from talkers.media import decode_frames, read_audio
+from talkers.server import run
+from talkers.server.forms import ControlsForm
+from talkers.server.rtc_forms import Offer
 from talkers.speech import voices
 from talks import Hum
 
@@ -53,6 +61,40 @@ def test_a_talk_becomes_a_video(
     # pauses of 0.6 s before, between and after, 1 s at the end, and the words
     assert abs(frames / 25 - (3 * 0.6 + 1.0 + 0.7 + 0.3)) < 0.5
     assert abs(frames / 25 - seconds) < 0.06
+
+
+def test_a_page_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mock: Avatar
+) -> None:
+    """What is needed is loaded and tried before anybody comes; without ears, text is answered."""
+    served: list[Any] = []
+    turns: list[Turn] = []
+
+    def deaf() -> None:
+        raise MissingComponent("there is no recogniser", todo="Get one")
+
+    def serve(avatars: Any, *given: Any) -> None:
+        talker = next(g for g in given if hasattr(g, "keywords")).keywords["rtc"].talker
+        offer = Offer(offer="x", controls=ControlsForm(amplitude=1.2))
+        with talker.begin(mock, offer, turns.append) as conversation:
+            controls = conversation.terms.controls
+            conversation.push_text("Good day.")
+            for _ in conversation.frames():
+                if len(turns) == 2:
+                    break
+        served.append((list(avatars), talker.name, talker.hears, controls))
+
+    monkeypatch.setattr(voices, "load_voice", lambda name: Hum())
+    monkeypatch.setattr(recognition, "load_recogniser", deaf)
+    monkeypatch.setattr(run, "serve", serve)
+    monkeypatch.setattr(ice, "get_host_addresses", ice.get_host_addresses)  # it is put back
+    given = ["chat", "--live", "--dialogue", "echo", "--avatar", "mock", "--port", "0"]
+    assert main([*given, "--blinks", "3"]) == 0
+    assert served == [(["avatar"], "", False, Controls(blinks=3, amplitude=1.2))]
+    assert turns == [Turn("user", "Good day."), Turn("avatar", "You said: Good day.")]
+    assert "only text" in capsys.readouterr().err
+    assert main([*given, "-o", "a.mp4"]) == 2
+    assert "reads no file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

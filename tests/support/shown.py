@@ -18,6 +18,7 @@ from talkers.server.page import add_page
 from talkers.server.rtc import Rtc
 from talkers.server.run import MAX_MESSAGE, bound
 from talkers.server.service import Service
+from talkers.server.talking import Talker
 
 
 class LiveServer:
@@ -27,17 +28,24 @@ class LiveServer:
         avatars: by name.
         limits: of what it takes on.
         port: 0: any that is free.
+        talker: lets its faces answer.
     """
 
-    def __init__(self, avatars: Mapping[str, Avatar], limits: Limits, port: int = 0):
-        self._avatars, self._limits, self.port = avatars, limits, port
+    def __init__(
+        self,
+        avatars: Mapping[str, Avatar],
+        limits: Limits,
+        port: int = 0,
+        talker: Talker | None = None,
+    ):
+        self._avatars, self._limits, self.port, self._talker = avatars, limits, port, talker
         self.service: Service
 
     def __enter__(self) -> LiveServer:
         listening: socket.socket = bound("127.0.0.1", self.port)
         self.port = listening.getsockname()[1]
         app = make_app(self._avatars, self._limits)
-        add_page(app, Rtc())
+        add_page(app, Rtc(talker=self._talker))
         self.service = app.state.service
         config = uvicorn.Config(
             app, log_level="warning", timeout_graceful_shutdown=3, ws_max_size=MAX_MESSAGE

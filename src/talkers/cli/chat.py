@@ -1,10 +1,10 @@
-"""talkers chat: talk with an avatar."""
+"""talkers chat: talk with an avatar, in a terminal, a film or a browser."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ from talkers.artefacts.files import refuse_same_file
 from talkers.cli.app import app
 from talkers.cli.avatars import speaking_avatar
 from talkers.cli.console import remark, tell
+from talkers.cli.live import PageOptions, show_page
 from talkers.cli.say import voices_help
 from talkers.cli.videos import refuse_output
 from talkers.controls.request import Controls
@@ -23,6 +24,8 @@ from talkers.errors import TalkersError, UsageError, shown
 if TYPE_CHECKING:
     from talkers.dialogue import ConversationTerms, Dialogue, LanguageModel, Turn
     from talkers.runtime.avatar import Avatar
+    from talkers.server.rtc_forms import Offer
+    from talkers.server.talking import Talker
     from talkers.speech.voices import Voice
 
 LINE = 64_000  # bytes of a line that are read at once
@@ -73,6 +76,14 @@ class FaceOptions:
     """How the avatar listens to sound: positive, neutral or negative."""
 
 
+@dataclass(frozen=True)
+class TalkPageOptions(PageOptions):
+    """A page on which people talk with the avatar."""
+
+    live: bool = False
+    """Talk in a browser, by microphone or keyboard."""
+
+
 @app.command
 def chat(
     output: Annotated[Path | None, arg(aliases=["-o"])] = None,
@@ -84,11 +95,12 @@ def chat(
     talk: Annotated[DialogueOptions, arg(name="")] = DialogueOptions(),
     face: Annotated[FaceOptions, arg(name="")] = FaceOptions(),
     controls: Annotated[Controls, arg(name="")] = Controls(),
+    page: Annotated[TalkPageOptions, arg(name="")] = TalkPageOptions(),
 ) -> None:
-    """Talk with an avatar: it answers what you write, or say in a sound file.
+    """Talk with an avatar: it answers what you write, say, or said in a sound file.
 
-    For example: talkers chat --persona ada.toml -o talk.mp4, or talkers chat --input questions.wav
-    -o talk.mp4
+    For example: talkers chat --live --persona ada.toml, for a page where you speak with it; or
+    talkers chat --input questions.wav -o talk.mp4
 
     Args:
         output: Video of the talk to write (default: answers are only printed).
@@ -99,6 +111,7 @@ def chat(
         talk: What is answered.
         face: Who is shown, and how.
         controls: Of head, eyes and mouth.
+        page: Of a talk in a browser.
     """
     from talkers.dialogue import (
         ConversationTerms,
@@ -111,6 +124,11 @@ def chat(
     from talkers.runtime.live_session import LiveTerms
     from talkers.speech.voices import load_voice
 
+    if page.live and (output is not None or input is not None):
+        raise UsageError(
+            "a talk in a browser reads no file and writes none",
+            todo="Leave out --live, or --input and -o",
+        )
     if output is not None:
         refuse_output(output)
         refuse_same_file([output], [path for path in (input, talk.persona) if path])
@@ -119,7 +137,7 @@ def chat(
     persona = read_persona(talk.persona) if talk.persona else Persona()
     parts = DialogueParts(partial(language_model, talk), persona, count=talk.candidates)
     dialogue = make_dialogue(talk.dialogue, parts)
-    if output is None:
+    if output is None and not page.live:
         _answer_lines(dialogue, face.seed)
         return
     name, avatar = voice or "joe", face.avatar
@@ -136,11 +154,59 @@ def chat(
         steps=face.steps,
         controls=controls,
         live=LiveTerms(latency="quality", provenance=face.provenance),
-        threaded=False,
+        threaded=page.live,
         attitude=face.attitude,
     )
-    shown_as = speaking_avatar(avatar, face.consent)
+
+    def avatars() -> dict[str, Avatar]:
+        return {persona.name or "avatar": speaking_avatar(avatar, face.consent)}
+
+    if output is None:
+        show_page(
+            avatars,
+            page,
+            partial(
+                _talker, terms, partial(make_dialogue, talk.dialogue, parts), name, persona.name
+            ),
+        )
+        return
+    (shown_as,) = avatars().values()
     _write_film(output, input, terms, dialogue, load_voice(name), shown_as, persona.name)
+
+
+def _talker(
+    terms: ConversationTerms, dialogue: Callable[[], Dialogue], voice: str, name: str
+) -> Talker:
+    """What lets faces of a page answer. All that it needs is loaded, and tried with one answer.
+
+    Raises:
+        TalkersError: the voice or the language model cannot be had.
+    """
+    from talkers.dialogue import Conversation, Turn
+    from talkers.dialogue.ears import Ears
+    from talkers.dialogue.recognition import load_recogniser
+    from talkers.server.talking import Talker
+    from talkers.speech.voices import load_voice
+
+    said_by, recogniser = load_voice(voice), None
+    try:
+        recogniser = load_recogniser()
+    except TalkersError as error:
+        remark(f"note: it understands no speech, only text: {shown(error)}")
+    next(iter(dialogue().reply([Turn("user", "Hello.")])), None)
+
+    def begin(avatar: Avatar, offer: Offer, on_turn: Callable[[Turn], None]) -> Conversation:
+        of_viewer = replace(
+            terms,
+            controls=offer.controls.over(terms.controls),
+            live=replace(offer.terms(), provenance=terms.live.provenance),
+        )
+        ears = Ears(recogniser) if recogniser else None
+        return Conversation(
+            avatar, dialogue(), said_by, ears=ears, terms=of_viewer, on_turn=on_turn
+        )
+
+    return Talker(begin, name, recogniser is not None, terms.controls)
 
 
 def language_model(options: DialogueOptions) -> LanguageModel:

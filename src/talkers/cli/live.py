@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import arg
 
 from talkers.cli.app import app
 from talkers.cli.avatars import speaking_avatar
@@ -11,68 +16,107 @@ from talkers.cli.console import remark, tell
 from talkers.cli.serve import names_of
 from talkers.errors import UsageError
 
+if TYPE_CHECKING:
+    from talkers.runtime.avatar import Avatar
+    from talkers.server.talking import Talker
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """Where a page with a live face is, and who reaches it."""
+
+    host: str = "127.0.0.1"
+    """Where to listen. Without it only browsers of this machine reach the page."""
+    port: int = 7860
+    """Where to listen; 0 takes any that is free."""
+    sessions: int = 2
+    """Faces that are shown at the same time; one more viewer is refused."""
+    ice_server: tuple[str, ...] = ()
+    """STUN and TURN servers, for viewers in other networks: stun:HOST:PORT or
+    turn:USER:PASSWORD@HOST:PORT."""
+    certificate: Path | None = None
+    """PEM file for HTTPS: without it browsers of other machines give no microphone."""
+    key: Path | None = None
+    """PEM file with the certificate's key."""
+
 
 @app.command
 def live(
-    host: str = "127.0.0.1",
-    port: int = 7860,
     avatar: tuple[str, ...] = ("default",),
     consent: str | None = None,
-    sessions: int = 2,
-    ice_server: tuple[str, ...] = (),
-    certificate: Path | None = None,
-    key: Path | None = None,
+    page: Annotated[PageOptions, arg(name="")] = PageOptions(),
 ) -> None:
     """Show a live face in a browser: it says what you speak, play or type, while you do.
 
-    For example: talkers live, or talkers live --avatar ann/ bob/ --sessions 1
+    For example: talkers live, or talkers live --avatar ann/ bob/ --sessions 1. For a face that
+    answers, see talkers chat.
 
     Args:
-        host: Where to listen. Without it only browsers of this machine reach the page.
-        port: Where to listen; 0 takes any that is free.
         avatar: Folders of avatars, photos, default or mock. The page lets people choose.
         consent: Who agreed to be shown, where an avatar is a photo.
-        sessions: Faces that are shown at the same time; one more viewer is refused.
-        ice_server: STUN and TURN servers, for viewers in other networks: stun:HOST:PORT or
-            turn:USER:PASSWORD@HOST:PORT.
-        certificate: PEM file for HTTPS: without it browsers of other machines give no microphone.
-        key: PEM file with the certificate's key.
+        page: Where the page is, and who reaches it.
     """
-    from talkers.server.limits import Limits
-    from talkers.server.run import Certificate, bound, refuse_missing
-    from talkers.server.run import serve as run
+    named = names_of(avatar)
+
+    def avatars() -> dict[str, Avatar]:
+        return {name: speaking_avatar(given, consent) for name, given in named.items()}
+
+    show_page(avatars, page)
+
+
+def show_page(
+    avatars: Callable[[], Mapping[str, Avatar]],
+    options: PageOptions,
+    talker: Callable[[], Talker] | None = None,
+) -> None:
+    """Show live faces in browsers until a signal ends it.
+
+    Args:
+        avatars: gives them, by name; called when the address can be had.
+        options: where the page is, and who reaches it.
+        talker: gives what lets the faces answer; without it they say what they are given.
+
+    Raises:
+        TalkersError: the page cannot be shown.
+    """
+    from talkers.server.run import refuse_missing
 
     refuse_missing(live=True)
     from talkers.server.door import is_loopback
+    from talkers.server.limits import Limits
     from talkers.server.page import add_page
     from talkers.server.rtc import Rtc
     from talkers.server.rtc_peer import ice_server_of, use_address
+    from talkers.server.run import Certificate, bound, serve
 
-    servers, limits = tuple(map(ice_server_of, ice_server)), Limits(sessions=sessions)
-    if (certificate is None) != (key is None):
+    servers = tuple(map(ice_server_of, options.ice_server))
+    limits = Limits(sessions=options.sessions)
+    if (options.certificate is None) != (options.key is None):
         raise UsageError(
             "HTTPS needs a certificate and its key", todo="Name both: --certificate and --key"
         )
-    tls = None if certificate is None or key is None else Certificate(certificate, key)
-    if tls is not None:
+    tls = None
+    if options.certificate is not None and options.key is not None:
+        tls = Certificate(options.certificate, options.key)
         tls.check()
-    named = names_of(avatar)
-    with bound(host, port) as listening:
-        avatars = {name: speaking_avatar(given, consent) for name, given in named.items()}
-        local, (address, where) = is_loopback(host), listening.getsockname()[:2]
+    with bound(options.host, options.port) as listening:
+        shown = avatars()
+        local, (address, port) = is_loopback(options.host), listening.getsockname()[:2]
         if not local:
             remark(
-                f"warning: whoever reaches {host} can see and use this face. The page asks for no "
-                "password" + ("." if tls else " and encrypts nothing but picture and sound.")
+                f"warning: whoever reaches {options.host} can see and use this face. The page asks "
+                "for no password" + ("." if tls else " and encrypts nothing but picture and sound.")
             )
+        rtc = Rtc(servers, local, talker=talker() if talker else None)
 
         def begun() -> None:
-            shown, scheme = f"[{host}]" if ":" in host else host, "https" if tls else "http"
-            tell(f"Open {scheme}://{shown}:{where} to see {', '.join(avatars)}; Ctrl-C ends it.")
+            host = f"[{options.host}]" if ":" in options.host else options.host
+            address = f"{'https' if tls else 'http'}://{host}:{port}"
+            does = "talk with" if talker else "see"
+            tell(f"Open {address} to {does} {', '.join(shown)}; Ctrl-C ends it.")
 
         use_address(address)
-        rtc = Rtc(servers, local)
         try:
-            run(avatars, limits, listening, local, begun, partial(add_page, rtc=rtc), tls)
+            serve(shown, limits, listening, local, begun, partial(add_page, rtc=rtc), tls)
         except KeyboardInterrupt:  # the usual way to end it
             remark("The page has ended; nothing of its sessions is left.")

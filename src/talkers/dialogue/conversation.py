@@ -101,7 +101,7 @@ class Conversation:
         self._number = 0  # of the reply: one that is overtaken is dropped
         self._busy = self._closed = False
         self._attends = False  # to a user who speaks: no reply begins
-        self._delivery = PLAINLY
+        self._controls, self._delivery = self.terms.controls, PLAINLY
         self.error: Exception | None = None
         self._thread: threading.Thread | None = None
         if self.terms.threaded:
@@ -126,6 +126,12 @@ class Conversation:
         with self._changed:
             return self._attends
 
+    @property
+    def thinking(self) -> bool:
+        """Whether a reply is being made, or waits, and nothing of it is heard yet."""
+        with self._changed:
+            return (self._busy or bool(self._waiting)) and self.session.queued == 0
+
     def push_text(self, text: str) -> None:
         """The user says something by text. A reply that is being said is interrupted.
 
@@ -134,7 +140,7 @@ class Conversation:
             TalkersError: what went wrong with the reply before.
         """
         clean = checked_turn(text)
-        self._raise_error()
+        self.raise_error()
         self.interrupt()
         with self._changed:
             self._waiting.append(clean)
@@ -150,7 +156,7 @@ class Conversation:
             UsageError: this is no sound.
             TalkersError: what went wrong with the reply before.
         """
-        self._raise_error()
+        self.raise_error()
         self.session.hear(samples, rate)
         if self._ears is None:
             return
@@ -163,14 +169,29 @@ class Conversation:
             elif event.text:
                 self.push_text(event.text)
 
-    def interrupt(self) -> None:
-        """Stop speaking, drop the reply, and keep in the history what was heard of it."""
+    def interrupt(self) -> float:
+        """Stop speaking, drop the reply, and keep in the history what was heard of it.
+
+        Returns:
+            seconds that were played of it.
+        """
         with self._changed:
             self._number += 1
             # where nothing waits, all that was pushed has been played
             all_played = self.session.queued == 0
             seconds = self.session.interrupt()
             self._settle(float("inf") if all_played else seconds)
+        return seconds
+
+    def set(self, controls: Controls) -> None:
+        """From the next frame on, obey other controls.
+
+        Raises:
+            TalkersError: controls that mean nothing to this avatar.
+        """
+        with self._changed:
+            self.session.set(delivered(controls, self._delivery))
+            self._controls = controls
 
     def _settle(self, seconds: float) -> None:
         """Put what was heard of the reply into the history."""
@@ -223,7 +244,7 @@ class Conversation:
                 return end
             if sentence.delivery != self._delivery:
                 self._delivery = sentence.delivery
-                self.session.set(delivered(self.terms.controls, sentence.delivery))
+                self.session.set(delivered(self._controls, sentence.delivery))
             self.session.push_audio(said.samples, self._voice.rate)
             self._reply.append(_Spoken(sentence.text, begun, end, words))
         self._on_turn(Turn("avatar", sentence.text))
@@ -243,7 +264,8 @@ class Conversation:
                 with self._changed:
                     self.error = error
 
-    def _raise_error(self) -> None:
+    def raise_error(self) -> None:
+        """Raises Exception: what went wrong with a reply, once."""
         with self._changed:
             error, self.error = self.error, None
         if error is not None:
@@ -256,7 +278,7 @@ class Conversation:
             TalkersError: what went wrong with a reply.
         """
         for frame in self.session:
-            self._raise_error()
+            self.raise_error()
             yield frame
 
     def close(self) -> None:

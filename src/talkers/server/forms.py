@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -49,7 +50,18 @@ class ControlsForm(Form):
         Raises:
             UsageError: a value out of range.
         """
-        return Controls(**self.model_dump() | {"blink_times": tuple(self.blink_times)})
+        return self.over(Controls())
+
+    def over(self, controls: Controls) -> Controls:
+        """The same, where what is left out is as in other controls.
+
+        Raises:
+            UsageError: a value out of range.
+        """
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        if "blink_times" in given:
+            given["blink_times"] = tuple(self.blink_times)
+        return replace(controls, **given)
 
 
 class TermsForm(Form):

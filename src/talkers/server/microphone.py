@@ -31,6 +31,8 @@ class Microphone:
         seconds: of a block, about.
     """
 
+    follows = True  # the face says what it hears
+
     def __init__(self, session: LiveSession, seconds: float = 0.02):
         self._session = session
         self._before: deque[tuple[NDArray[np.int16], Fraction]] = deque(

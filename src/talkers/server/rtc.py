@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import io
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,8 +20,11 @@ from fastapi.requests import HTTPConnection
 from PIL import Image
 from pydantic import BaseModel, Field
 
+from talkers.dialogue.sentences import MAX_TURN
 from talkers.media.manifest import SOURCE
+from talkers.runtime.avatar import Avatar
 from talkers.runtime.live_session import LiveSession
+from talkers.server.delay import DelayMeter
 from talkers.server.forms import read_json
 from talkers.server.live import (
     begun,
@@ -32,13 +36,15 @@ from talkers.server.live import (
     tell_error,
     until_one_ends,
 )
+from talkers.server.microphone import Microphone
 from talkers.server.packets import COMMENT, QUALITY
 from talkers.server.routes import NO_STORE, Here
-from talkers.server.rtc_forms import RTC_COMMANDS, ListenCommand, Offer, SayCommand
+from talkers.server.rtc_forms import RTC_COMMANDS, ListenCommand, Offer, SayCommand, Tell
 from talkers.server.rtc_peer import Peer
 from talkers.server.saying import Texts, Voices
 from talkers.server.service import Service
 from talkers.server.sign import Sign
+from talkers.server.talking import Talker, Talking, TellError
 from talkers.version import __version__
 
 SYNTHETIC = {"Digital-Source-Type": SOURCE}  # a header of what shows a face
@@ -55,12 +61,14 @@ class Rtc:
         only_local: only browsers of this machine are let in.
         voices: that say texts.
         previews: JPEG of each avatar that was asked for.
+        talker: lets faces answer; without it they say what they are given.
     """
 
     ice: tuple[RTCIceServer, ...] = ()
     only_local: bool = True
     voices: Voices = field(default_factory=Voices)
     previews: dict[str, bytes] = field(default_factory=dict)
+    talker: Talker | None = None
 
 
 def add_rtc(app: FastAPI, rtc: Rtc) -> None:
@@ -88,6 +96,9 @@ class About(BaseModel):
     max_sessions: int
     says: bool = Field(description="Whether it can say texts.")
     characters: int = Field(description="Of a text, at most.")
+    talks: bool = Field(description="Whether it answers what it is told.")
+    persona: str = Field(description="Whom it plays; may be empty.")
+    hears: bool = Field(description="Whether sound is of use to it.")
     ice_servers: list[IceServer]
 
 
@@ -100,16 +111,21 @@ def rtc_of(connection: HTTPConnection) -> Rtc:
 @router.get("/rtc/about")
 def about(here: Here, connection: HTTPConnection) -> About:
     """What a page must know before it asks for a face."""
+    shared = rtc_of(connection)
+    talker = shared.talker
     servers = [
         IceServer(urls=str(s.urls), username=s.username, credential=s.credential)
-        for s in rtc_of(connection).ice
+        for s in shared.ice
     ]
     return About(
         avatars=list(here.avatars),
         sessions=here.sessions,
         max_sessions=here.limits.sessions,
-        says=importlib.util.find_spec("piper") is not None,
-        characters=here.limits.characters,
+        says=talker is not None or importlib.util.find_spec("piper") is not None,
+        characters=here.limits.characters if talker is None else MAX_TURN,
+        talks=talker is not None,
+        persona=talker.name if talker else "",
+        hears=talker is None or talker.hears,
         ice_servers=servers,
     )
 
@@ -138,10 +154,10 @@ async def _run(socket: WebSocket, service: Service) -> None:
     """Begin a session, and go on until one side ends it."""
     offer: Offer = await hello_of(socket, Offer)
     name, avatar = service.avatar(offer.avatar)
-    shared = rtc_of(socket)
-    with await asyncio.to_thread(begun, avatar, offer) as session:
-        peer = Peer(session, avatar.size, avatar.frame_rate, shared.ice, shared.only_local)
-        texts = Texts(session, shared.voices, service.limits.characters, peer.delay.pushed)
+    shared, delay = rtc_of(socket), DelayMeter(avatar.frame_rate)
+    role = await _role(shared, avatar, offer, service, delay)
+    try:
+        peer = Peer(role, delay, avatar.size, shared.ice, shared.only_local)
         try:
             await socket.send_json(
                 {
@@ -157,54 +173,86 @@ async def _run(socket: WebSocket, service: Service) -> None:
             )
             await until_one_ends(
                 peer.run(socket.send_json),
-                obey(socket, Commands(session, peer, texts, offer.rate).do),
-                texts.run(socket.send_json, partial(tell_error, socket)),
-                _report(socket, session, peer, service),
+                obey(socket, role.do),
+                *role.works(socket.send_json, partial(tell_error, socket)),
+                _report(socket, role, delay, service),
             )
             await socket.send_json({"type": "ended"})
         finally:
             await asyncio.shield(peer.close())
+    finally:
+        await asyncio.shield(asyncio.to_thread(role.close))
 
 
-@dataclass(frozen=True)
-class Commands:
-    """What a page may want of its session.
+async def _role(
+    shared: Rtc, avatar: Avatar, offer: Offer, service: Service, delay: DelayMeter
+) -> Saying | Talking:
+    """What the face does."""
+    if shared.talker is not None:
+        return Talking(shared.talker, avatar, offer, delay.pushed)
+    session = await asyncio.to_thread(begun, avatar, offer)
+    texts = Texts(session, shared.voices, service.limits.characters, delay.pushed)
+    return Saying(session, texts, delay, offer.rate)
+
+
+class Saying:
+    """What a face does that says what it is given; see `Talking` for one that answers.
+
+    Args:
+        session: says it.
+        texts: that it says.
+        delay: told of what comes.
+        rate: Hz of sound in messages.
 
     Attributes:
-        session, peer, texts: that obey.
-        rate: Hz of sound in messages.
+        session: see above.
+        microphone: takes the viewer's sound.
     """
 
-    session: LiveSession
-    peer: Peer
-    texts: Texts
-    rate: int
+    def __init__(self, session: LiveSession, texts: Texts, delay: DelayMeter, rate: int):
+        self.session, self.microphone = session, Microphone(session)
+        self._texts, self._delay, self._rate = texts, delay, rate
+
+    @property
+    def queued(self) -> float:
+        """Seconds of sound that wait to be said."""
+        return self.session.queued
 
     async def do(self, message: bytes | str) -> dict[str, Any] | None:
         """Do what one message says; the event that answers it."""
         if isinstance(message, bytes):
-            self.peer.delay.pushed()
-            await asyncio.to_thread(push, self.session, self.rate, message)
+            self._delay.pushed()
+            await asyncio.to_thread(push, self.session, self._rate, message)
             return None
         command = read_json(RTC_COMMANDS, message)
         if isinstance(command, SayCommand):
-            self.texts.add(command)
+            self._texts.add(command)
             return None
         if isinstance(command, ListenCommand):
-            self.peer.microphone.turn(command.on)
+            self.microphone.turn(command.on)
             if not command.on:
-                self.peer.delay.deaf()
+                self._delay.deaf()
             return None
         if command.type == "interrupt":
-            self.texts.forget()
+            self._texts.forget()
         return await asyncio.to_thread(commanded, self.session, command)
 
+    def works(self, tell: Tell, tell_error: TellError) -> list[Coroutine[Any, Any, None]]:
+        """What goes on beside, until it is cancelled."""
+        return [self._texts.run(tell, tell_error)]
 
-async def _report(socket: WebSocket, session: LiveSession, peer: Peer, service: Service) -> None:
+    def close(self) -> None:
+        """End at once."""
+        self.session.close()
+
+
+async def _report(
+    socket: WebSocket, role: Saying | Talking, delay: DelayMeter, service: Service
+) -> None:
     """Tell now and then how the session is."""
     while True:
         await asyncio.sleep(STATUS_SECONDS)
-        report = peer.delay.report()
+        report = delay.report()
         if report.follows is not None:
             service.metrics.delay.observe(report.follows)
-        await socket.send_json({"type": "status", "queued": session.queued} | report._asdict())
+        await socket.send_json({"type": "status", "queued": role.queued} | report._asdict())

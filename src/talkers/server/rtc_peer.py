@@ -7,19 +7,19 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from aioice import ice
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
+from numpy.typing import NDArray
 
 from talkers.errors import ResourceError, UsageError
 from talkers.media.manifest import SOURCE
 from talkers.runtime.live_session import LiveSession
 from talkers.server.delay import DelayMeter
-from talkers.server.microphone import Microphone
 from talkers.server.rtc_forms import Tell
 from talkers.server.rtc_tracks import PictureTrack, SoundTrack, Stalled
 
@@ -34,30 +34,70 @@ ICE_SERVER = re.compile(
 NAME, TIME = re.compile(r"^s=[^\r\n]*", re.M), re.compile(r"^t=[^\r\n]*", re.M)
 
 
+class Hears(Protocol):
+    """What takes the sound of a browser's microphone.
+
+    Attributes:
+        on: whether it is heard.
+        follows: whether the face says what is heard.
+    """
+
+    on: bool
+    follows: bool
+
+    def hear(self, samples: NDArray[np.int16], rate: int, pts: Fraction) -> None:
+        """Take a block.
+
+        Args:
+            samples: int16 [n, channels].
+            rate: Hz.
+            pts: seconds by the microphone's clock.
+        """
+        ...
+
+
+class Shown(Protocol):
+    """What a connection shows.
+
+    Attributes:
+        session: its face.
+        microphone: see `Hears`.
+    """
+
+    @property
+    def session(self) -> LiveSession:
+        """See above."""
+        ...
+
+    @property
+    def microphone(self) -> Hears:
+        """See above."""
+        ...
+
+
 class Peer:
     """A connection with one browser.
 
     Args:
-        session: what is shown.
-        size: side of its pictures, pixels.
-        frame_rate: of the session.
+        shown: its session is shown, and its microphone hears the browser's.
+        delay: told of what comes and goes.
+        size: side of the pictures, pixels.
         servers: that help to find a way; none: only direct ways.
         only_local: only programs of this machine are let in.
     """
 
     def __init__(
         self,
-        session: LiveSession,
+        shown: Shown,
+        delay: DelayMeter,
         size: int,
-        frame_rate: Fraction,
         servers: Sequence[RTCIceServer],
         only_local: bool,
     ):
-        self._session, self._local = session, only_local
-        self.delay = DelayMeter(frame_rate)
-        self.microphone = Microphone(session)
-        self._pictures = PictureTrack(size, self.delay.sent)
-        self._sound = SoundTrack(session.terms.sound_rate)
+        self._session, self._microphone, self._local = shown.session, shown.microphone, only_local
+        self._delay = delay
+        self._pictures = PictureTrack(size, delay.sent)
+        self._sound = SoundTrack(self._session.terms.sound_rate)
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=list(servers)))
         self._changed = asyncio.Event()
         self._hearing: set[asyncio.Task[None]] = set()
@@ -161,9 +201,11 @@ class Peer:
                 return
             samples = block.to_ndarray().reshape(-1, block.layout.nb_channels)
             pts = Fraction(block.pts or 0, block.sample_rate)
-            if self.microphone.on:
-                self.delay.received(pts + Fraction(len(samples), block.sample_rate), HELD_SECONDS)
-                self.microphone.hear(samples.astype(np.int16, copy=False), block.sample_rate, pts)
+            if self._microphone.on:
+                if self._microphone.follows:
+                    ends = pts + Fraction(len(samples), block.sample_rate)
+                    self._delay.received(ends, HELD_SECONDS)
+                self._microphone.hear(samples.astype(np.int16, copy=False), block.sample_rate, pts)
 
 
 def no_way() -> ResourceError:

@@ -36,8 +36,10 @@ function phase(name, text = "", button = "") {
 
 function enable() {
   const { phase: now } = document.body.dataset;
-  for (const id of ["interrupt", "microphone"]) $(id).disabled = now !== "live";
-  $("play").disabled = now !== "live" || !$("file").files.length;
+  const hears = now === "live" && about?.hears;
+  $("interrupt").disabled = now !== "live";
+  $("microphone").disabled = !hears;
+  $("play").disabled = !hears || !$("file").files.length;
   $("say-it").disabled = now !== "live" || !about?.says;
   $("end").disabled = now === "off";
 }
@@ -61,8 +63,14 @@ function showPreview() {
   if (name) $("preview").src = `rtc/preview/${encodeURIComponent(name)}`;
 }
 
+function purpose() {
+  if (!about?.talks) return "It says what you speak, play or type.";
+  return about.hears ? "It answers what you say, play or type." : "It answers what you write.";
+}
+
 function begin() {
   say("");
+  $("turns").replaceChildren();
   if (!("RTCPeerConnection" in window)) return say("This browser has no WebRTC. Use a newer one.", "error");
   phase("connecting", "Connecting …");
   link.start(wish());
@@ -73,14 +81,14 @@ function end() {
   player.stop();
   stopMicrophone();
   $("face").srcObject = null;
-  phase("off", "It says what you speak, play or type.", "Start");
+  phase("off", purpose(), "Start");
   clearNumbers();
 }
 
 // --- sound ---
 
 function sound() {
-  const silenced = microphone !== null && !$("headphones").checked;
+  const silenced = microphone !== null && !$("headphones").checked && !about.talks; // it must be heard to be interrupted
   $("face").muted = !wantsSound || silenced;
   $("sound").setAttribute("aria-pressed", String(!$("face").muted));
   $("sound").disabled = silenced;
@@ -94,7 +102,7 @@ async function startMicrophone() {
     track.onended = () => { stopMicrophone(); say("The microphone was taken away.", "error"); };
     microphone = { stream, end: watchLevel(stream, (level) => { $("level").value = level; }) };
     await link.setMicrophone(track);
-    say("Speak: the face follows.");
+    say(about.talks ? "Speak: it listens, and answers when you pause." : "Speak: the face follows.");
   } catch (error) {
     const denied = error.name === "NotAllowedError";
     say(denied ? "The microphone was not allowed. Allow it in your browser's address bar, then try again." : "No microphone was found. Connect one, then try again.", "error");
@@ -123,7 +131,8 @@ async function playFile() {
     say(`Playing ${file.name}`);
     $("played").hidden = false;
     $("played").value = 0;
-    if (await player.play(samples, (share) => { $("played").value = share; })) say(`${file.name} was said.`);
+    const done = await player.play(samples, (share) => { $("played").value = share; });
+    if (done) say(`${file.name} was ${about.talks ? "heard" : "said"}.`);
   } catch (error) {
     say(error.message, "error");
   }
@@ -145,7 +154,7 @@ async function showNumbers(status) {
   const { roundTrip, held, apart } = await link.statistics();
   const server = status.follows ?? status.begins;
   const follows = status.follows !== null;
-  $("delay-name").textContent = follows ? "Delay, from your voice to the lips" : "Delay, until it begins to speak";
+  $("delay-name").textContent = follows ? "Delay, from your voice to the lips" : about.talks ? "Delay, from your last word to its first" : "Delay, until it begins to speak";
   if (follows || status.begins !== null) {
     $("delay").textContent = milliseconds(server + (roundTrip ?? 0) + (held ?? 0));
     $("server").textContent = milliseconds(server);
@@ -155,6 +164,40 @@ async function showNumbers(status) {
   $("apart").textContent = milliseconds(apart);
   const skipped = Math.round(100 * status.skipped);
   $("pictures").textContent = `${Math.round(status.pictures)}/s${skipped ? `, ${skipped} % skipped` : ""}`;
+}
+
+// --- a talk ---
+
+const DOES = { listens: "It listens.", thinks: "It thinks …", waits: "" };
+
+/** What was said; sentences of one answer are one entry. */
+function showTurn({ speaker, text }) {
+  const last = $("turns").lastElementChild;
+  if (speaker === "avatar" && last?.dataset.speaker === speaker) {
+    last.lastElementChild.textContent += ` ${text}`;
+  } else {
+    const [entry, name, words] = ["li", "strong", "span"].map((tag) => document.createElement(tag));
+    entry.dataset.speaker = speaker;
+    name.textContent = speaker === "user" ? "You" : about.persona || "It";
+    words.textContent = text;
+    entry.append(name, " ", words);
+    $("turns").append(entry);
+  }
+  const box = $("turns").parentElement;
+  box.scrollTop = box.scrollHeight;
+}
+
+function showTalk() {
+  document.title = "talkers chat";
+  $("talk").hidden = false;
+  $("headphones-row").hidden = true;
+  $("microphone-hint").textContent = about.hears
+    ? "It listens while you speak, and falls silent when you begin. If it hears itself, use headphones."
+    : "This server understands no speech: write.";
+  $("file-hint").textContent = "A recording of what you would say to it.";
+  $("say-it").textContent = "Send";
+  $("text-hint").textContent = "Enter sends it, Shift+Enter begins a new line.";
+  $("text").placeholder = "Hello! Who are you?";
 }
 
 // --- events ---
@@ -171,6 +214,8 @@ link.addEventListener("state", ({ detail }) => {
   if (detail.state === "speaking" && $("message").dataset.kind === "preparing") say("");
 });
 link.addEventListener("status", ({ detail }) => showNumbers(detail));
+link.addEventListener("turn", ({ detail }) => showTurn(detail));
+link.addEventListener("talk", ({ detail }) => { $("does").textContent = DOES[detail.does]; });
 link.addEventListener("preparing", () => say("Preparing the voice …", "preparing"));
 link.addEventListener("interrupted", ({ detail }) => { if (detail.seconds) say(`Interrupted after ${detail.seconds.toFixed(1)} s.`); });
 link.addEventListener("error", ({ detail }) => say(sentence(detail), "error"));
@@ -198,9 +243,10 @@ $("say").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("text").value.trim();
   if (!text) { say("There is nothing to say yet: write something first.", "error"); return $("text").focus(); }
-  stopMicrophone();
+  if (!about.talks) stopMicrophone();
   say("");
   link.send({ type: "say", text });
+  if (about.talks) $("text").value = "";
 });
 $("text").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -237,6 +283,8 @@ async function load() {
   }
   for (const name of about.avatars) $("avatar").add(new Option(name));
   $("text").maxLength = about.characters;
+  if (about.talks) showTalk();
+  phase("off", purpose(), "Start");
   if (!about.says) {
     $("text").disabled = true;
     $("text").placeholder = "This server has no voice.";

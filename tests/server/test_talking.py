@@ -1,0 +1,182 @@
+"""A face on a page that answers: by microphone and by text, interrupted, and gone without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from aioice import ice
+
+from browsing import serious_findings
+from rtc_client import RATE, Playback, Viewer, viewing, voice
+from served import wait_for
+from shown import LiveServer
+from talkers.controls.request import Controls
+from talkers.dialogue import Conversation, ConversationTerms, Sentence, Turn
+from talkers.dialogue.ears import Ears
+from talkers.errors import ResourceError
+from talkers.runtime.avatar import Avatar
+from talkers.server.limits import Limits
+from talkers.server.rtc_forms import Offer
+from talkers.server.rtc_peer import use_address
+from talkers.server.talking import Talker
+from talks import Hum
+
+
+class Understands:
+    """Speech recognition that always understands the same."""
+
+    def text(self, samples: np.ndarray) -> str:
+        return "How are you?"
+
+
+class Answers:
+    """A dialogue that answers with what was said; where it is asked for trouble, it fails."""
+
+    def reply(self, turns: Sequence[Turn], seed: int = 0) -> Iterator[Sentence]:
+        if "trouble" in turns[-1].text:
+            raise ResourceError("the language model is gone", todo="Start it")
+        yield Sentence("You said this.")
+        yield Sentence(turns[-1].text if "long" not in turns[-1].text else "word " * 80)
+
+
+@pytest.fixture(scope="module")
+def server(drawn: Avatar) -> Iterator[LiveServer]:
+    """After each test nothing of its session is left."""
+
+    def begin(avatar: Avatar, offer: Offer, on_turn: Callable[[Turn], None]) -> Conversation:
+        terms = ConversationTerms(controls=offer.controls.over(Controls()), live=offer.terms())
+        ears = Ears(Understands())
+        return Conversation(avatar, Answers(), Hum(), ears=ears, terms=terms, on_turn=on_turn)
+
+    own = ice.get_host_addresses
+    use_address("127.0.0.1")
+    talker = Talker(begin, "Ada")
+    with LiveServer({"ada": drawn}, Limits(sessions=1), talker=talker) as server:
+        yield server
+    ice.get_host_addresses = own
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(server: LiveServer) -> Iterator[None]:
+    yield
+    wait_for(lambda: server.service.sessions == 0)
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name == "conversation"])
+
+
+def talked(server: LiveServer, do: Callable[[Viewer], Awaitable[None]], *given: Any) -> Viewer:
+    """What a viewer saw who talked."""
+
+    async def view() -> Viewer:
+        async with viewing(server.url, *given) as viewer:
+            await viewer.until(lambda v: len(v.pictures) > 3)
+            await do(viewer)
+        return viewer
+
+    return asyncio.run(view())
+
+
+def turns(viewer: Viewer) -> list[tuple[str, str]]:
+    return [(e["speaker"], e["text"]) for e in viewer.told("turn")]
+
+
+async def until_idle(viewer: Viewer) -> None:
+    await viewer.until(lambda v: [e["state"] for e in v.told("state")][-2:] == ["speaking", "idle"])
+
+
+def test_a_text_is_answered(server: LiveServer) -> None:
+    async def write(viewer: Viewer) -> None:
+        await viewer.send(type="say", text="  Good\tday!  ")
+        await until_idle(viewer)
+        await viewer.send(type="say", text="...")
+        await viewer.until(lambda v: v.told("error"))
+        await viewer.until(lambda v: v.told("status")[-1]["begins"] is not None)
+
+    viewer = talked(server, write)
+    assert turns(viewer) == [
+        ("user", "Good day!"),
+        ("avatar", "You said this."),
+        ("avatar", "Good day!"),
+    ]
+    heard = np.concatenate([s for _, s in viewer.sounds]).astype(float)
+    loud = np.abs(heard[: len(heard) // 1920 * 1920].reshape(-1, 1920)).mean(1) > 1_000
+    assert loud.sum() == pytest.approx(0.5 * 25, abs=3)  # five words
+    assert viewer.told("error")[0]["what"] == "there is nothing in this that can be answered"
+    assert 0 < viewer.told("status")[-1]["begins"] < 3
+
+
+def test_what_is_said_is_heard_and_answered(server: LiveServer) -> None:
+    speech = np.concatenate([np.zeros(RATE, np.int16), voice(1)])
+
+    async def speak(viewer: Viewer) -> None:
+        await viewer.send(type="listen", on=True)
+        await until_idle(viewer)
+
+    viewer = talked(server, speak, Playback(speech))
+    assert turns(viewer)[:1] == [("user", "How are you?")]
+    assert ("avatar", "How are you?") in turns(viewer)
+    does = [event["does"] for event in viewer.told("talk")]
+    assert does.index("listens") > 0
+    assert all(event["follows"] is None for event in viewer.told("status"))
+
+
+def test_a_recording_is_heard_too(server: LiveServer) -> None:
+    async def play(viewer: Viewer) -> None:
+        await viewer.socket.send(np.zeros(RATE, np.int16).tobytes() + voice(1).tobytes())
+        await viewer.send(type="flush")
+        await until_idle(viewer)
+        await viewer.socket.send(bytes(2 * 31 * RATE)[: 1 << 20])
+        await viewer.socket.send(bytes(2 * 31 * RATE)[: 1 << 20])
+        await viewer.socket.send(bytes(2 * 31 * RATE)[: 1 << 20])
+        await viewer.until(lambda v: v.told("error"))
+
+    viewer = talked(server, play)
+    assert turns(viewer)[:2] == [("user", "How are you?"), ("avatar", "You said this.")]
+    assert "sound wait already" in viewer.told("error")[0]["what"]
+
+
+def test_it_obeys_and_goes_on_after_trouble(server: LiveServer) -> None:
+    async def interrupt(viewer: Viewer) -> None:
+        await viewer.send(type="set", controls={"pose_offset": [10, 0, 0]})
+        await viewer.send(type="set", controls={"blinks": 61})
+        await viewer.until(lambda v: len(v.told("error")) == 1)
+        await viewer.send(type="say", text="Something long.")
+        await viewer.until(lambda v: [e for e in v.told("state") if e["state"] == "speaking"])
+        await viewer.until(lambda v: ("avatar", "word " * 80) in turns(v))
+        await viewer.send(type="interrupt")
+        await viewer.until(lambda v: v.told("interrupted"))
+        await until_idle(viewer)
+        await viewer.send(type="say", text="Make trouble.")
+        await viewer.until(lambda v: len(v.told("error")) == 2)
+        await viewer.send(type="say", text="Go on.")
+        await viewer.until(lambda v: ("avatar", "Go on.") in turns(v))
+
+    viewer = talked(server, interrupt)
+    assert 0 < viewer.told("interrupted")[0]["seconds"] < 8
+    assert [e["what"] for e in viewer.told("error")][1] == "the language model is gone"
+
+
+def test_the_page_shows_the_talk(server: LiveServer, browser_page: Any) -> None:
+    page = browser_page
+    page.goto(server.url)
+    page.locator("#talk").wait_for()
+    assert "answers" in page.locator("#cover-text").inner_text()
+    page.get_by_role("button", name="Start").click()
+    page.locator("body[data-phase=live]").wait_for()
+    page.get_by_label("Text that it says").fill("Hello!")
+    page.keyboard.press("Enter")
+    page.locator("#turns li", has_text="You said this. Hello!").wait_for()
+    assert page.locator("#turns li").all_inner_texts() == [
+        "You Hello!",
+        "Ada You said this. Hello!",
+    ]
+    assert page.get_by_label("Text that it says").input_value() == ""
+    page.get_by_role("button", name="Microphone").click()
+    page.locator("#turns li", has_text="How are you?").first.wait_for()
+    assert not page.locator("#face").evaluate("face => face.muted")  # or it could not interrupt
+    assert not serious_findings(page)
+    page.get_by_role("button", name="End", exact=True).click()
