@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from talkers.errors import TalkersError
+from scored import in_this_process
 from talkers.evaluation.metrics import Metrics, load_metrics
-
-
-def _here(
-    score: Callable[..., None], tasks: dict[str, tuple[Any, ...]], jobs: int, done: Any
-) -> None:
-    """Score in this process, whose metrics can be chosen."""
-    for name, arguments in tasks.items():
-        try:
-            done(name, score(*arguments))
-        except TalkersError as error:
-            done(name, error)
 
 
 def _without_networks(experts: Path | None = None) -> Metrics:
@@ -33,6 +20,6 @@ def _without_networks(experts: Path | None = None) -> Metrics:
 @pytest.fixture
 def cheap_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clips and pairs are scored in this process, by metrics that cost little."""
-    monkeypatch.setattr("talkers.evaluation.records.parallel", _here)
+    monkeypatch.setattr("talkers.evaluation.records.parallel", in_this_process)
     for module in ("scoring", "pairs"):
         monkeypatch.setattr(f"talkers.evaluation.{module}.load_metrics", _without_networks)

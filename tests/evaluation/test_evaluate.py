@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 
 import speaker
+from scored import in_this_process
 from talkers.artefacts.documents import read_json, write_json
 from talkers.cli import main
 from talkers.corpus import Corpus
@@ -87,9 +88,11 @@ def report(tiny_avatar: Avatar, shared: Path) -> tuple[Outcome, Path]:
         if not (folder / "outcome.json").exists():
             speaker.make_corpus(folder / "clips", clips=3, frames=FRAMES)
             (folder / "clips" / "clips" / "clip2.mp4").write_bytes(b"broken")
-            made = evaluate(
-                str(tiny_avatar.engine.folder), [folder / "clips"], folder / "report", OPTIONS
-            )
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("talkers.evaluation.identity.MAX_FRAMES", 1)
+                patch.setattr("talkers.evaluation.records.parallel", in_this_process)
+                avatar = str(tiny_avatar.engine.folder)
+                made = evaluate(avatar, [folder / "clips"], folder / "report", OPTIONS)
             write_json(folder / "outcome.json", asdict(made))
     return Outcome(**read_json(folder / "outcome.json")), folder / "report"
 

@@ -113,6 +113,7 @@ def test_what_does_not_do_is_said(page: Any, tmp_path: Path) -> None:
     page.get_by_role("alert").filter(has_text="No face is seen in this picture").wait_for()
     give_text = page.get_by_label("A text")
     give_text.check()
+    page.get_by_label("Text", exact=True).wait_for()
     page.click("#t-speak")
     page.get_by_role("alert").filter(has_text="There is no text yet").wait_for()
 

@@ -16,25 +16,25 @@ from talkers.training.budget import latest_checkpoints
 from talkers.training.checkpoint import SafetensorsCheckpointIO
 
 STAGES = ("codec", "regressor", "flow", "streaming_encoder")
-SAVED = 10  # steps between checkpoints
+SAVED = 5  # steps between checkpoints
 SETTINGS = (
     "codec.unet.channels=8",
     "codec.encoder.channels=8",
     "codec_training.batch=4",
-    "codec_training.frames=160",
+    "codec_training.frames=80",
     f"codec_training.save_every={4 * SAVED}",
     "codec_training.validate_every=100000",
-    "motion_training.frames=4000",
+    "motion_training.frames=2000",
     "motion_training.window=50",
     "motion_training.batch=4",
     f"motion_training.save_every={200 * SAVED}",
     "motion_training.validate_every=10000000",
-    "sampler_training.frames=4000",
+    "sampler_training.frames=2000",
     "sampler_training.window=50",
     "sampler_training.batch=4",
     f"sampler_training.save_every={200 * SAVED}",
     "sampler_training.validate_every=10000000",
-    "listener_training.frames=4000",
+    "listener_training.frames=2000",
     "listener_training.window=50",
     "listener_training.batch=4",
     f"listener_training.save_every={200 * SAVED}",
