@@ -143,6 +143,10 @@ def main() -> None:
                 error.stderr.decode() if isinstance(error, subprocess.CalledProcessError) else error
             )
             refused[photo.name] = str(said).strip().splitlines()[-1]
+    if not rows:
+        parser.exit(
+            2, f"no picture in {options.pictures} became an avatar: {refused or 'there is none'}\n"
+        )
     figures = {key: round(float(np.nanmedian([r[key] for r in rows])), 3) for key in rows[0]}
     speeds = {
         name: measure_speed(str(where), options.seconds)

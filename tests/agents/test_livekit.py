@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -111,6 +112,21 @@ async def until(done: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
+@asynccontextmanager
+async def speaking(
+    mock: Avatar, ended: list[PlaybackFinishedEvent]
+) -> AsyncIterator[tuple[TalkersVideo, TalkersAudio, AvatarRunner]]:
+    """A face in a room with LiveKit's `AvatarRunner` alone; `ended` gets the ends of answers."""
+    video = TalkersVideo(mock)
+    audio = TalkersAudio(video)
+    audio.on("playback_finished", ended.append)
+    runner = AvatarRunner(Room(), audio_recv=audio, video_gen=video, options=video.options)  # type: ignore[arg-type]
+    await runner.start()
+    yield video, audio, runner
+    await runner.aclose()
+    video.close()
+
+
 def test_an_agent_speaks_with_a_face(mock: Avatar, made: Recording) -> None:
     """A real `AgentSession`: said in full, in step, told when it has ended, then interrupted."""
     room, ended = Room(), list[PlaybackFinishedEvent]()
@@ -155,32 +171,26 @@ def test_ten_interruptions_in_a_row(mock: Avatar, made: Recording) -> None:
     cut: list[tuple[float, float, float]] = []  # when, and sound before and after
 
     async def use() -> None:
-        video = TalkersVideo(mock)
-        audio = TalkersAudio(video)
-        audio.on("playback_finished", ended.append)
-        runner = AvatarRunner(Room(), audio_recv=audio, video_gen=video, options=video.options)  # type: ignore[arg-type]
-        await runner.start()
-        for count in range(10):
-            before = made.seconds
-            async for block in blocks(speech(3)):
-                await audio.capture_frame(block)
-            if count % 2:
-                audio.flush()
-            await until(lambda before=before: made.seconds > before + 0.15)
-            for _ in range(1 + count // 5):  # agents do it twice sometimes
-                audio.clear_buffer()
-            at = time.monotonic()
-            if not count % 2:
-                audio.flush()
-            await until(lambda count=count: len(ended) > count)
-            cut.append((at, before, made.seconds))
-            await asyncio.sleep(0.3)
-            assert made.seconds == cut[-1][2]
-        await audio.capture_frame(rtc.AudioFrame(speech(0.3).tobytes(), 16_000, 1, 4_800))
-        audio.flush()
-        await until(lambda: len(ended) > 10)
-        await runner.aclose()
-        video.close()
+        async with speaking(mock, ended) as (_, audio, _):
+            for count in range(10):
+                before = made.seconds
+                async for block in blocks(speech(3)):
+                    await audio.capture_frame(block)
+                if count % 2:
+                    audio.flush()
+                await until(lambda before=before: made.seconds > before + 0.15)
+                for _ in range(1 + count // 5):  # agents do it twice sometimes
+                    audio.clear_buffer()
+                at = time.monotonic()
+                if not count % 2:
+                    audio.flush()
+                await until(lambda count=count: len(ended) > count)
+                cut.append((at, before, made.seconds))
+                await asyncio.sleep(0.3)
+                assert made.seconds == cut[-1][2]
+            await audio.capture_frame(rtc.AudioFrame(speech(0.3).tobytes(), 16_000, 1, 4_800))
+            audio.flush()
+            await until(lambda: len(ended) > 10)
 
     run(use)
     assert [e.interrupted for e in ended] == [True] * 10 + [False]
@@ -199,29 +209,23 @@ def test_an_answer_that_is_interrupted_before_it_begins_ends_too(
     ended = list[PlaybackFinishedEvent]()
 
     async def use() -> None:
-        video = TalkersVideo(mock)
-        audio = TalkersAudio(video)
-        audio.on("playback_finished", ended.append)
-        runner = AvatarRunner(Room(), audio_recv=audio, video_gen=video, options=video.options)  # type: ignore[arg-type]
-        await runner.start()
-        await until(lambda: bool(made.pictures))
-        for _ in range(2):
+        async with speaking(mock, ended) as (video, audio, _):
+            await until(lambda: bool(made.pictures))
+            for _ in range(2):
+                await audio.capture_frame(rtc.AudioFrame(speech(0.2).tobytes(), 16_000, 1, 3_200))
+                audio.flush()
+            audio.clear_buffer()
+            assert len(ended) == 2
             await audio.capture_frame(rtc.AudioFrame(speech(0.2).tobytes(), 16_000, 1, 3_200))
+            await until(lambda: video.speaking)
+            audio.clear_buffer()
+            await until(lambda: len(ended) == 3)
             audio.flush()
-        audio.clear_buffer()
-        assert len(ended) == 2
-        await audio.capture_frame(rtc.AudioFrame(speech(0.2).tobytes(), 16_000, 1, 3_200))
-        await until(lambda: video.speaking)
-        audio.clear_buffer()
-        await until(lambda: len(ended) == 3)
-        audio.flush()
-        async for block in blocks(speech(0.3)):
-            await audio.capture_frame(block)
-            await asyncio.sleep(0.05)
-        audio.flush()
-        await until(lambda: len(ended) == 4)
-        await runner.aclose()
-        video.close()
+            async for block in blocks(speech(0.3)):
+                await audio.capture_frame(block)
+                await asyncio.sleep(0.05)
+            audio.flush()
+            await until(lambda: len(ended) == 4)
 
     run(use)
     assert [e.interrupted for e in ended] == [True, True, True, False]
@@ -233,25 +237,19 @@ def test_a_pause_keeps_what_is_left(mock: Avatar, made: Recording) -> None:
     ended = list[PlaybackFinishedEvent]()
 
     async def use() -> None:
-        video = TalkersVideo(mock)
-        audio = TalkersAudio(video)
-        audio.on("playback_finished", ended.append)
-        runner = AvatarRunner(Room(), audio_recv=audio, video_gen=video, options=video.options)  # type: ignore[arg-type]
-        await runner.start()
-        async for block in blocks(speech(0.8)):
-            await audio.capture_frame(block)
-        audio.flush()
-        await until(lambda: made.seconds > 0.2)
-        audio.pause()
-        await asyncio.sleep(0.1)
-        there = made.seconds
-        await asyncio.sleep(0.4)
-        assert made.seconds == there
-        assert not ended
-        audio.resume()
-        await until(lambda: bool(ended))
-        await runner.aclose()
-        video.close()
+        async with speaking(mock, ended) as (_, audio, _):
+            async for block in blocks(speech(0.8)):
+                await audio.capture_frame(block)
+            audio.flush()
+            await until(lambda: made.seconds > 0.2)
+            audio.pause()
+            await asyncio.sleep(0.1)
+            there = made.seconds
+            await asyncio.sleep(0.4)
+            assert made.seconds == there
+            assert not ended
+            audio.resume()
+            await until(lambda: bool(ended))
 
     run(use)
     assert made.seconds == pytest.approx(0.8, abs=0.002)
@@ -288,15 +286,10 @@ def test_skipped_pictures_stop_nothing(
     monkeypatch.setattr(Answers, "moments", moments)
 
     async def use() -> None:
-        video = TalkersVideo(mock)
-        audio = TalkersAudio(video)
-        runner = AvatarRunner(Room(), audio_recv=audio, video_gen=video, options=video.options)  # type: ignore[arg-type]
-        video.runner = runner
-        await runner.start()
-        await until(lambda: len(made.pictures) == 21)  # the first comes alone
-        await asyncio.wait_for(runner.av_sync.wait_for_playout(), 10)
-        await runner.aclose()
-        video.close()
+        async with speaking(mock, []) as (video, _, runner):
+            video.runner = runner
+            await until(lambda: len(made.pictures) == 21)  # the first comes alone
+            await asyncio.wait_for(runner.av_sync.wait_for_playout(), 10)
 
     run(use)
 
