@@ -165,7 +165,7 @@ def left() -> tuple[int, int, int]:
 
 def all_ended(threads: int) -> None:
     """Threads of sessions have ended, or do so soon: no more than so many are left."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while threading.active_count() > threads and time.monotonic() < until:
         time.sleep(0.02)
     assert threading.active_count() == threads

@@ -171,7 +171,7 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], N
 
     monkeypatch.setattr(run, "serve", serve)
     yield prepare
-    threads[0].join(20)
+    threads[0].join(60)
 
 
 def test_it_ends_with_a_viewer_and_leaves_nothing(
@@ -195,7 +195,7 @@ def test_it_ends_with_a_viewer_and_leaves_nothing(
     raised = beside(lambda: asyncio.run(view()))
     assert main(["live", "--avatar", "mock", "--port", str(port)]) == 0
     for thread in [t for t in threading.enumerate() if t.name.startswith("Thread-")]:
-        thread.join(20)
+        thread.join(60)
     assert raised == []
     assert closed == [1012]
     assert "nothing of its sessions is left" in capsys.readouterr().err

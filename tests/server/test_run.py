@@ -107,7 +107,7 @@ def test_it_serves_until_it_is_told_to_end(
 
     def use() -> None:
         try:
-            with connect(f"ws://127.0.0.1:{port}/live", open_timeout=20) as face:
+            with connect(f"ws://127.0.0.1:{port}/live", open_timeout=60) as face:
                 face.send("{}")
                 told.append(json.loads(face.recv())["avatar"])
                 kinds = {m[0] for m in islice((m for m in face if isinstance(m, bytes)), 4)}
@@ -131,7 +131,7 @@ def test_it_serves_until_it_is_told_to_end(
     user = threading.Thread(target=use)
     monkeypatch.setattr(run, "serve", serve)
     assert main(["serve", "--avatar", "mock", "--port", str(port)]) == 0
-    user.join(20)
+    user.join(60)
     assert told[:4] == ["mock", {1, 2}, 1, ["talkers-serve-"]]
     assert "service restart" in str(told[4])  # how it closes a session, 1012
     assert "nothing of its jobs is left" in capsys.readouterr().err

@@ -106,7 +106,7 @@ def test_a_text_is_answered(server: LiveServer) -> None:
     loud = np.abs(heard[: len(heard) // 1920 * 1920].reshape(-1, 1920)).mean(1) > 1_000
     assert loud.sum() == pytest.approx(0.5 * 25, abs=3)  # five words
     assert viewer.told("error")[0]["what"] == "there is nothing in this that can be answered"
-    assert 0 < viewer.told("status")[-1]["begins"] < 3
+    assert 0 < viewer.told("status")[-1]["begins"] < 20
 
 
 def test_what_is_said_is_heard_and_answered(server: LiveServer) -> None:

@@ -65,7 +65,7 @@ def browser_page(browser: Any) -> Iterator[Any]:
     `page.expected` is a list of texts: an error that holds one of them is no fault.
     """
     context = browser.new_context(viewport={"width": 1100, "height": 800})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     page, errors = context.new_page(), list[str]()
     page.expected = list[str]()
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)

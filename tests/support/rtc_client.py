@@ -95,7 +95,7 @@ class Viewer:
         self.events.append(event)
         return event
 
-    async def until(self, condition: Callable[[Viewer], Any], seconds: float = 20.0) -> Any:
+    async def until(self, condition: Callable[[Viewer], Any], seconds: float = 60.0) -> Any:
         """Wait until something is so; what it is."""
         ends = time.monotonic() + seconds
         while not (found := condition(self)):
@@ -144,7 +144,7 @@ async def viewing(
         microphone: what it speaks.
         wanted: of the first message.
     """
-    async with connect(url.replace("http", "ws") + "/rtc", open_timeout=20) as socket:
+    async with connect(url.replace("http", "ws") + "/rtc", open_timeout=60) as socket:
         viewer = Viewer(socket, RTCPeerConnection(RTCConfiguration(iceServers=[])))
         try:
             await viewer.begin(microphone, **wanted)

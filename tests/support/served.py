@@ -32,11 +32,10 @@ def wav(seconds: float) -> bytes:
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    for _ in range(500):
-        if condition():
-            return
+    ends = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < ends, "it did not become so"
         time.sleep(0.01)
-    raise AssertionError("it did not become so")
 
 
 def ended(client: TestClient, job: dict[str, Any]) -> dict[str, Any]:

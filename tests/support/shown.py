@@ -61,7 +61,7 @@ class LiveServer:
 
     def __exit__(self, *_: Any) -> None:
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     @property
