@@ -1,6 +1,6 @@
 """Does a persona help, do critics choose well, is an emotion seen, does a listener follow the sound?
 
-    python benchmarks/dialogue.py [--parts speed persona critics empathy listening]
+    python benchmarks/dialogue.py [--parts speed persona critics empathy listening live]
     [--dialogues 40] [--replies 24] [--data /path/to/Synthetic-Persona-Chat] [-o dialogue.json]
 
 `speed`: tokens per processor second of the embedded model, on one thread.
@@ -16,6 +16,10 @@ tell whether the choice works, not whether people would agree.
 `listening`: how fast the head of a listener nods in the second after the speaker pauses, as a
 multiple of its mean, beside the same with the sound shifted against the picture, for each attitude.
 The motion is what is shown, with the sway of an idle head.
+`live`: a talk by the clock, as `talkers chat --live` leads it: the bundled avatar, the embedded model,
+joe, Whisper. The user's sound comes as it is spoken. Seconds from its end to the answer's first
+sound, of which 0.7 s tell that the user has ended; and pictures a second before, meanwhile and while
+it answers. Run it with all cores, on an idle machine.
 Give one thread to it: OMP_NUM_THREADS=1 nice -n 15 python benchmarks/dialogue.py
 """
 
@@ -29,6 +33,8 @@ import os
 import random
 import resource
 import statistics
+import threading
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,18 +44,22 @@ import soxr
 import torch
 
 import talkers
+from talkers.dialogue import Conversation, ConversationTerms, DialogueParts, make_dialogue
 from talkers.dialogue.contract import Message, Sampling, Turn
 from talkers.dialogue.critics import CriticPanel, Situation, contradiction_critic, parroting_critic
+from talkers.dialogue.ears import Ears
 from talkers.dialogue.embedded import load_embedded
 from talkers.dialogue.empathy import Empathy
 from talkers.dialogue.film import FilmClock
 from talkers.dialogue.persona import NOBODY, Persona, content_words
 from talkers.dialogue.prompts import prompt
+from talkers.dialogue.recognition import load_recogniser
 from talkers.dialogue.sentences import spoken_sentences
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE
 from talkers.runtime.listening import STYLES, Listening
-from talkers.runtime.live_session import LiveTerms
+from talkers.runtime.live_session import LiveFrame, LiveTerms
+from talkers.runtime.threads import one_core_left
 from talkers.speech.activity import loudness
 from talkers.speech.text import sentences
 from talkers.speech.voices import load_voice
@@ -327,12 +337,71 @@ def _listened(avatar: talkers.Avatar, sound: np.ndarray, attitude: str) -> np.nd
     return np.array(rows)
 
 
+QUESTIONS = ("What do you do all day?", "Do you have a dog?", "Which films do you like?")
+
+
+def live(_: argparse.Namespace) -> dict[str, Any]:
+    """See above."""
+    voice, ada = load_voice("joe"), Persona(name="Ada", facts=("I am a baker in London.",))
+    dialogue = make_dialogue("plain", DialogueParts(load_embedded, ada))
+    ears, terms = Ears(load_recogniser()), ConversationTerms()
+    asker = load_voice("af_heart")
+    list(dialogue.reply([Turn("user", "Hello.")]))  # loaded, as it is before anybody comes
+    waits: list[float] = []
+    shown: dict[str, list[float]] = {"idle": [], "listening": [], "thinking": [], "speaking": []}
+    with Conversation(
+        talkers.Avatar.load(), dialogue, voice, ears=ears, terms=terms
+    ) as conversation:
+        frames, last = conversation.frames(), time.monotonic()
+        next(frames)
+
+        def show(state: str) -> LiveFrame:
+            nonlocal last
+            frame, before = next(frames), last
+            last = time.monotonic()
+            shown[state].append(last - before)
+            return frame
+
+        for question in QUESTIONS:
+            for _ in range(50):
+                show("idle")
+            said = asker.say(question)
+            hearing = threading.Thread(
+                target=_spoken_to, args=(conversation, said.samples, asker.rate)
+            )
+            hearing.start()
+            ends = time.monotonic() + len(said.samples) / asker.rate
+            while show("listening" if time.monotonic() < ends else "thinking").state != "speaking":
+                pass
+            waits.append(time.monotonic() - ends)
+            while show("speaking").state == "speaking" or conversation.answering:
+                pass
+            hearing.join()
+        turns = [f"{turn.speaker}: {turn.text}" for turn in conversation.history]
+    return {
+        "seconds to the answer": [round(w, 2) for w in waits],
+        "pictures a second": {k: round(len(v) / sum(v), 1) for k, v in shown.items() if v},
+        "turns": turns,
+    }
+
+
+def _spoken_to(conversation: Conversation, samples: np.ndarray, rate: int) -> None:
+    """Let it hear a voice as it speaks, and two seconds of silence."""
+    sound = np.concatenate([samples, np.zeros(2 * rate, np.float32)])
+    begun, step = time.monotonic(), rate // 50
+    for k in range(0, len(sound), step):
+        time.sleep(max(0.0, begun + (k + step) / rate - time.monotonic()))
+        with one_core_left():
+            conversation.push_audio(sound[k : k + step], rate)
+
+
 PARTS = {
     "speed": speed,
     "persona": persona,
     "critics": critics,
     "empathy": empathy,
     "listening": listening,
+    "live": live,
 }
 
 

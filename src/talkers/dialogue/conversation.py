@@ -16,6 +16,7 @@ from talkers.runtime.avatar import Avatar
 from talkers.runtime.clock import Clock
 from talkers.runtime.listening import Listening
 from talkers.runtime.live_session import LiveFrame, LiveSession, LiveTerms
+from talkers.runtime.threads import one_core_left
 from talkers.speech.subtitles import Word
 from talkers.speech.text import FASTEST, SLOWEST, Passage, Script
 from talkers.speech.voices import Voice, say_script
@@ -259,7 +260,8 @@ class Conversation:
                 if self._closed:
                     return
             try:
-                self.work()
+                with one_core_left():  # the face goes on meanwhile
+                    self.work()
             except Exception as error:  # told to whoever pushes or takes frames next
                 with self._changed:
                     self.error = error

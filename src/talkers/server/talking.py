@@ -16,6 +16,7 @@ from talkers.controls.request import Controls
 from talkers.dialogue import Conversation, Turn
 from talkers.errors import TalkersError, UsageError
 from talkers.runtime.avatar import Avatar
+from talkers.runtime.threads import one_core_left
 from talkers.server.forms import SetCommand, read_json
 from talkers.server.live import commanded
 from talkers.server.rtc_forms import RTC_COMMANDS, ListenCommand, Offer, SayCommand, Tell
@@ -93,10 +94,15 @@ class Hearing:
             while self._waiting:
                 samples, rate = self._waiting.popleft()
                 try:
-                    await asyncio.to_thread(self._conversation.push_audio, samples, rate)
+                    await asyncio.to_thread(self._understand, samples, rate)
                 except TalkersError as error:
                     await tell_error(error)
                 self.queued = max(0.0, self.queued - len(samples) / rate)
+
+
+    def _understand(self, samples: NDArray[np.int16], rate: int) -> None:
+        with one_core_left():  # the face goes on meanwhile
+            self._conversation.push_audio(samples, rate)
 
 
 class Talking:
