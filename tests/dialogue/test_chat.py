@@ -90,7 +90,7 @@ def test_a_page_answers(
     monkeypatch.setattr(ice, "get_host_addresses", ice.get_host_addresses)  # it is put back
     given = ["chat", "--live", "--dialogue", "echo", "--avatar", "mock", "--port", "0"]
     assert main([*given, "--blinks", "3"]) == 0
-    assert served == [(["avatar"], "", False, Controls(blinks=3, amplitude=1.2))]
+    assert served == [(["mock"], "", False, Controls(blinks=3, amplitude=1.2))]
     assert turns == [Turn("user", "Good day."), Turn("avatar", "You said: Good day.")]
     assert "only text" in capsys.readouterr().err
     assert main([*given, "-o", "a.mp4"]) == 2

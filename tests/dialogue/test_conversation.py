@@ -165,3 +165,65 @@ def test_turns_that_cannot_be_answered(talk: Begin, text: str, complaint: str | 
     else:
         with pytest.raises(UsageError, match=complaint):
             conversation.push_text(text)
+
+
+def test_noise_while_it_thinks_costs_no_answer(talk: Begin) -> None:
+    class Noisy:
+        """Somebody coughs while it writes the first reply."""
+
+        replies = 0
+
+        def reply(self, turns: Sequence[Turn], seed: int = 0) -> Iterator[Sentence]:
+            self.replies += 1
+            if self.replies == 1:
+                conversation.push_audio(voiced(0.5), 16_000)
+                conversation.push_audio(np.zeros(16_000, np.float32), 16_000)
+            yield Sentence(f"Reply {self.replies}.")
+
+    told: list[Turn] = []
+    conversation = talk(Noisy(), ears=Ears(Understands("- ...")), on_turn=told.append)
+    conversation.push_audio(np.zeros(16_000, np.float32), 16_000)
+    conversation.push_text("What now?")
+    conversation.work()
+    assert told == [Turn("user", "What now?"), Turn("avatar", "Reply 2.")]
+    conversation.interrupt()
+    assert [turn.speaker for turn in conversation.history] == ["user"]
+
+
+def test_who_stops_it_wants_no_answer(talk: Begin) -> None:
+    told: list[Turn] = []
+    conversation = talk(Says("Yes."), ears=Ears(Understands()), on_turn=told.append)
+    conversation.push_audio(np.zeros(16_000, np.float32), 16_000)
+    conversation.push_text("Are you there?")
+    conversation.push_audio(voiced(0.5), 16_000)
+    assert conversation.attending
+    conversation.stop()
+    conversation.end_audio()
+    assert not conversation.attending
+    conversation.work()
+    # the text is forgotten; what they were saying is not
+    assert told == [Turn("user", "Stop it."), Turn("avatar", "Yes.")]
+    assert not conversation.thinking
+
+
+def test_a_text_is_taken_though_the_reply_before_failed(talk: Begin) -> None:
+    conversation = talk(Says("Yes."))
+    conversation.error = UsageError("it failed")
+    with pytest.raises(UsageError, match="it failed"):
+        conversation.push_text("And now?")
+    conversation.work()
+    assert conversation.history == [Turn("user", "And now?")]
+
+
+def test_a_reply_counts_from_its_own_beginning(talk: Begin) -> None:
+    """Though the one before was interrupted when nothing of it waited any more."""
+    conversation = talk(LONG)
+    for text in ("Count.", "Count again."):
+        conversation.push_text(text)
+        conversation.work()
+        speaking = False
+        for frame in conversation.frames():
+            speaking |= frame.state == "speaking"
+            if (speaking and frame.state == "idle") or (len(text) > 6 and speaking):
+                break
+    assert conversation.interrupt() < 0.2

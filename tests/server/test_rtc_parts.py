@@ -101,6 +101,20 @@ def test_delays_are_those_of_the_sound_that_a_picture_says() -> None:
     assert report.skipped == pytest.approx(3 / 16)
 
 
+def test_what_is_asked_is_timed_to_its_answer() -> None:
+    now = 10.0
+    meter = DelayMeter(Fraction(25), lambda: now)
+    meter.asked()  # it fails, and nothing answers it
+    meter.sent(frame(0))
+    now = 20.0
+    meter.asked(before=1.5)  # while the reply before is still being said
+    meter.sent(frame(1))
+    meter.sent(frame(2, state="idle"))
+    now = 21.0
+    meter.sent(frame(3))
+    assert meter.report().begins == pytest.approx(2.5)
+
+
 class Taken:
     """A session that notes what it is told."""
 
@@ -130,7 +144,7 @@ def test_a_microphone_is_heard_while_somebody_speaks() -> None:
 
     hear(8_000, 0.1)
     assert not session.pushed  # it is off
-    microphone.turn(True)
+    microphone.listen(True)
     hear(20, 1.0)
     assert not session.pushed  # the room's noise
     hear(8_000, 0.4)
@@ -145,9 +159,9 @@ def test_a_microphone_is_heard_while_somebody_speaks() -> None:
     assert session.flushed == 1
     assert len(session.pushed) - count == pytest.approx(HOLD * 50, abs=1)
     hear(8_000, 0.1)
-    microphone.turn(False)
+    microphone.listen(False)
     assert session.flushed == 2
-    microphone.turn(True)
+    microphone.listen(True)
     microphone.hear(np.full((960, 2), 9_000, np.int16), 1, Fraction(99))  # refused: begun anew
     assert session.flushed == 3
 

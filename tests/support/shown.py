@@ -18,7 +18,7 @@ from talkers.server.page import add_page
 from talkers.server.rtc import Rtc
 from talkers.server.run import MAX_MESSAGE, bound
 from talkers.server.service import Service
-from talkers.server.talking import Talker
+from talkers.server.talking import TalkMaker
 
 
 class LiveServer:
@@ -36,7 +36,7 @@ class LiveServer:
         avatars: Mapping[str, Avatar],
         limits: Limits,
         port: int = 0,
-        talker: Talker | None = None,
+        talker: TalkMaker | None = None,
     ):
         self._avatars, self._limits, self.port, self._talker = avatars, limits, port, talker
         self.service: Service

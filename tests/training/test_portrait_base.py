@@ -6,7 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import speaker
 from talkers.artefacts.documents import write_json
@@ -20,10 +22,14 @@ from talkers.corpus.splits import (
 )
 from talkers.errors import UsageError
 from talkers.experts import ExpertConfig
+from talkers.runtime.avatar import Avatar
+from talkers.runtime.bundle import base_folder
+from talkers.space.face_motion import FaceMotionSpace
 from talkers.systems.portrait import tiny_portrait
 from talkers.systems.recipe import with_settings
 from talkers.training.expert_stage import ExpertTraining, train_expert
 from talkers.training.save import Terms
+from talkers.training.space_fit import face_motions
 from talkers.training.train import TrainOptions, train
 
 PEOPLE = ["ada", "bob", "carl", "dan", "eve", "s22"]
@@ -113,3 +119,24 @@ def test_a_base_is_trained_on_many_people(people: Corpus, tmp_path: Path) -> Non
     assert metrics["portrait"]["mouth_r2"] > metrics["mesh_warp"]["mouth_r2"]
     assert metrics["portrait"]["psnr_mouth"] > metrics["mesh_warp"]["psnr_mouth"]
     assert (tmp_path / "base" / "training" / "held-out.png").exists()
+
+
+def test_frames_without_a_face_spoil_no_clip(
+    people: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their key points are zeros in a corpus."""
+    space = Avatar.load(base_folder()).engine.space
+    assert isinstance(space, FaceMotionSpace)
+    whole = face_motions(space, people, ["clip0"])["clip0"]
+    column = Corpus.column
+
+    def lost(corpus: Corpus, kind: str, name: str) -> np.ndarray:
+        values = np.array(column(corpus, kind, name))
+        if kind in ("face", "landmarks"):
+            values[:6] = 0
+        return values
+
+    monkeypatch.setattr(Corpus, "column", lost)
+    motion = face_motions(space, people, ["clip0"])["clip0"]
+    assert motion.isfinite().all()
+    assert torch.allclose(motion[6:, :6], whole[6:, :6], atol=0.5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from talkers.cli.avatars import speaking_avatar
 from talkers.cli.console import remark, tell
 from talkers.cli.live import PageOptions, show_page
 from talkers.cli.say import voices_help
+from talkers.cli.serve import names_of
 from talkers.cli.videos import refuse_output
 from talkers.controls.request import Controls
 from talkers.errors import TalkersError, UsageError, shown
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from talkers.dialogue import ConversationTerms, Dialogue, LanguageModel, Turn
     from talkers.runtime.avatar import Avatar
     from talkers.server.rtc_forms import Offer
-    from talkers.server.talking import Talker
+    from talkers.server.talking import TalkMaker
     from talkers.speech.voices import Voice
 
 LINE = 64_000  # bytes of a line that are read at once
@@ -159,7 +160,8 @@ def chat(
     )
 
     def avatars() -> dict[str, Avatar]:
-        return {persona.name or "avatar": speaking_avatar(avatar, face.consent)}
+        (own,) = names_of((avatar,))
+        return {persona.name or own: speaking_avatar(avatar, face.consent)}
 
     if output is None:
         show_page(
@@ -175,17 +177,22 @@ def chat(
 
 
 def _talker(
-    terms: ConversationTerms, dialogue: Callable[[], Dialogue], voice: str, name: str
-) -> Talker:
-    """What lets faces of a page answer. All that it needs is loaded, and tried with one answer.
+    terms: ConversationTerms,
+    dialogue: Callable[[], Dialogue],
+    voice: str,
+    name: str,
+    avatars: Mapping[str, Avatar],
+) -> TalkMaker:
+    """What lets avatars of a page answer. All that it needs is loaded, and tried with one answer.
 
     Raises:
-        TalkersError: the voice or the language model cannot be had.
+        TalkersError: the voice or the language model cannot be had, or the terms mean nothing to
+            an avatar.
     """
     from talkers.dialogue import Conversation, Turn
     from talkers.dialogue.ears import Ears
     from talkers.dialogue.recognition import load_recogniser
-    from talkers.server.talking import Talker
+    from talkers.server.talking import TalkMaker
     from talkers.speech.voices import load_voice
 
     said_by, recogniser = load_voice(voice), None
@@ -193,6 +200,8 @@ def _talker(
         recogniser = load_recogniser()
     except TalkersError as error:
         remark(f"note: it understands no speech, only text: {shown(error)}")
+    for avatar in avatars.values():
+        Conversation(avatar, dialogue(), said_by, terms=terms).close()
     next(iter(dialogue().reply([Turn("user", "Hello.")])), None)
 
     def begin(avatar: Avatar, offer: Offer, on_turn: Callable[[Turn], None]) -> Conversation:
@@ -206,7 +215,7 @@ def _talker(
             avatar, dialogue(), said_by, ears=ears, terms=of_viewer, on_turn=on_turn
         )
 
-    return Talker(begin, name, recogniser is not None, terms.controls)
+    return TalkMaker(begin, name, recogniser is not None, terms.controls)
 
 
 def language_model(options: DialogueOptions) -> LanguageModel:

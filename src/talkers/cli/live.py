@@ -18,7 +18,7 @@ from talkers.errors import UsageError
 
 if TYPE_CHECKING:
     from talkers.runtime.avatar import Avatar
-    from talkers.server.talking import Talker
+    from talkers.server.talking import TalkMaker
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ def live(
 def show_page(
     avatars: Callable[[], Mapping[str, Avatar]],
     options: PageOptions,
-    talker: Callable[[], Talker] | None = None,
+    talker: Callable[[Mapping[str, Avatar]], TalkMaker] | None = None,
 ) -> None:
     """Show live faces in browsers until a signal ends it.
 
     Args:
         avatars: gives them, by name; called when the address can be had.
         options: where the page is, and who reaches it.
-        talker: gives what lets the faces answer; without it they say what they are given.
+        talker: gives what lets these avatars answer; without it they say what they are given.
 
     Raises:
         TalkersError: the page cannot be shown.
@@ -107,7 +107,7 @@ def show_page(
                 f"warning: whoever reaches {options.host} can see and use this face. The page asks "
                 "for no password" + ("." if tls else " and encrypts nothing but picture and sound.")
             )
-        rtc = Rtc(servers, local, talker=talker() if talker else None)
+        rtc = Rtc(servers, local, talker=talker(shown) if talker else None)
 
         def begun() -> None:
             host = f"[{options.host}]" if ":" in options.host else options.host

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from talkers.controls.request import Controls
-from talkers.dialogue.contract import PLAINLY, Delivery, Dialogue, Sentence, Turn
-from talkers.dialogue.ears import Ears
+from talkers.dialogue.contract import (
+    PLAINLY,
+    Delivery,
+    Dialogue,
+    Sentence,
+    SpeechEvent,
+    Turn,
+)
+from talkers.dialogue.ears import ENDS, Ears
 from talkers.dialogue.sentences import checked_turn
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.clock import Clock
 from talkers.runtime.listening import Listening
 from talkers.runtime.live_session import LiveFrame, LiveSession, LiveTerms
-from talkers.runtime.threads import one_core_left
+from talkers.runtime.threads import leave_a_core
 from talkers.speech.subtitles import Word
 from talkers.speech.text import FASTEST, SLOWEST, Passage, Script
 from talkers.speech.voices import Voice, say_script
 
 MAX_SECONDS = 90.0  # of a reply; a session holds two minutes
+CLOSING = 2.0  # seconds for which closing waits for a reply in the making
 MIN_AMPLITUDE, MAX_AMPLITUDE = 0.5, 1.5  # of Controls
 
 
@@ -68,7 +77,11 @@ class Conversation:
         ears: understand sound that is pushed; without them only text is understood.
         terms: see there.
         clock: of the session (default: the machine's).
-        on_turn: called with each turn when it has begun: the user's, and each sentence of a reply.
+        on_turn: called with each turn: the user's when its reply is begun, and each sentence of a
+            reply when it waits to be said.
+
+    Attributes:
+        asked: when the user ended the turn that is answered, by `time.monotonic`.
 
     Raises:
         TalkersError: the avatar cannot be live.
@@ -100,7 +113,11 @@ class Conversation:
         self._changed = threading.Condition()
         self._reply: list[_Spoken] = []  # that is being said, or was said last
         self._number = 0  # of the reply: one that is overtaken is dropped
+        self._stops = 0  # of the user
+        self._working = -1  # the reply that is being made
+        self._again = False  # whether the user's last turn is answered anew
         self._busy = self._closed = False
+        self.asked = 0.0
         self._attends = False  # to a user who speaks: no reply begins
         self._controls, self._delivery = self.terms.controls, PLAINLY
         self.error: Exception | None = None
@@ -131,21 +148,18 @@ class Conversation:
     def thinking(self) -> bool:
         """Whether a reply is being made, or waits, and nothing of it is heard yet."""
         with self._changed:
-            return (self._busy or bool(self._waiting)) and self.session.queued == 0
+            making = self._busy and self._working == self._number
+            return (making or bool(self._waiting)) and self.session.queued == 0
 
     def push_text(self, text: str) -> None:
         """The user says something by text. A reply that is being said is interrupted.
 
         Raises:
             UsageError: nothing in it can be answered, or it is too long.
-            TalkersError: what went wrong with the reply before.
+            TalkersError: what went wrong with the reply before; the text is taken all the same.
         """
-        clean = checked_turn(text)
+        self._ask(checked_turn(text), time.monotonic())
         self.raise_error()
-        self.interrupt()
-        with self._changed:
-            self._waiting.append(clean)
-            self._changed.notify_all()
 
     def push_audio(self, samples: Any, rate: float) -> None:
         """The user's sound, of any form that `LiveSession.push_audio` takes; silence too.
@@ -155,20 +169,64 @@ class Conversation:
 
         Raises:
             UsageError: this is no sound.
-            TalkersError: what went wrong with the reply before.
+            TalkersError: what went wrong with the reply before; the sound is heard all the same.
         """
-        self.raise_error()
         self.session.hear(samples, rate)
-        if self._ears is None:
+        if self._ears is not None:
+            ended, stops = time.monotonic() - ENDS, self._stops
+            for event in self._ears.push(samples, rate):
+                self._heard(event, ended, stops)
+        self.raise_error()
+
+    def end_audio(self) -> None:
+        """The user's sound has ended, and so has what they were saying."""
+        if self._ears is not None:
+            ended, stops = time.monotonic(), self._stops
+            for event in self._ears.end():
+                self._heard(event, ended, stops)
+
+    def _heard(self, event: SpeechEvent, ended: float, stops: int) -> None:
+        """The user begins to speak, or has said something.
+
+        Args:
+            event: which of them.
+            ended: when they had ended.
+            stops: how often the user had wanted it to be silent before.
+        """
+        with self._changed:
+            self._attends = event.kind == "begins"
+            self._changed.notify_all()
+        if event.kind == "begins":
+            self.interrupt()
+        elif stops != self._stops:
             return
-        for event in self._ears.push(samples, rate):
+        elif any(letter.isalnum() for letter in event.text):
+            self._ask(checked_turn(event.text), ended)
+        else:  # it was no speech: what has no answer yet is answered after all
             with self._changed:
-                self._attends = event.kind == "begins"
-                self._changed.notify_all()
-            if event.kind == "begins":
-                self.interrupt()
-            elif event.text:
-                self.push_text(event.text)
+                if not self._waiting and self._history and self._history[-1].speaker == "user":
+                    self._waiting.append(self._history.pop().text)
+                    self._again = True
+                    self._changed.notify_all()
+
+    def _ask(self, text: str, ended: float) -> None:
+        """Answer this next, in place of what is being said."""
+        self.interrupt()
+        with self._changed:
+            self._waiting.append(text)
+            self._again, self.asked = False, ended
+            self._changed.notify_all()
+
+    def stop(self) -> float:
+        """Be silent: as `interrupt`, and what waits for an answer is forgotten.
+
+        Returns:
+            seconds that were played of the reply.
+        """
+        with self._changed:
+            self._stops += 1
+            self._waiting.clear()
+            return self.interrupt()
 
     def interrupt(self) -> float:
         """Stop speaking, drop the reply, and keep in the history what was heard of it.
@@ -181,6 +239,7 @@ class Conversation:
             # where nothing waits, all that was pushed has been played
             all_played = self.session.queued == 0
             seconds = self.session.interrupt()
+            self.session.flush()  # what comes next is another reply
             self._settle(float("inf") if all_played else seconds)
         return seconds
 
@@ -212,8 +271,10 @@ class Conversation:
                 self._settle(float("inf"))
                 self._history.append(Turn("user", text))
                 turns, number, self._busy = list(self._history), self._number, True
+                self._working, again, self._again = number, self._again, False
             try:
-                self._on_turn(turns[-1])
+                if not again:
+                    self._on_turn(turns[-1])
                 self._answer(turns, number)
             finally:
                 with self._changed:
@@ -252,6 +313,7 @@ class Conversation:
         return end
 
     def _run(self) -> None:
+        leave_a_core()  # to the face
         while True:
             with self._changed:
                 self._changed.wait_for(
@@ -260,8 +322,7 @@ class Conversation:
                 if self._closed:
                     return
             try:
-                with one_core_left():  # the face goes on meanwhile
-                    self.work()
+                self.work()
             except Exception as error:  # told to whoever pushes or takes frames next
                 with self._changed:
                     self.error = error
@@ -284,7 +345,7 @@ class Conversation:
             yield frame
 
     def close(self) -> None:
-        """End at once. Once more does no harm."""
+        """End at once; a reply in the making is not said. Once more does no harm."""
         with self._changed:
             if not self._closed:
                 self.interrupt()
@@ -292,7 +353,7 @@ class Conversation:
             self._changed.notify_all()
         self.session.close()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout=60)
+            self._thread.join(timeout=CLOSING)
 
     def __enter__(self) -> Conversation:
         """The conversation; it is closed when the block ends."""

@@ -6,6 +6,7 @@ may last until the system lets the other thread run, and two take ten times as l
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,16 @@ EVERY = 12  # frames after which the other way is tried, as long as frames take 
 BETTER = 0.75  # of the time that it must take to be kept
 ALONE = 1.15  # seconds by the clock for one of work: below, nobody else wants the core
 WEIGHT = 0.3  # of the newest frame in the average of what frames take
+
+
+def leave_a_core() -> None:
+    """Let this thread compute with all threads but one; threads that begin later have all."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(max(1, count - 1))
+    # what a thread sets holds for those that begin later, too
+    keeper = threading.Thread(target=torch.set_num_threads, args=(count,))
+    keeper.start()
+    keeper.join()
 
 
 @contextmanager

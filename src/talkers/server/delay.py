@@ -20,8 +20,9 @@ class Report(NamedTuple):
     Attributes:
         follows: mean seconds from the sound in a frame's middle, as it came from the microphone,
             to the picture; None where nothing was heard.
-        begins: seconds from the first sound of what was sent last (a file or a text) to the first
-            picture that says it; None where there was none.
+        begins: seconds from the first sound of what was sent last (a file or a text), or from the
+            end of what was asked, to the first picture that says it, or the answer; None where
+            there was none.
         pictures: a second.
         skipped: share of the pictures that were left out.
     """
@@ -47,7 +48,7 @@ class DelayMeter:
         self._sent: deque[tuple[float, int]] = deque(maxlen=RECENT)
         self._pushed: float | None = None
         self._begins: float | None = None
-        self._speaks = False
+        self._speaks, self._quiet = False, True  # whether it was silent since what was pushed
 
     def received(self, end: Fraction, before: float = 0.0) -> None:
         """Sound of the microphone has come.
@@ -61,7 +62,15 @@ class DelayMeter:
     def pushed(self) -> None:
         """Sound of a file or a text has come."""
         if self._pushed is None and not self._speaks:
-            self._pushed = self._clock()
+            self._pushed, self._quiet = self._clock(), True
+
+    def asked(self, before: float = 0.0) -> None:
+        """Something was asked that is to be answered.
+
+        Args:
+            before: seconds since then.
+        """
+        self._pushed, self._quiet = self._clock() - before, not self._speaks
 
     def deaf(self) -> None:
         """The microphone is off."""
@@ -73,8 +82,9 @@ class DelayMeter:
         self._sent.append((now, frame.skipped))
         self._speaks = frame.state == "speaking"
         if not self._speaks:
+            self._quiet = True
             return
-        if self._pushed is not None:
+        if self._pushed is not None and self._quiet:
             self._begins, self._pushed = now - self._pushed, None
         if frame.source_pts is None or not self._arrivals:
             return

@@ -71,7 +71,7 @@ class Microphone:
         elif was_open:
             self._session.flush()
 
-    def turn(self, on: bool) -> None:
+    def listen(self, on: bool) -> None:
         """Begin or end to listen."""
         if self.on and self.open:
             self._session.flush()

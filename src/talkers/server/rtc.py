@@ -44,7 +44,7 @@ from talkers.server.rtc_peer import Peer
 from talkers.server.saying import Texts, Voices
 from talkers.server.service import Service
 from talkers.server.sign import Sign
-from talkers.server.talking import Talker, Talking, TellError
+from talkers.server.talking import Talking, TalkMaker, TellError, begun_talk
 from talkers.version import __version__
 
 SYNTHETIC = {"Digital-Source-Type": SOURCE}  # a header of what shows a face
@@ -68,7 +68,7 @@ class Rtc:
     only_local: bool = True
     voices: Voices = field(default_factory=Voices)
     previews: dict[str, bytes] = field(default_factory=dict)
-    talker: Talker | None = None
+    talker: TalkMaker | None = None
 
 
 def add_rtc(app: FastAPI, rtc: Rtc) -> None:
@@ -187,16 +187,16 @@ async def _run(socket: WebSocket, service: Service) -> None:
 async def _role(
     shared: Rtc, avatar: Avatar, offer: Offer, service: Service, delay: DelayMeter
 ) -> Saying | Talking:
-    """What the face does."""
+    """A face as the server shows it."""
     if shared.talker is not None:
-        return Talking(shared.talker, avatar, offer, delay.pushed)
+        return await begun_talk(shared.talker, avatar, offer, delay)
     session = await asyncio.to_thread(begun, avatar, offer)
     texts = Texts(session, shared.voices, service.limits.characters, delay.pushed)
     return Saying(session, texts, delay, offer.rate)
 
 
 class Saying:
-    """What a face does that says what it is given; see `Talking` for one that answers.
+    """A face that says what it is given; see `Talking` for one that answers.
 
     Args:
         session: says it.
@@ -229,7 +229,7 @@ class Saying:
             self._texts.add(command)
             return None
         if isinstance(command, ListenCommand):
-            self.microphone.turn(command.on)
+            self.microphone.listen(command.on)
             if not command.on:
                 self._delay.deaf()
             return None
@@ -238,7 +238,7 @@ class Saying:
         return await asyncio.to_thread(commanded, self.session, command)
 
     def works(self, tell: Tell, tell_error: TellError) -> list[Coroutine[Any, Any, None]]:
-        """What goes on beside, until it is cancelled."""
+        """The tasks that run during the session."""
         return [self._texts.run(tell, tell_error)]
 
     def close(self) -> None:

@@ -34,7 +34,7 @@ ICE_SERVER = re.compile(
 NAME, TIME = re.compile(r"^s=[^\r\n]*", re.M), re.compile(r"^t=[^\r\n]*", re.M)
 
 
-class Hears(Protocol):
+class SoundTaker(Protocol):
     """What takes the sound of a browser's microphone.
 
     Attributes:
@@ -56,12 +56,12 @@ class Hears(Protocol):
         ...
 
 
-class Shown(Protocol):
+class Performance(Protocol):
     """What a connection shows.
 
     Attributes:
         session: its face.
-        microphone: see `Hears`.
+        microphone: see `SoundTaker`.
     """
 
     @property
@@ -70,7 +70,7 @@ class Shown(Protocol):
         ...
 
     @property
-    def microphone(self) -> Hears:
+    def microphone(self) -> SoundTaker:
         """See above."""
         ...
 
@@ -88,7 +88,7 @@ class Peer:
 
     def __init__(
         self,
-        shown: Shown,
+        shown: Performance,
         delay: DelayMeter,
         size: int,
         servers: Sequence[RTCIceServer],

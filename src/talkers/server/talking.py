@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,23 +16,24 @@ from numpy.typing import NDArray
 
 from talkers.controls.request import Controls
 from talkers.dialogue import Conversation, Turn
-from talkers.errors import TalkersError, UsageError
+from talkers.errors import UsageError
 from talkers.runtime.avatar import Avatar
-from talkers.runtime.threads import one_core_left
+from talkers.runtime.threads import leave_a_core
+from talkers.server.delay import DelayMeter
 from talkers.server.forms import SetCommand, read_json
 from talkers.server.live import commanded
 from talkers.server.rtc_forms import RTC_COMMANDS, ListenCommand, Offer, SayCommand, Tell
 
-MAX_WAITING = 30.0  # seconds of sound that wait to be understood; more is forgotten
-ENDING = 1.0  # seconds of silence that end a turn whose sound has ended
-LOOK = 0.1  # seconds between two looks at how the talk is
+MAX_WAITING = 30.0  # seconds of sound that wait to be understood
+LOOK_EVERY = 0.1  # seconds, at how the talk is
 
 TellError = Callable[[BaseException], Awaitable[None]]
 OnTurn = Callable[[Turn], None]
+Block = tuple[NDArray[np.int16], int]  # samples, Hz
 
 
 @dataclass(frozen=True)
-class Talker:
+class TalkMaker:
     """Makes the talks of a server: one for each viewer.
 
     Attributes:
@@ -38,7 +41,7 @@ class Talker:
             viewer asks for, and with what is to be called with each turn.
         name: whom the face plays; may be empty.
         hears: whether it understands speech.
-        controls: of a face of which the viewer asks for no others.
+        controls: that hold where the viewer asks for none.
     """
 
     begin: Callable[[Avatar, Offer, OnTurn], Conversation]
@@ -48,7 +51,7 @@ class Talker:
 
 
 class Hearing:
-    """Sound of a viewer, on its way to a conversation. For one event loop.
+    """Queues a viewer's sound until the conversation understands it. For one event loop.
 
     Attributes:
         on: whether the microphone is heard.
@@ -59,24 +62,26 @@ class Hearing:
 
     def __init__(self, conversation: Conversation):
         self._conversation = conversation
-        self._waiting: deque[tuple[NDArray[np.int16], int]] = deque()
+        self._waiting = deque[Block | None]()  # None: the sound has ended
         self._came = asyncio.Event()
         self.on, self.queued = False, 0.0
 
     def hear(self, samples: NDArray[np.int16], rate: int, pts: Fraction) -> None:
-        """The microphone's next block: int16 [n, channels]."""
-        if self.on:
+        """The microphone's next block: int16 [n, channels]. If too much waits, it is dropped."""
+        if self.on and not self.full(len(samples) / rate):
             self.put(samples, rate)
 
-    def put(self, samples: NDArray[np.int16], rate: int) -> None:
-        """Understand this after what waits; where too much waits, it is forgotten."""
-        seconds = len(samples) / rate
-        if self.queued + seconds <= MAX_WAITING:
-            self._waiting.append((samples, rate))
-            self.queued += seconds
-            self._came.set()
+    def full(self, seconds: float) -> bool:
+        """Whether too much waits already for so much more."""
+        return self.queued + seconds > MAX_WAITING
 
-    def turn(self, on: bool) -> None:
+    def put(self, samples: NDArray[np.int16], rate: int) -> None:
+        """Understand this after what waits."""
+        self.queued += len(samples) / rate
+        self._waiting.append((samples, rate))
+        self._came.set()
+
+    def listen(self, on: bool) -> None:
         """Begin or end to listen to the microphone."""
         if self.on and not on:
             self.end()
@@ -84,66 +89,80 @@ class Hearing:
 
     def end(self) -> None:
         """The sound has ended, and so has what is being said."""
-        self.put(np.zeros(round(ENDING * 16_000), np.int16), 16_000)
+        self._waiting.append(None)
+        self._came.set()
+
+    def forget(self) -> None:
+        """Understand nothing of what waits, but that it has ended."""
+        self._waiting, self.queued = deque([None]), 0.0
+        self._came.set()
 
     async def run(self, tell_error: TellError) -> None:
         """Let the conversation hear what comes, until this is cancelled."""
-        while True:
-            await self._came.wait()
-            self._came.clear()
-            while self._waiting:
-                samples, rate = self._waiting.popleft()
-                try:
-                    await asyncio.to_thread(self._understand, samples, rate)
-                except TalkersError as error:
-                    await tell_error(error)
-                self.queued = max(0.0, self.queued - len(samples) / rate)
+        loop = asyncio.get_running_loop()
+        with_a_core_less = ThreadPoolExecutor(1, "hearing", leave_a_core)  # the face has it
+        try:
+            while True:
+                await self._came.wait()
+                self._came.clear()
+                while self._waiting:
+                    block = self._waiting.popleft()
+                    try:
+                        await loop.run_in_executor(with_a_core_less, self._understand, block)
+                    except Exception as error:  # the viewer is told, and the talk goes on
+                        await tell_error(error)
+                    if block is not None:
+                        self.queued = max(0.0, self.queued - len(block[0]) / block[1])
+        finally:
+            with_a_core_less.shutdown(wait=False)
 
-
-    def _understand(self, samples: NDArray[np.int16], rate: int) -> None:
-        with one_core_left():  # the face goes on meanwhile
-            self._conversation.push_audio(samples, rate)
+    def _understand(self, block: Block | None) -> None:
+        """Let the conversation hear a block, or that there is no more."""
+        if block is None:
+            self._conversation.end_audio()
+        else:
+            self._conversation.push_audio(*block)
 
 
 class Talking:
-    """What a face does that answers; see `Saying` for one that says what it is given.
+    """A face that answers a viewer; see `Saying` for one that says what it is given.
 
     Args:
-        talker: makes the conversation.
-        avatar: whose face.
-        offer: what the viewer asks for.
-        pushed: called when a turn of the viewer is whole.
+        conversation: with the viewer.
+        turns: gets what is said, in order.
+        rate: Hz of sound in messages.
+        controls: that hold where the viewer asks for none.
+        delay: told when something was asked.
 
     Attributes:
         session: its live session.
         microphone: takes the viewer's sound.
-
-    Raises:
-        TalkersError: the avatar cannot be live, or the controls mean nothing to it.
     """
 
-    def __init__(self, talker: Talker, avatar: Avatar, offer: Offer, pushed: Callable[[], None]):
-        self._loop, self._turns = asyncio.get_running_loop(), asyncio.Queue[Turn]()
-        self._pushed, self._rate, self._controls = pushed, offer.rate, talker.controls
-        self._conversation = talker.begin(avatar, offer, self._on_turn)
-        self.session = self._conversation.session
-        self.microphone = Hearing(self._conversation)
+    def __init__(
+        self,
+        conversation: Conversation,
+        turns: asyncio.Queue[Turn],
+        rate: int,
+        controls: Controls,
+        delay: DelayMeter,
+    ):
+        self._conversation, self._turns, self._rate = conversation, turns, rate
+        self._controls, self._delay = controls, delay
+        self.session = conversation.session
+        self.microphone = Hearing(conversation)
 
     @property
     def queued(self) -> float:
         """Seconds of the viewer's sound that wait to be understood."""
         return self.microphone.queued
 
-    def _on_turn(self, turn: Turn) -> None:
-        """Called by the conversation's thread."""
-        self._loop.call_soon_threadsafe(self._turns.put_nowait, turn)
-
     async def do(self, message: bytes | str) -> dict[str, Any] | None:
         """Do what one message says; the event that answers it."""
         talk = self._conversation
         if isinstance(message, bytes):
             samples = np.frombuffer(message, "<i2").astype(np.int16, copy=False)
-            if self.queued + len(samples) / self._rate > MAX_WAITING:
+            if self.microphone.full(len(samples) / self._rate):
                 raise UsageError(
                     f"{self.queued:.0f} s of sound wait already", todo="Send no more than is said"
                 )
@@ -153,11 +172,12 @@ class Talking:
         if isinstance(command, SayCommand):
             await asyncio.to_thread(talk.push_text, command.text)
         elif isinstance(command, ListenCommand):
-            self.microphone.turn(command.on)
+            self.microphone.listen(command.on)
         elif isinstance(command, SetCommand):
             await asyncio.to_thread(talk.set, command.controls.over(self._controls))
         elif command.type == "interrupt":
-            return {"type": "interrupted", "seconds": await asyncio.to_thread(talk.interrupt)}
+            self.microphone.forget()
+            return {"type": "interrupted", "seconds": await asyncio.to_thread(talk.stop)}
         elif command.type == "flush":
             self.microphone.end()
         else:
@@ -165,7 +185,7 @@ class Talking:
         return None
 
     def works(self, tell: Tell, tell_error: TellError) -> list[Coroutine[Any, Any, None]]:
-        """What goes on beside, until it is cancelled."""
+        """The tasks that run during the session."""
         return [
             self.microphone.run(tell_error),
             self._tell_turns(tell),
@@ -177,12 +197,12 @@ class Talking:
         while True:
             turn = await self._turns.get()
             if turn.speaker == "user":
-                self._pushed()
+                self._delay.asked(max(0.0, time.monotonic() - self._conversation.asked))
             await tell({"type": "turn", "speaker": turn.speaker, "text": turn.text})
 
     async def _tell_state(self, tell: Tell, tell_error: TellError) -> None:
         """Tell when it begins to listen or to think, and what went wrong with a reply."""
-        told = ""
+        told = "waits"
         while True:
             talk = self._conversation
             does = "listens" if talk.attending else "thinks" if talk.thinking else "waits"
@@ -191,10 +211,31 @@ class Talking:
                 await tell({"type": "talk", "does": does})
             try:
                 talk.raise_error()
-            except TalkersError as error:
+            except Exception as error:  # the viewer is told, and the talk goes on
                 await tell_error(error)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(LOOK_EVERY)
 
     def close(self) -> None:
-        """End at once; a reply in the making is waited for."""
+        """End at once."""
         self._conversation.close()
+
+
+async def begun_talk(maker: TalkMaker, avatar: Avatar, offer: Offer, delay: DelayMeter) -> Talking:
+    """A face that answers a viewer.
+
+    Args:
+        maker: makes the conversation.
+        avatar: whose face.
+        offer: what the viewer asks for.
+        delay: of the connection.
+
+    Raises:
+        TalkersError: the avatar cannot be live, or the controls mean nothing to it.
+    """
+    loop, turns = asyncio.get_running_loop(), asyncio.Queue[Turn]()
+
+    def on_turn(turn: Turn) -> None:  # called by the conversation's thread
+        loop.call_soon_threadsafe(turns.put_nowait, turn)
+
+    conversation = await asyncio.to_thread(maker.begin, avatar, offer, on_turn)
+    return Talking(conversation, turns, offer.rate, maker.controls, delay)

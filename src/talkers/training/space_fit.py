@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from talkers.corpus import Corpus
+from talkers.corpus.store import fill_gaps
 from talkers.corpus.views import face_parts, key_points
 from talkers.errors import ArtefactError
 from talkers.face.landmarks import BLINKS, FaceTracker
@@ -119,12 +120,17 @@ def mean_depth(corpus: Corpus, names: Sequence[str], report: Report) -> Tensor:
 def face_motions(space: FaceMotionSpace, corpus: Corpus, names: Sequence[str]) -> dict[str, Tensor]:
     """Face motion of clips, as if all were of one person who rests where the space's mean is.
 
+    Frames in which no face was found have what lies between their neighbours.
+
     Returns:
         {name: [T, width]}
     """
     motions = {}
     for name in names:
-        points = key_points(corpus.column("landmarks", name), corpus.size)
+        marks = np.array(corpus.column("landmarks", name), np.float32)
+        marks[~np.asarray(corpus.column("face", name), bool)] = np.nan
+        marks = fill_gaps(marks.reshape(len(marks), -1)).reshape(marks.shape)
+        points = key_points(marks, corpus.size)
         still = ~torch.from_numpy(np.array(corpus.column("speech", name), bool))
         motion = space.motion_of(points, space.rest(points, still))
         motions[name] = space.retarget(motion, space.rest_of(motion), space.home)

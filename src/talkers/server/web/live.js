@@ -46,9 +46,15 @@ function enable() {
 
 // --- what is asked for ---
 
+/** What was moved; the rest is as the server has it. */
 function controls() {
+  const moved = (...ids) => ids.some((id) => $(id).value !== $(id).defaultValue);
   const value = (id) => Number($(id).value);
-  return { pose_offset: [value("yaw"), value("pitch"), 0], amplitude: value("amplitude"), blinks: value("blinks") };
+  return {
+    ...(moved("yaw", "pitch") && { pose_offset: [value("yaw"), value("pitch"), 0] }),
+    ...(moved("amplitude") && { amplitude: value("amplitude") }),
+    ...(moved("blinks") && { blinks: value("blinks") }),
+  };
 }
 
 function wish() { return { avatar: $("avatar").value || null, latency: $("latency").value, controls: controls() }; }
@@ -69,7 +75,7 @@ function purpose() {
 }
 
 function begin() {
-  say("");
+  say(about?.talks && $("turns").children.length ? "A new talk begins: it does not remember the last one." : "");
   $("turns").replaceChildren();
   if (!("RTCPeerConnection" in window)) return say("This browser has no WebRTC. Use a newer one.", "error");
   phase("connecting", "Connecting …");
@@ -82,6 +88,7 @@ function end() {
   stopMicrophone();
   $("face").srcObject = null;
   phase("off", purpose(), "Start");
+  $("does").textContent = "";
   clearNumbers();
 }
 
@@ -188,7 +195,9 @@ function showTurn({ speaker, text }) {
 }
 
 function showTalk() {
-  document.title = "talkers chat";
+  document.title = $("name").textContent = "talkers chat";
+  player.ahead = 1; // or it would hear the second question before it has answered the first
+  document.querySelector('label[for="text"]').textContent = "What you say to it";
   $("talk").hidden = false;
   $("headphones-row").hidden = true;
   $("microphone-hint").textContent = about.hears
@@ -207,13 +216,17 @@ link.addEventListener("stream", ({ detail }) => {
   sound();
   $("face").play().catch(() => { wantsSound = false; sound(); $("face").play().catch(() => {}); });
 });
-link.addEventListener("connected", () => { phase("live"); $("state").textContent = "Idle"; if ($("message").dataset.kind === "lost") say("Connected again."); });
+link.addEventListener("connected", () => { phase("live"); $("state").textContent = "Idle"; if ($("message").dataset.kind === "lost") again(); });
 link.addEventListener("state", ({ detail }) => {
   $("state").textContent = STATES[detail.state];
   $("state").dataset.state = detail.state;
   if (detail.state === "speaking" && $("message").dataset.kind === "preparing") say("");
 });
 link.addEventListener("status", ({ detail }) => showNumbers(detail));
+function again() {
+  $("turns").replaceChildren();
+  say(about.talks ? "Connected again: a new talk begins." : "Connected again.");
+}
 link.addEventListener("turn", ({ detail }) => showTurn(detail));
 link.addEventListener("talk", ({ detail }) => { $("does").textContent = DOES[detail.does]; });
 link.addEventListener("preparing", () => say("Preparing the voice …", "preparing"));
@@ -221,6 +234,7 @@ link.addEventListener("interrupted", ({ detail }) => { if (detail.seconds) say(`
 link.addEventListener("error", ({ detail }) => say(sentence(detail), "error"));
 link.addEventListener("lost", ({ detail }) => {
   player.stop();
+  $("does").textContent = "";
   clearNumbers();
   phase("lost", `The connection was lost. Trying again in ${detail.seconds} s.`, "Try now");
   say("The connection was lost. It is made again by itself.", "lost");
@@ -260,11 +274,17 @@ $("controls").addEventListener("input", ({ target }) => {
   clearTimeout(sending);
   sending = setTimeout(() => link.send({ type: "set", controls: controls() }), 80);
 });
-$("controls").addEventListener("reset", () => setTimeout(() => {
-  showValues();
-  showPreview();
-  if (link.active) begin();
-}));
+$("controls").addEventListener("reset", () => {
+  const before = [$("avatar").value, $("latency").value];
+  setTimeout(() => {
+    showValues();
+    showPreview();
+    link.remember(wish());
+    if (!link.active) return;
+    if (String(before) === String([$("avatar").value, $("latency").value])) link.send({ type: "set", controls: controls() });
+    else begin();
+  });
+});
 for (const id of ["avatar", "latency"]) $(id).addEventListener("change", () => { showPreview(); if (link.active) { player.stop(); begin(); } });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !$("interrupt").disabled) interrupt(); });
 window.addEventListener("online", () => link.tryNow());

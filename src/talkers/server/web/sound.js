@@ -2,7 +2,6 @@
 
 export const RATE = 48000; // Hz
 const PIECE = RATE; // samples that are sent at once
-const AHEAD = 15; // seconds that are sent before they are said
 const MOST_BYTES = 200e6, MOST_SECONDS = 600;
 
 /** A file's sound: Int16Array, mono. Throws an Error whose message is for the reader. */
@@ -27,6 +26,7 @@ export async function decoded(file) {
 
 /** Sends sound piece by piece, as it is said. */
 export class Player {
+  ahead = 15; // seconds that are sent before they are said
   #link;
   #round = 0;
   #waiting = 0; // seconds that the server has and has not said
@@ -43,11 +43,17 @@ export class Player {
   async play(samples, progress) {
     const round = ++this.#round;
     this.#waiting = 0;
+    const begun = performance.now();
     for (let at = 0; at < samples.length; at += PIECE) {
+      while (at / RATE - (performance.now() - begun) / 1000 > this.ahead) {
+        await pause(200);
+        if (round !== this.#round) return false;
+        progress((at / RATE - this.#waiting) / (samples.length / RATE));
+      }
       const piece = samples.slice(at, at + PIECE);
       if (!this.#link.sendSound(piece)) return false;
       this.#waiting += piece.length / RATE;
-      while (this.#waiting > AHEAD) {
+      while (this.#waiting > this.ahead) {
         await pause(200);
         if (round !== this.#round) return false;
         progress((at / RATE - this.#waiting) / (samples.length / RATE));
