@@ -62,6 +62,20 @@ def test_controls_reach_the_avatar(page: Any, speech: Path) -> None:
     page.locator("#t-stage .t-row", has_text="8° to 8°").wait_for()
 
 
+def test_what_the_microphone_hears_is_said(page: Any) -> None:
+    page.get_by_label("My microphone").check()
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(2_000)
+    page.get_by_role("button", name="Stop", exact=True).first.click()
+    page.get_by_label("Play", exact=True).first.wait_for()  # it is there
+    choose(page, "Avatar", "mock")
+    page.click("#t-speak")
+    assert finished(page, "speak").get_attribute("data-state") == "done"
+    page.locator("#t-stage video").wait_for()
+    heard = page.locator("#t-stage video").evaluate("video => video.duration")
+    assert 1 < heard < 20
+
+
 def test_a_text_is_said(page: Any) -> None:
     if importlib.util.find_spec("piper") is None:
         pytest.skip("the extra say is not installed")

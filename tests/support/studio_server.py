@@ -70,6 +70,7 @@ def browser() -> Iterator[Any]:
         pytest.skip("there is no chromium on this machine; name one in CHROMIUM")
     with playwright.sync_playwright() as driver:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        arguments += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield chromium
         chromium.close()
