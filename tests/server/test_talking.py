@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from talkers.runtime.avatar import Avatar
 from talkers.server.limits import Limits
 from talkers.server.rtc_forms import Offer
 from talkers.server.rtc_peer import use_address
-from talkers.server.talking import TalkMaker
+from talkers.server.talking import Hearing, TalkMaker
 from talks import Hum
 
 SLOW_BLINKS = Controls(blinks=3)  # of the command line
@@ -167,6 +168,45 @@ def test_it_obeys_and_goes_on_after_trouble(server: LiveServer) -> None:
     viewer = talked(server, interrupt)
     assert 0 < viewer.told("interrupted")[0]["seconds"] < 8
     assert [e["what"] for e in viewer.told("error")][1] == "the language model is gone"
+
+
+def test_the_end_of_sound_is_heard_however_much_waits() -> None:
+    class Listener:
+        seconds, ended, told = 0.0, 0, 0
+
+        def push_audio(self, samples: np.ndarray, rate: int) -> None:
+            self.seconds += len(samples) / rate
+            if len(samples) == 1:
+                raise ValueError
+
+        def end_audio(self) -> None:
+            self.ended += 1
+
+    heard = Listener()
+
+    async def hear() -> None:
+        async def tell_error(error: BaseException) -> None:
+            heard.told += isinstance(error, ValueError)
+
+        hearing = Hearing(heard)  # type: ignore[arg-type]
+        hearing.hear(np.zeros(RATE, np.int16), RATE, Fraction(0))  # it is off
+        hearing.listen(True)
+        for second in range(40):
+            hearing.hear(np.zeros(RATE, np.int16), RATE, Fraction(second))
+        hearing.listen(False)
+        hearing.put(np.zeros(1, np.int16), RATE)
+        work = asyncio.create_task(hearing.run(tell_error))
+        while hearing.queued:
+            await asyncio.sleep(0.01)
+        hearing.put(np.zeros(RATE, np.int16), RATE)
+        hearing.forget()
+        assert hearing.queued == 0
+        while heard.ended < 2:
+            await asyncio.sleep(0.01)
+        work.cancel()
+
+    asyncio.run(hear())
+    assert (round(heard.seconds), heard.ended, heard.told) == (30, 2, 1)
 
 
 def test_the_page_shows_the_talk(server: LiveServer, browser_page: Any) -> None:
