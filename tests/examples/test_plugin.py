@@ -83,7 +83,7 @@ def test_an_avatar_is_trained_by_it_and_speaks(
 ) -> None:
     avatar, video = tmp_path / "avatar", tmp_path / "speech.mp4"
     recipe = "talkers_eigenfaces.recipes:tiny"
-    fewer = ["--set", "stages.renderer.frames=2000", "stages.motion_model.frames=16000"]
+    fewer = ["--set", "stages.renderer.frames=4000", "stages.motion_model.frames=30000"]
     train = ["train", corpus.folder, "-o", avatar, "--recipe", recipe, *fewer]
     trained = run(environment, "-m", "talkers", *train)
     assert trained.returncode == 0, trained.stderr

@@ -113,6 +113,7 @@ class Hearing:
                         await tell_error(error)
                     if block is not None:
                         self.queued = max(0.0, self.queued - len(block[0]) / block[1])
+                self.queued = 0.0
         finally:
             with_a_core_less.shutdown(wait=False)
 
