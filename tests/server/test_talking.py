@@ -216,6 +216,7 @@ def test_the_page_shows_the_talk(server: LiveServer, browser_page: Any) -> None:
     assert "answers" in page.locator("#cover-text").inner_text()
     page.get_by_role("button", name="Start").click()
     page.locator("body[data-phase=live]").wait_for()
+    assert not page.get_by_label("I wear headphones").is_visible()  # it is heard all the time
     assert asked_for[-1] == SLOW_BLINKS  # the page's own say nothing until they are moved
     page.get_by_label("What you say to it").fill("Hello!")
     page.keyboard.press("Enter")
