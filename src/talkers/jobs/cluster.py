@@ -99,8 +99,8 @@ def connected(address: str) -> Iterator[Any]:
             "what answers at this address does not let this machine join",
             where=address,
             why=reason(error),
-            todo="Check the port. Where the cluster asks for a token, set RAY_AUTH_MODE=token here, "
-            "and have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token",
+            todo="Check the port. Where the cluster asks for a token, set RAY_AUTH_MODE=token "
+            "here, and have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token",
         ) from error
     except RuntimeError as error:
         raise MissingComponent(
