@@ -104,10 +104,10 @@ def test_delays_are_those_of_the_sound_that_a_picture_says() -> None:
 def test_what_is_asked_is_timed_to_its_answer() -> None:
     now = 10.0
     meter = DelayMeter(Fraction(25), lambda: now)
-    meter.asked()  # it fails, and nothing answers it
+    meter.wait_for_answer()  # it fails, and nothing answers it
     meter.sent(frame(0))
     now = 20.0
-    meter.asked(before=1.5)  # while the reply before is still being said
+    meter.wait_for_answer(before=1.5)  # while the reply before is still being said
     meter.sent(frame(1))
     meter.sent(frame(2, state="idle"))
     now = 21.0

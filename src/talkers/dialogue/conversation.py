@@ -81,7 +81,7 @@ class Conversation:
             reply when it waits to be said.
 
     Attributes:
-        asked: when the user ended the turn that is answered, by `time.monotonic`.
+        turn_ended: when the user ended the turn that is answered, by `time.monotonic`.
 
     Raises:
         TalkersError: the avatar cannot be live.
@@ -117,7 +117,7 @@ class Conversation:
         self._working = -1  # the reply that is being made
         self._again = False  # whether the user's last turn is answered anew
         self._busy = self._closed = False
-        self.asked = 0.0
+        self.turn_ended = 0.0
         self._attends = False  # to a user who speaks: no reply begins
         self._controls, self._delivery = self.terms.controls, PLAINLY
         self.error: Exception | None = None
@@ -175,7 +175,7 @@ class Conversation:
         if self._ears is not None:
             ended, stops = time.monotonic() - ENDS, self._stops
             for event in self._ears.push(samples, rate):
-                self._heard(event, ended, stops)
+                self._on_speech(event, ended, stops)
         self.raise_error()
 
     def end_audio(self) -> None:
@@ -183,9 +183,9 @@ class Conversation:
         if self._ears is not None:
             ended, stops = time.monotonic(), self._stops
             for event in self._ears.end():
-                self._heard(event, ended, stops)
+                self._on_speech(event, ended, stops)
 
-    def _heard(self, event: SpeechEvent, ended: float, stops: int) -> None:
+    def _on_speech(self, event: SpeechEvent, ended: float, stops: int) -> None:
         """The user begins to speak, or has said something.
 
         Args:
@@ -214,7 +214,7 @@ class Conversation:
         self.interrupt()
         with self._changed:
             self._waiting.append(text)
-            self._again, self.asked = False, ended
+            self._again, self.turn_ended = False, ended
             self._changed.notify_all()
 
     def stop(self) -> float:

@@ -64,7 +64,7 @@ class DelayMeter:
         if self._pushed is None and not self._speaks:
             self._pushed, self._quiet = self._clock(), True
 
-    def asked(self, before: float = 0.0) -> None:
+    def wait_for_answer(self, before: float = 0.0) -> None:
         """Something was asked that is to be answered.
 
         Args:

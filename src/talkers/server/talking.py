@@ -198,17 +198,19 @@ class Talking:
         while True:
             turn = await self._turns.get()
             if turn.speaker == "user":
-                self._delay.asked(max(0.0, time.monotonic() - self._conversation.asked))
+                self._delay.wait_for_answer(
+                    max(0.0, time.monotonic() - self._conversation.turn_ended)
+                )
             await tell({"type": "turn", "speaker": turn.speaker, "text": turn.text})
 
     async def _tell_state(self, tell: Tell, tell_error: TellError) -> None:
         """Tell when it begins to listen or to think, and what went wrong with a reply."""
-        told = "waits"
+        sent = "waits"
         while True:
             talk = self._conversation
             does = "listens" if talk.attending else "thinks" if talk.thinking else "waits"
-            if does != told:
-                told = does
+            if does != sent:
+                sent = does
                 await tell({"type": "talk", "does": does})
             try:
                 talk.raise_error()
