@@ -95,6 +95,8 @@ def test_a_page_answers(
     assert "only text" in capsys.readouterr().err
     assert main([*given, "-o", "a.mp4"]) == 2
     assert "reads no file" in capsys.readouterr().err
+    assert main(["chat", "--port", "8000"]) == 2
+    assert "Add --live" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -215,15 +215,46 @@ def test_a_text_is_taken_though_the_reply_before_failed(talk: Begin) -> None:
     assert conversation.history == [Turn("user", "And now?")]
 
 
+def test_what_is_understood_too_late_is_not_answered(talk: Begin) -> None:
+    class Slow:
+        """The user stops it while their speech is being understood."""
+
+        def text(self, samples: np.ndarray) -> str:
+            conversation.stop()
+            return "Answer me."
+
+    told: list[Turn] = []
+    conversation = talk(Says("Yes."), ears=Ears(Slow()), on_turn=told.append)
+    conversation.push_audio(np.zeros(16_000, np.float32), 16_000)
+    conversation.push_audio(voiced(0.5), 16_000)
+    conversation.push_audio(np.zeros(16_000, np.float32), 16_000)
+    conversation.work()
+    assert not told
+    assert not conversation.attending
+
+
 def test_a_reply_counts_from_its_own_beginning(talk: Begin) -> None:
-    """Though the one before was interrupted when nothing of it waited any more."""
-    conversation = talk(LONG)
+    """Though the one before was interrupted between two sentences, when nothing of it waited."""
+
+    class Late:
+        """Its second sentence is late, and its user does not wait for it."""
+
+        replies = 0
+
+        def reply(self, turns: Sequence[Turn], seed: int = 0) -> Iterator[Sentence]:
+            self.replies += 1
+            yield Sentence("One two three four five six.")  # 0.6 s
+            if self.replies == 1:
+                play(40)  # all was said, and the session has given it up
+                conversation.interrupt()
+
+    def play(count: int) -> None:
+        for _ in islice(conversation.frames(), count):
+            pass
+
+    conversation = talk(Late())
     for text in ("Count.", "Count again."):
         conversation.push_text(text)
         conversation.work()
-        speaking = False
-        for frame in conversation.frames():
-            speaking |= frame.state == "speaking"
-            if (speaking and frame.state == "idle") or (len(text) > 6 and speaking):
-                break
-    assert conversation.interrupt() < 0.2
+    play(10)
+    assert 0.1 < conversation.interrupt() < 0.45

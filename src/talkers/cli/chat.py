@@ -130,6 +130,12 @@ def chat(
             "a talk in a browser reads no file and writes none",
             todo="Leave out --live, or --input and -o",
         )
+    if not page.live and page != TalkPageOptions():
+        raise UsageError(
+            "a page was described, and none was asked for",
+            todo="Add --live, or leave out --host, --port, --sessions, --ice-server, --certificate "
+            "and --key",
+        )
     if output is not None:
         refuse_output(output)
         refuse_same_file([output], [path for path in (input, talk.persona) if path])

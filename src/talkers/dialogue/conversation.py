@@ -239,7 +239,6 @@ class Conversation:
             # where nothing waits, all that was pushed has been played
             all_played = self.session.queued == 0
             seconds = self.session.interrupt()
-            self.session.flush()  # what comes next is another reply
             self._settle(float("inf") if all_played else seconds)
         return seconds
 

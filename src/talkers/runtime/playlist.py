@@ -150,16 +150,13 @@ class Playlist:
             seconds that were played of what was being said.
         """
         with self.lock:
-            self._closing = self._clock.now()
-            if not self._queue:
-                return 0.0
-            current = self._queue[0]
-            self._cut(current)
-            self._queue.clear()
-            if self._last is not None:
-                self._last.end()
-                self._last.whole = True
-            return float(current.played)
+            self._closing, played = self._clock.now(), 0.0
+            if self._queue:
+                self._cut(self._queue[0])
+                played = float(self._queue[0].played)
+                self._queue.clear()
+            self.flush()  # also what was said already: what comes next is new
+            return played
 
     def pause(self) -> None:
         """Play nothing until `resume`, and close the mouth."""
