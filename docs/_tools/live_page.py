@@ -24,7 +24,7 @@ from playwright.sync_api import sync_playwright
 PICTURES = Path(__file__).parent.parent / "pictures"
 WIDTH, HEIGHT = 1100, 810
 SPOKEN = 2_500  # ms after it has begun to speak
-ADA = """name = "Ada"
+SAM = """name = "Sam"
 style = "warm and curious"
 facts = ["I am a baker in London.", "I have a dog named Max.", "I love old films."]
 """
@@ -38,7 +38,7 @@ def play(page: Any) -> None:
 
 def ask(page: Any) -> None:
     """Let it answer."""
-    page.fill("#text", "Hello Ada! What do you do?")
+    page.fill("#text", "Hello Sam! What do you do?")
     page.click("#say-it")
 
 
@@ -80,8 +80,8 @@ def main() -> None:
     """Both pages."""
     take("live.jpg", ["live"], play)
     with tempfile.TemporaryDirectory() as folder:
-        persona = Path(folder) / "ada.toml"
-        persona.write_text(ADA)
+        persona = Path(folder) / "sam.toml"
+        persona.write_text(SAM)
         take("chat.jpg", ["chat", "--live", "--persona", str(persona)], ask)
 
 

@@ -109,11 +109,6 @@ def test_a_page_answers(
         (["--model", "none"], 5, "no language model 'none'"),
         (["--persona", "no.toml"], 2, "persona cannot be read"),
         (["--candidates", "0"], 2, "0 candidates"),
-        (
-            ["--attitude", "rude", "--dialogue", "echo", "--avatar", "mock", "-o", "a.mp4"],
-            2,
-            "rude",
-        ),
     ],
 )
 def test_bad_wishes_are_sentences(
@@ -132,3 +127,9 @@ def test_bad_wishes_are_sentences(
     err = capsys.readouterr().err
     assert complaint in " ".join(err.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_attitude_is_refused_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["chat", "--live", "--attitude", "rude"])
+    assert "invalid choice 'rude'" in capsys.readouterr().err

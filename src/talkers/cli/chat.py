@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
@@ -73,8 +73,8 @@ class FaceOptions:
     """Network passes a frame (default: what the avatar was made for)."""
     provenance: bool = True
     """Mark the frames and sign the video as made by a machine (see talkers verify)."""
-    attitude: str = "neutral"
-    """How the avatar listens to sound: positive, neutral or negative."""
+    attitude: Literal["positive", "neutral", "negative"] = "neutral"
+    """How the avatar listens to sound."""
 
 
 @dataclass(frozen=True)

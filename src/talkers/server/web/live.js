@@ -294,7 +294,7 @@ window.addEventListener("pagehide", end);
 
 async function load() {
   showValues();
-  phase("off", "It says what you speak, play or type.", "Start");
+  phase("off", "One moment …");
   try {
     about = await (await fetch("rtc/about")).json();
   } catch {
