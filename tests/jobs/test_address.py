@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -35,3 +41,66 @@ def test_no_cluster_is_told_within_seconds(
     assert main([*command, "--workers", "2"]) == 2
     with pytest.raises(UsageError), connected("127.0.0.1"):
         pass
+
+
+JOIN = """
+import sys
+from talkers.jobs.cluster import connected
+from talkers.errors import TalkersError
+try:
+    with connected(sys.argv[1]) as ray:
+        print(int(ray.cluster_resources()["CPU"]))
+except TalkersError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Address of a cluster that asks for a token, and the settings of a machine that has it."""
+    pytest.importorskip("ray")
+    ray, token = [sys.executable, "-m", "ray.scripts.scripts"], "ab" * 32
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    clean |= {"HOME": str(tmp_path), "RAY_USAGE_STATS_ENABLED": "0"}
+    owner = clean | {"RAY_AUTH_TOKEN": token, "RAY_AUTH_MODE": "token"}
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    host = ["--node-ip-address", "127.0.0.1", "--port", str(port)]
+    small = ["--num-cpus", "3", "--include-dashboard=false", "--object-store-memory=80000000"]
+    with TemporaryDirectory(prefix="ray") as short:  # its sockets' names must be
+        begun = subprocess.Popen(
+            [*ray, "start", "--head", "--block", *host, *small, "--temp-dir", short],
+            env=owner,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        yield f"127.0.0.1:{port}", clean | {"RAY_AUTH_TOKEN": token}
+        os.killpg(begun.pid, signal.SIGKILL)
+        begun.wait()
+
+
+@pytest.mark.long
+def test_a_machine_with_the_token_joins_and_others_are_told(
+    guarded: tuple[str, dict[str, str]],
+) -> None:
+    address, settings = guarded
+    stranger = {k: v for k, v in settings.items() if k != "RAY_AUTH_TOKEN"}
+    for _ in range(60):
+        joined = _join(address, settings)
+        if joined.stdout.strip() == "3":
+            break
+        time.sleep(1)
+    assert joined.stdout.strip() == "3", joined
+    other = settings | {"RAY_AUTH_TOKEN": "cd" * 32}
+    for asked, why in ((stranger, "has none"), (other, "has another")):
+        told = _join(address, asked)
+        assert f"asks for its token, because this machine {why}" in told.stdout.replace("\n", " ")
+        assert told.stderr == ""
+
+
+def _join(address: str, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", JOIN, address], env=settings, capture_output=True, text=True
+    )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from talkers.errors import (
@@ -36,8 +37,21 @@ REACHING_SECONDS = 5.0  # that an address is given to answer
 WAITING_SECONDS = 30.0  # until it is said that no worker has begun
 
 
+def has_token() -> bool:
+    """Whether this machine has a cluster's token, where Ray looks for one."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    path = Path(named) if named else Path.home() / ".ray" / "auth_token"
+    return bool(os.environ.get("RAY_AUTH_TOKEN")) or path.is_file()
+
+
 def _ray() -> Any:
-    """Raises MissingComponent: Ray is not installed."""
+    """Ray, which shows its token to clusters that ask for one; those that do not, do not mind.
+
+    Raises:
+        MissingComponent: it is not installed.
+    """
+    if has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # read when it is imported
     try:
         import ray
     except ImportError as error:
@@ -72,6 +86,16 @@ def _no_cluster(address: str, why: str | None) -> UsageError:
     )
 
 
+def _other_token(address: str) -> UsageError:
+    return UsageError(
+        "the cluster at this address asks for its token",
+        where=address,
+        why="this machine has another" if has_token() else "this machine has none",
+        todo="Have the token of the cluster's first machine (its ~/.ray/auth_token) in "
+        "RAY_AUTH_TOKEN or ~/.ray/auth_token",
+    )
+
+
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
     """Ray, connected to a cluster until the context ends.
@@ -91,17 +115,21 @@ def connected(address: str) -> Iterator[Any]:
         _refuse_deaf(address)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        with _quiet_stderr() as printed:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError) as error:
         if address == "auto":
             raise _no_cluster(address, None) from error
+        if "InvalidAuthToken" in printed[0]:
+            raise _other_token(address) from error
         raise UsageError(
             "what answers at this address does not let this machine join",
             where=address,
             why=reason(error),
-            todo="Check the port. Where the cluster asks for a token, set RAY_AUTH_MODE=token "
-            "here, and have its token in RAY_AUTH_TOKEN or ~/.ray/auth_token",
+            todo="Check the port",
         ) from error
+    except ray.exceptions.AuthenticationError as error:
+        raise _other_token(address) from error
     except RuntimeError as error:
         raise MissingComponent(
             "this cluster cannot be used",
@@ -117,6 +145,24 @@ def connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[list[str]]:
+    """Leave out what Ray's own threads print while it tries; afterwards the list holds it."""
+    found = [""]
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield found
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            found[0] = file.read().decode(errors="replace")
 
 
 @dataclass(frozen=True)
