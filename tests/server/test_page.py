@@ -140,6 +140,8 @@ def test_with_the_keyboard_on_a_telephone_in_the_dark(
     live(page)
     width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert width[0] <= width[1]
+    tops = [page.locator(what).bounding_box()["y"] for what in ("#face", "#text", "#delay")]
+    assert tops == sorted(tops)  # figures come last
     tab_to("text")
     page.keyboard.press("Enter")  # nothing was written
     page.locator("#message", has_text="nothing to say").wait_for()

@@ -226,6 +226,12 @@ def test_the_page_shows_the_talk(server: LiveServer, browser_page: Any) -> None:
         "Ada You said this. Hello!",
     ]
     assert page.get_by_label("What you say to it").input_value() == ""
+    page.get_by_label("What you say to it").fill("Tell me a long story.")
+    page.keyboard.press("Enter")
+    page.locator("#turns li", has_text="word word").wait_for()
+    page.locator("#state", has_text="Speaking").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#turns li[data-cut]", has_text="word word").wait_for()
     page.get_by_role("button", name="Microphone").click()
     page.locator("#turns li", has_text="How are you?").first.wait_for()
     assert not page.locator("#face").evaluate("face => face.muted")  # or it could not interrupt

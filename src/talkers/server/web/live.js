@@ -180,7 +180,7 @@ const DOES = { listens: "It listens.", thinks: "It thinks …", waits: "" };
 /** What was said; sentences of one answer are one entry. */
 function showTurn({ speaker, text }) {
   const last = $("turns").lastElementChild;
-  if (speaker === "avatar" && last?.dataset.speaker === speaker) {
+  if (speaker === "avatar" && last?.dataset.speaker === speaker && !("cut" in last.dataset)) {
     last.lastElementChild.textContent += ` ${text}`;
   } else {
     const [entry, name, words] = ["li", "strong", "span"].map((tag) => document.createElement(tag));
@@ -199,6 +199,7 @@ function showTalk() {
   player.ahead = 1; // or it would hear the second question before it has answered the first
   document.querySelector('label[for="text"]').textContent = "What you say to it";
   $("talk").hidden = false;
+  $("talk").after($("text").closest("section"));
   $("headphones-row").hidden = true;
   $("microphone-hint").textContent = about.hears
     ? "It listens while you speak, and falls silent when you begin. If it hears itself, use headphones."
@@ -230,7 +231,11 @@ function again() {
 link.addEventListener("turn", ({ detail }) => showTurn(detail));
 link.addEventListener("talk", ({ detail }) => { $("does").textContent = DOES[detail.does]; });
 link.addEventListener("preparing", () => say("Preparing the voice …", "preparing"));
-link.addEventListener("interrupted", ({ detail }) => { if (detail.seconds) say(`Interrupted after ${detail.seconds.toFixed(1)} s.`); });
+link.addEventListener("interrupted", ({ detail }) => {
+  if (!detail.seconds) return;
+  say(`Interrupted after ${detail.seconds.toFixed(1)} s.`);
+  [...document.querySelectorAll('#turns [data-speaker="avatar"]')].at(-1)?.setAttribute("data-cut", "");
+});
 link.addEventListener("error", ({ detail }) => say(sentence(detail), "error"));
 link.addEventListener("lost", ({ detail }) => {
   player.stop();
