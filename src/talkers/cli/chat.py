@@ -145,7 +145,7 @@ def chat(
     parts = DialogueParts(partial(language_model, talk), persona, count=talk.candidates)
     dialogue = make_dialogue(talk.dialogue, parts)
     if output is None and not page.live:
-        _answer_lines(dialogue, face.seed)
+        _answer_lines(dialogue, face.seed, persona.name)
         return
     name, avatar = voice or "joe", face.avatar
     if voice == "auto":
@@ -239,8 +239,8 @@ def language_model(options: DialogueOptions) -> LanguageModel:
     return model
 
 
-def _answer_lines(dialogue: Dialogue, seed: int) -> None:
-    """Print answers to lines."""
+def _answer_lines(dialogue: Dialogue, seed: int, name: str) -> None:
+    """Print answers to lines; whoever has a name is named before the first sentence of each."""
     from talkers.dialogue import Turn
 
     turns: list[Turn] = []
@@ -248,8 +248,8 @@ def _answer_lines(dialogue: Dialogue, seed: int) -> None:
         turns.append(Turn("user", text))
         answer = []
         for sentence in dialogue.reply(turns, seed + len(turns)):
+            tell(sentence.text if answer or not name else f"{name}: {sentence.text}")
             answer.append(sentence.text)
-            tell(sentence.text)
         turns.append(Turn("avatar", " ".join(answer)))
 
 

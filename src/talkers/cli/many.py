@@ -285,7 +285,8 @@ def _show(tally: Tally, folder: str, seconds: float, as_json: bool) -> None:
     many = tally.done > MAX_ROWS
     table = Table(*(["row"] if rows else []), "file", "video", "")
     for result in tally.failures if many else tally.listed:
-        cells = [result.job.title, result.job.name, result.state_shown]
+        inputs = " + ".join(result.job.inputs) or f"({result.job.verb})"
+        cells = [inputs, result.job.name, result.state_shown]
         if rows:
             cells.insert(0, "" if result.job.row is None else str(result.job.row))
         table.add_row(*(escape(shown(cell)) for cell in cells))
