@@ -128,14 +128,16 @@ class Person:
         top = np.clip((y - 1.05 - 0.9 * np.clip(z, -1.2, 0) + 0.1 * spots) * 6, 0, 1)
         top *= np.abs(x) < 2
         body += top[:, None] * (hair - body)
-        cavity = np.array([110, 50, 50])
+        cavity = np.array([96, 46, 46])
         self.parts: list[tuple[NDArray[np.int64], vtk.vtkPolyData]] = []
         self._add("body", body, 0.12)
+        enamel = random.uniform((170, 160, 140), (215, 208, 196))
+        front = max(at[np.unique(np.concatenate(mesh.faces[name])), 2].max() for name in TEETH)
+        # lips and cheeks keep the light off what lies farther back
+        light = np.clip(1 - 0.9 * (front - at[:, 2:]) / self.apart, 0.15, 1)
         for name in TEETH:
-            self._add(
-                name, np.tile(random.uniform((225, 215, 190), (250, 246, 238)), (len(at), 1)), 0.4
-            )
-        self._add("helper-tongue", np.tile(cavity * 1.5, (len(at), 1)), 0.2)
+            self._add(name, light * enamel, 0.25)
+        self._add("helper-tongue", np.clip(light + 0.2, 0, 1) * cavity * 1.3, 0.1)
         iris = np.array(random.permutation(IRISES)[0])
         for name in EYES:
             self._add(name, self._eye(name, iris), 0.6)

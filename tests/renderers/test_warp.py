@@ -6,7 +6,7 @@ import torch
 
 import faces
 from talkers.renderers.warp.motion import distance_of, spread
-from talkers.renderers.warp.networks import CELL, PatchNetwork
+from talkers.renderers.warp.networks import CELL, TONE, PatchNetwork, recoloured
 from talkers.renderers.warp.patches import ABOVE, BELOW, line_maps, sides_of, visibility
 from talkers.renderers.warp.regions import RIGHT_EYE
 from talkers.space.face_measures import LOWER_LIDS, UPPER_LIDS
@@ -28,9 +28,27 @@ def test_options_begin_where_a_network_without_them_stands() -> None:
     torch.manual_seed(0)
     seen, depth = torch.randn(2, 5, SIDE, SIDE), torch.randn(2, 2, 4, 4)
     plain = awake(PatchNetwork(5, 16, 1))
-    rich = PatchNetwork(5, 16, 1, depth=True, memory=8).eval()
+    rich = PatchNetwork(5, 16, 1, depth=True, memory=8, tone=True).eval()
     rich.load_state_dict(rich.state_dict() | plain.state_dict())
-    assert torch.allclose(rich(seen, depth), plain(seen, depth), atol=1e-4)
+    tone = torch.randn(2, TONE)
+    assert torch.allclose(rich(seen, depth, tone), plain(seen, depth), atol=1e-4)
+
+
+def test_the_same_patch_of_a_darker_face_is_painted_otherwise() -> None:
+    """Its colours are taken away from a patch; the tone tells what they were."""
+    network = awake(PatchNetwork(5, 16, 1, tone=True))
+    seen = torch.randn(1, 5, SIDE, SIDE)
+    light, dark = (torch.tensor([[mean, mean, mean, 0.3]]) for mean in (0.5, -0.5))
+    assert not torch.allclose(network(seen, tone=light), network(seen, tone=dark), atol=1e-2)
+
+
+def test_recoloured_pictures_keep_what_is_paler() -> None:
+    """Other casts and exposures, but white stays less coloured than red."""
+    torch.manual_seed(0)
+    white, red = (torch.tensor(c)[None, :, None, None] for c in ((0.6, 0.6, 0.6), (0.6, 0.0, 0.0)))
+    both = recoloured([p.expand(200, -1, 1, 1) for p in (white, red)], 0.5)
+    spread_of = [float((p.amax(1) - p.amin(1)).mean()) for p in both]
+    assert spread_of[0] < 0.7 * spread_of[1]
 
 
 def test_depth_says_where_to_look() -> None:

@@ -15,9 +15,11 @@ from talkers.runtime.avatar import Avatar
 from talkers.runtime.components import build_component
 from talkers.systems.dae_talker import tiny
 from talkers.systems.recipe import Recipe, with_settings
+from talkers.training.checkpoint import SafetensorsCheckpointIO
 from talkers.training.codec_stage import CodecStage
 from talkers.training.contract import Run
-from talkers.training.initial import initialise_from
+from talkers.training.critic import PatchCritic
+from talkers.training.initial import initialise_beside, initialise_from
 from talkers.training.train import TrainOptions, reuse_components, stages_of, train
 
 FORMAT_3 = Path(__file__).parents[1] / "data" / "format-3"
@@ -124,3 +126,22 @@ def test_training_may_begin_with_an_avatar_of_format_3(corpus: Corpus, tmp_path:
     before = [p.clone() for p in model.parameters()]
     initialise_from(FORMAT_3, "flow", "motion/flow", model)
     assert not all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_what_was_learnt_beside_a_component_goes_on(tmp_path: Path) -> None:
+    """A critic of another training, if it sees the same."""
+    old, new = PatchCritic(4), PatchCritic(4)
+    state = {
+        "state_dict": {f"critics.{name}": weight for name, weight in old.state_dict().items()},
+        "callbacks": {"TrainingProgress": {"seen": 8, "spent": 1.0}},
+    }
+    path = tmp_path / "training" / "warp-000000001.ckpt"
+    path.parent.mkdir()
+    SafetensorsCheckpointIO().save_checkpoint(state, path)
+    initialise_beside(tmp_path, "warp", "critics.", new)
+    assert torch.equal(new.opinion.weight, old.opinion.weight)
+    other = PatchCritic(5)
+    before = other.opinion.weight.clone()
+    initialise_beside(tmp_path, "warp", "critics.", other)
+    initialise_beside(tmp_path / "none", "warp", "critics.", other)
+    assert torch.equal(other.opinion.weight, before)

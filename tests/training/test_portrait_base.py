@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 import speaker
 from talkers.artefacts.documents import write_json
@@ -37,6 +38,8 @@ SHORT = (
     "stages.warp.frames=960",
     "stages.warp.validate_every=960",
     "stages.warp.ema=0.9",
+    "stages.warp.critic_weight=0.05",
+    "renderer.tone=true",
     "stages.regressor.frames=2000",
     "stages.flow.frames=2000",
     "stages.streaming_encoder.frames=2000",
@@ -119,6 +122,10 @@ def test_a_base_is_trained_on_many_people(people: Corpus, tmp_path: Path) -> Non
     assert metrics["portrait"]["mouth_r2"] > metrics["mesh_warp"]["mouth_r2"]
     assert metrics["portrait"]["psnr_mouth"] > metrics["mesh_warp"]["psnr_mouth"]
     assert (tmp_path / "base" / "training" / "held-out.png").exists()
+    with safe_open(tmp_path / "base" / "renderer.safetensors", "np") as weights:
+        names = list(weights.keys())
+    assert "mouth.tone.weight" in names
+    assert not any("critic" in name for name in names)
 
 
 def test_frames_without_a_face_spoil_no_clip(

@@ -21,6 +21,7 @@ from talkers.renderers.warp.regions import MOUTH, look
 from talkers.runtime.bundle import base_folder
 from talkers.systems.portrait import tiny_portrait
 from talkers.systems.recipe import with_settings
+from talkers.training.critic import PatchCritic
 from talkers.training.train import train
 from talkers.training.warp_losses import MouthJudges, _shown, warp_losses
 
@@ -106,3 +107,36 @@ def test_settings_that_do_not_go_together_are_told(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         train(corpus, tmp_path / "base", with_settings(tiny_portrait(), settings))
+
+
+def test_a_critic_teaches_the_painter_and_itself_apart() -> None:
+    torch.manual_seed(0)
+    critic = PatchCritic(4)
+    painted = torch.zeros(2, 3, 16, 16, requires_grad=True)
+    wanted, known = torch.randn(2, 3, 16, 16), torch.zeros(2, 1, 16, 16)
+    found = critic.losses(painted, wanted, known, torch.ones(2, 1, 16, 16))
+    own = list(critic.parameters())
+    of_critic = torch.autograd.grad(
+        found["critic"], [painted, *own], retain_graph=True, allow_unused=True
+    )
+    of_painter = torch.autograd.grad(found["real"], [painted, *own], allow_unused=True)
+    assert of_critic[0] is None
+    assert all(g is not None for g in of_critic[1:])
+    assert of_painter[0] is not None
+    assert all(g is None for g in of_painter[1:])
+
+
+def test_a_critic_learns_to_tell_noise_from_stripes() -> None:
+    """And a painter that follows it leaves grey, the mean of both, behind."""
+    torch.manual_seed(0)
+    critic = PatchCritic(4)
+    painted = torch.zeros(8, 3, 16, 16, requires_grad=True)
+    stripes = torch.ones(16).reshape(-1, 2, 2) * torch.tensor([1.0, -1.0])
+    real = stripes.flatten()[:16].expand(8, 3, 16, 16)
+    known, weight = torch.zeros(8, 1, 16, 16), torch.ones(8, 1, 16, 16)
+    optimizer = torch.optim.Adam([painted, *critic.parameters()], lr=2e-2)
+    for _ in range(150):
+        optimizer.zero_grad()
+        sum(critic.losses(painted, real, known, weight).values()).backward()
+        optimizer.step()
+    assert float(painted.detach().std()) > 0.4

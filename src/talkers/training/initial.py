@@ -60,6 +60,31 @@ def initialise_from(folder: Path, stage: str, slot: str, model: nn.Module) -> No
         ) from error
 
 
+def initialise_beside(folder: Path, stage: str, prefix: str, part: nn.Module) -> None:
+    """Fill what another training learnt beside its component, if it is there and fits.
+
+    Args:
+        folder: of the other training.
+        stage: whose checkpoints are looked for.
+        prefix: of the part's weights there.
+        part: is filled.
+
+    Raises:
+        ArtefactError: the checkpoint is damaged.
+    """
+    found = latest_checkpoints(folder / "training").get(stage)
+    if found is None:
+        return
+    weights = {
+        name.removeprefix(prefix): weight
+        for name, weight in reached(found).weights.items()
+        if name.startswith(prefix)
+    }
+    own = {name: weight.shape for name, weight in part.state_dict().items()}
+    if own == {name: weight.shape for name, weight in weights.items()}:
+        part.load_state_dict(weights)
+
+
 def _load_finished(folder: Path, stage: str, slot: str, model: nn.Module) -> None:
     """Fill a component with the weights of a finished avatar; see `initialise_from`."""
     bundle = read_bundle(folder)

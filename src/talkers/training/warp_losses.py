@@ -13,10 +13,11 @@ from talkers.face.landmarks import EYE_CORNERS, LIPS
 from talkers.renderers.contract import from_frames
 from talkers.renderers.warp import WarpRenderer
 from talkers.renderers.warp.motion import distance_of, exactly
-from talkers.renderers.warp.networks import colour_statistics, recoloured
+from talkers.renderers.warp.networks import colour_statistics, plain_colours, recoloured
 from talkers.renderers.warp.patches import feather, within
 from talkers.renderers.warp.regions import EYES, MOUTH, RIGHT_EYE, Look, Shown, look
 from talkers.space.geometry import Placement
+from talkers.training.critic import PatchCritic
 
 JITTER = (4.0, 0.03, 0.06)  # of patches in training: degrees, inter-ocular distances, shares
 EYES_WEIGHT = 0.3  # of the eyes' loss beside the mouth's
@@ -82,8 +83,45 @@ class MouthJudges(nn.Module):
         return centre + square[..., :1] * across + square[..., 1:] * down
 
 
+class Critics(nn.Module):
+    """Critics of painted mouths and eyes, which learn beside the renderer; see `PatchCritic`.
+
+    Args:
+        weight: of what they find, beside the errors.
+    """
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.weight = weight
+        self.mouth, self.eye = (PatchCritic(6 + region.maps) for region in (MOUTH, RIGHT_EYE))
+
+    def losses(
+        self, name: str, painted: Tensor, own: Look, wanted: Look, weight: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of the painter and of one of the critics.
+
+        Args:
+            name: `mouth` or `eye`.
+            painted: [B, 3, P, P] the region, as it is painted.
+            own: as the source shows it.
+            wanted: as it is.
+            weight: [B, 1, P, P] how much each place counts.
+        """
+        colours = colour_statistics(own.patch)
+        plain = [plain_colours(p, colours) for p in (painted, wanted.patch, own.patch)]
+        known = torch.cat([plain[2], wanted.maps], 1)
+        found = getattr(self, name).losses(*plain[:2], known, weight)
+        return {
+            f"{name}_critic": found["critic"],
+            f"{name}_real": self.weight * found["real"],
+        }
+
+
 def warp_losses(
-    renderer: WarpRenderer, batch: dict[str, Tensor], judges: MouthJudges | None = None
+    renderer: WarpRenderer,
+    batch: dict[str, Tensor],
+    judges: MouthJudges | None = None,
+    critics: Critics | None = None,
 ) -> dict[str, Tensor]:
     """How far painted mouths and eyes are from those of the person's other frames.
 
@@ -93,17 +131,21 @@ def warp_losses(
             follow each other, and their key points [B, 478, 2] and [B, W, 478, 2] in pixels, as
             `source_points`, ...; and what the judges want.
         judges: of clips of W frames.
+        critics: that learn from the same frames.
 
     Returns:
-        losses by name: mouth, eyes, and those of the judges.
+        losses by name: mouth, eyes, and those of judges and critics.
     """
     renderer.mixed = torch.is_autocast_enabled(batch["source"].device.type)
     with exactly(batch["source"]):
-        return _losses(renderer, batch, judges)
+        return _losses(renderer, batch, judges, critics)
 
 
 def _losses(
-    renderer: WarpRenderer, batch: dict[str, Tensor], judges: MouthJudges | None
+    renderer: WarpRenderer,
+    batch: dict[str, Tensor],
+    judges: MouthJudges | None,
+    critics: Critics | None,
 ) -> dict[str, Tensor]:
     """See `warp_losses`."""
     training, window = renderer.training, batch["target"].shape[1]
@@ -128,6 +170,10 @@ def _losses(
     }
     if judges is not None:
         parts |= judges(mouth, wanted.patch, target, batch)
+    if critics is not None:
+        everywhere = eye_weight.expand(len(painted_eyes), 1, -1, -1)
+        parts |= critics.losses("mouth", mouth, pair[0], wanted, weight)
+        parts |= critics.losses("eye", painted_eyes, own_eyes, eyes, everywhere)
     return parts
 
 

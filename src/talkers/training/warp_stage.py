@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from talkers.errors import ArtefactError, UsageError
-from talkers.face.landmarks import mouth_opening
+from talkers.face.landmarks import BLINKS, mouth_opening
 from talkers.face.regions import region_figures
 from talkers.media import write_png
 from talkers.media.montage import montage
@@ -23,14 +23,14 @@ from talkers.space.face_motion import FaceMotionConfig
 from talkers.systems.stages import WarpTraining
 from talkers.training.contract import Run
 from talkers.training.frames import FrameStore
-from talkers.training.initial import initialise_from
+from talkers.training.initial import initialise_beside, initialise_from
 from talkers.training.loop import StageData
 from talkers.training.module import StageModule
 from talkers.training.motion_data import expert_mel
 from talkers.training.picture_pairs import PicturePairs, read_pictures
 from talkers.training.progress import TrainingProgress
 from talkers.training.renderer_stage import BLINK_FLOOR, BLINK_GAIN, RendererStage
-from talkers.training.warp_losses import MouthJudges, warp_losses
+from talkers.training.warp_losses import Critics, MouthJudges, warp_losses
 
 VALIDATION_FRAMES = 25  # of a held-out clip, evenly picked
 VALIDATION_CLIPS = 8
@@ -181,11 +181,12 @@ class WarpModule(StageModule):
             if judged
             else list[MouthJudges]()
         )
+        self.critics = Critics(config.critic_weight) if config.critic_weight else None
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """How far painted mouths and eyes of a batch are from the real ones, and how they read."""
         judges = self._judges[0].to(self.device) if self._judges else None
-        parts = warp_losses(self.model, batch, judges)
+        parts = warp_losses(self.model, batch, judges, self.critics)
         for name, value in parts.items():
             self.log(f"train/{name}", value, prog_bar=True)
         return torch.stack(list(parts.values())).sum()
@@ -260,13 +261,12 @@ class WarpStage(RendererStage):
             hidden = np.cumsum(np.append(~store.face, np.ones(config.window, bool)))
             indices = indices[hidden[indices + config.window - 1] == hidden[indices]]
         landmarks = landmarks_of(store)
-        closed = np.clip(store.blink[indices] * BLINK_GAIN - BLINK_FLOOR, 0, 1)
-        wide = np.clip(mouth_opening(landmarks[indices]) / WIDE, 0, 1)
         # of each person alike: weight = (1 + a wide + b closed) / sqrt(frames of the person)
         speaker = np.concatenate([[c.speaker or ""] * c.frames for c in run.corpus.clips])[indices]
         counts = {name: (speaker == name).sum() for name in np.unique(speaker)}
         shares = np.array([counts[name] ** -0.5 for name in speaker])
-        weights = (1 + config.open_boost * wide + config.blink_boost * closed) * shares
+        opening = mouth_opening(landmarks[indices])
+        weights = self._how_often(opening, store.blink[indices]) * shares
         pictures = self._pictures(run)
         judged = bool(config.reading_weight or config.sync_weight)
         dataset = PairDataset(
@@ -275,8 +275,12 @@ class WarpStage(RendererStage):
         if pictures is not None:
             first, share = len(store.frames), config.pictures_share
             indices = np.concatenate([indices, np.arange(first, dataset.count)])
-            each = share / max(1 - share, 1e-6) * weights.sum() / len(pictures)
-            weights = np.concatenate([weights, np.full(len(pictures), each)])
+            of = pictures.pictures
+            each = self._how_often(
+                mouth_opening(of.points), of.blendshapes[:, list(BLINKS)].mean(1)
+            )
+            whole = share / max(1 - share, 1e-6) * weights.sum()
+            weights = np.concatenate([weights, whole * each / each.sum()])
         every = indices[:, None] * config.partners + np.arange(config.partners)
         clips = [store.indices([name]) for name in run.held_out]
         clips = [c for c in clips if len(c)][:: max(1, len(clips) // VALIDATION_CLIPS)]
@@ -290,6 +294,13 @@ class WarpStage(RendererStage):
         return StageData(
             dataset, every.reshape(-1), np.repeat(weights, config.partners), validation
         )
+
+    def _how_often(self, opening: NDArray[Any], blink: NDArray[Any]) -> NDArray[Any]:
+        """How often frames are seen, by mouths [n] (inter-ocular distances) and lids [n]."""
+        wide = np.clip(opening / WIDE, 0, 1)
+        closed = np.clip(blink * BLINK_GAIN - BLINK_FLOOR, 0, 1)
+        found: NDArray[Any] = 1 + self.config.open_boost * wide + self.config.blink_boost * closed
+        return found
 
     def _pictures(self, run: Run) -> PicturePairs | None:
         """Pairs of the pictures that the settings name.
@@ -310,4 +321,7 @@ class WarpStage(RendererStage):
         if run.init_from is not None:
             initialise_from(run.init_from, self.name, self.trains, model)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return WarpModule(model, self.config, progress, run.recipe.seed, run.folder)
+        module = WarpModule(model, self.config, progress, run.recipe.seed, run.folder)
+        if run.init_from is not None and module.critics is not None:
+            initialise_beside(run.init_from, self.name, "critics.", module.critics)
+        return module

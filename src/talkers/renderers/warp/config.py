@@ -20,6 +20,7 @@ class WarpConfig:
     eye_blocks: int = limited(1, 1, 8)
     depth: bool = False  # whether the networks are told how far what they paint is (DaGAN)
     memory: int = limited(0, 0, 4096)  # slots of what faces are like, 0: none (MCNet)
+    tone: bool = False  # whether the networks are told how light the face is, and its colour
     recolour: float = limited(0.5, 0, 1)  # how far colours are changed in training
     lips_weight: float = limited(4.0, 0, 100)  # of the loss between and on the lips, beside 1
 

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 UNSHUFFLE = 4  # side of the pixel blocks folded into channels
+OWN, MIXED = 0.3, 0.1  # how far a colour is changed in training by itself and by the others
+TONE = 4  # numbers that tell the colours of a patch: three means, one spread
 CELL = 2 * UNSHUFFLE  # pixels of a patch's side to one place of the deepest features
 
 
@@ -96,12 +98,25 @@ class PatchNetwork(nn.Module):
         blocks: residual blocks a level.
         depth: whether it is told how far what it paints is; see `DepthAttention`.
         memory: slots of its memory, see `Memory`; 0: none.
+        tone: whether it is told the colours that its patches had, see `colour_statistics`.
     """
 
-    def __init__(self, inputs: int, width: int, blocks: int, depth: bool = False, memory: int = 0):
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        blocks: int,
+        depth: bool = False,
+        memory: int = 0,
+        tone: bool = False,
+    ):
         super().__init__()
         deep = width * 3 // 2
         self.in_proj = _conv(inputs * UNSHUFFLE**2, width)
+        self.tone = nn.Linear(TONE, width) if tone else None
+        if self.tone is not None:
+            nn.init.zeros_(self.tone.weight)
+            nn.init.zeros_(self.tone.bias)
         self.down = nn.Sequential(*[_Block(width) for _ in range(blocks)])
         self.deeper = nn.Conv2d(width, deep, 2, stride=2)
         self.depth = DepthAttention(deep) if depth else None
@@ -114,17 +129,23 @@ class PatchNetwork(nn.Module):
         nn.init.zeros_(self.out_proj.weight)
         nn.init.zeros_(self.out_proj.bias)  # type: ignore[arg-type]
 
-    def forward(self, seen: Tensor, depth: Tensor | None = None) -> Tensor:
+    def forward(
+        self, seen: Tensor, depth: Tensor | None = None, tone: Tensor | None = None
+    ) -> Tensor:
         """Paint patches.
 
         Args:
             seen: [B, inputs, S, S].
             depth: [B, 2, S / CELL, S / CELL] of frame and source, where the network wants it.
+            tone: [B, 4] mean and spread of the colours, where it wants them.
 
         Returns:
             [B, 3, S, S], in the unit of the colours
         """
-        h = self.down(self.in_proj(F.pixel_unshuffle(seen, UNSHUFFLE)))
+        h = self.in_proj(F.pixel_unshuffle(seen, UNSHUFFLE))
+        if self.tone is not None:
+            h = h + self.tone(tone)[:, :, None, None]
+        h = self.down(h)
         low = self.deeper(h)
         if self.depth is not None:
             low = self.depth(low, depth)
@@ -151,8 +172,10 @@ def plain_colours(patch: Tensor, statistics: tuple[Tensor, Tensor]) -> Tensor:
 def recoloured(patches: list[Tensor], strength: float) -> list[Tensor]:
     """Patches [B, 3, S, S] that belong together, in other colours, all of a row alike."""
     count, device = len(patches[0]), patches[0].device
-    # c' = g M c + b: other casts, exposures and blacks than those of the people who were filmed
-    mix = torch.eye(3, device=device) + strength * torch.randn(count, 3, 3, device=device) / 2
+    # c' = g M c + b: other casts, exposures and blacks than those of the people who were filmed.
+    # A colour's own part changes most: teeth stay paler than lips
+    changes = MIXED + (OWN - MIXED) * torch.eye(3, device=device)
+    mix = torch.eye(3, device=device) + strength * changes * torch.randn(count, 3, 3, device=device)
     gain = torch.exp(strength * torch.randn(count, 1, 1, device=device) / 2)
     bias = strength * torch.randn(count, 3, 1, device=device) / 4
     mixed = [(gain * (mix @ p.flatten(2)) + bias).reshape(p.shape) for p in patches]

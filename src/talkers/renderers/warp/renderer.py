@@ -107,7 +107,7 @@ class WarpRenderer(nn.Module):
         self.config, self.size = config, config.size
         self.motion_width = config.motion_width
         self.mouth, self.eye = (
-            PatchNetwork(inputs, width, blocks, config.depth, config.memory)
+            PatchNetwork(inputs, width, blocks, config.depth, config.memory, config.tone)
             for inputs, width, blocks in (
                 (3 * (3 + MOUTH.maps), config.mouth_width, config.mouth_blocks),
                 (2 * (3 + RIGHT_EYE.maps), config.eye_width, config.eye_blocks),
@@ -327,7 +327,7 @@ class WarpRenderer(nn.Module):
         depth = found.depth
         if flipped:
             seen, depth = [part.flip(-1) for part in seen], depth.flip(-1)
-        added = self._run(self.mouth, seen, depth)
+        added = self._run(self.mouth, seen, depth, colours)
         return colours[1] * (added.flip(-1) if flipped else added)
 
     def painted_eyes(
@@ -341,15 +341,22 @@ class WarpRenderer(nn.Module):
         colours = colour_statistics(own.patch)
         seen = [plain_colours(found.patch, colours), found.maps]
         seen += [plain_colours(own.patch, colours), own.maps]
-        return found.patch + colours[1] * self._run(self.eye, seen, found.depth)
+        return found.patch + colours[1] * self._run(self.eye, seen, found.depth, colours)
 
-    def _run(self, network: PatchNetwork, seen: list[Tensor], depth: Tensor) -> Tensor:
+    def _run(
+        self,
+        network: PatchNetwork,
+        seen: list[Tensor],
+        depth: Tensor,
+        colours: tuple[Tensor, Tensor],
+    ) -> Tensor:
         """A network on channels that belong together, those of the source expanded."""
+        tone = torch.cat(colours, 1).flatten(1).expand(len(depth), -1)
         dtype = network.in_proj.weight.dtype
         joined = torch.cat([part.expand(len(depth), -1, -1, -1) for part in seen], 1)
         joined = joined.to(dtype).contiguous(memory_format=torch.channels_last)
         with torch.autocast(joined.device.type, torch.bfloat16, enabled=self.mixed):
-            out: Tensor = network(joined, depth.to(dtype))
+            out: Tensor = network(joined, depth.to(dtype), tone.to(dtype))
         return out.float()
 
     def _put(self, frames: Tensor, region: Region, head: Placement, patch: Tensor) -> None:
