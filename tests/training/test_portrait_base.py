@@ -29,7 +29,7 @@ from talkers.space.face_motion import FaceMotionSpace
 from talkers.systems.portrait import tiny_portrait
 from talkers.systems.recipe import with_settings
 from talkers.training.expert_stage import ExpertTraining, train_expert
-from talkers.training.save import Terms
+from talkers.training.save import Terms, spoken_clips
 from talkers.training.space_fit import face_motions
 from talkers.training.train import TrainOptions, train
 
@@ -107,6 +107,21 @@ def test_a_renderer_and_a_space_of_other_widths_are_told_at_once(
     recipe = with_settings(tiny_portrait(), ["space.mouth=10"])
     with pytest.raises(UsageError, match="33 numbers"):
         train(people, tmp_path / "base", recipe)
+
+
+def test_films_without_speech_do_not_tell_how_heads_move(
+    people: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert spoken_clips(people, ["clip0", "clip1"]) == ["clip0", "clip1"]
+    column = Corpus.column
+
+    def silent(corpus: Corpus, kind: str, name: str) -> np.ndarray:
+        values = np.array(column(corpus, kind, name))
+        return values & (name != "clip0") if kind == "speech" else values
+
+    monkeypatch.setattr(Corpus, "column", silent)
+    assert spoken_clips(people, ["clip0", "clip1"]) == ["clip1"]
+    assert spoken_clips(people, ["clip0"]) == ["clip0"]
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ from torch import nn
 
 from talkers.artefacts.documents import write_json
 from talkers.artefacts.weights import write_weights
+from talkers.corpus import Corpus
 from talkers.corpus.views import face_scale, head_values
 from talkers.face.landmarks import mouth_opening
 from talkers.face.regions import region_boxes, region_figures
@@ -68,12 +69,19 @@ def translation_from_rotation(heads: NDArray[np.float32]) -> NDArray[np.float32]
     return np.asarray(np.linalg.solve(gram, together), np.float32)
 
 
+def spoken_clips(corpus: Corpus, names: list[str]) -> list[str]:
+    """Clips that tell how heads move in speech: not those in which nobody speaks, such as rendered
+    ones, unless there are no others."""
+    return [n for n in names if np.any(corpus.column("speech", n))] or names
+
+
 def about_avatar(run: Run, terms: Terms) -> dict[str, Any]:
     """What avatar.json says before the avatar is measured."""
     corpus, recipe = run.corpus, run.recipe
     names = run.trainable_clips
     faces = {n: np.asarray(corpus.column("face", n), bool) for n in names}
-    heads = np.concatenate([run.heads(n).numpy()[faces[n]] for n in names])
+    spoken = spoken_clips(corpus, names)
+    heads = np.concatenate([run.heads(n).numpy()[faces[n]] for n in spoken])
     low, high = np.percentile(heads, [1, 99], axis=0)
     seconds = float(sum(corpus.clip(n).frames for n in names) / corpus.rate)
     return {
