@@ -282,5 +282,7 @@ def test_the_head_of_a_video_is_followed(tiny_avatar: Avatar, tmp_path: Path) ->
     assert set(curves) == {"time", "yaw", "pitch", "roll"}
     followed = resolve_controls(tiny_avatar.engine, Controls(pose=str(tmp_path / "a.mp4")), 0).head
     assert np.array_equal(followed.keys["yaw"], curves["yaw"])  # type: ignore[index]
+    again = resolve_controls(tiny_avatar.engine, Controls(pose=str(tmp_path / "a.mp4")), 1).head
+    assert again.keys is followed.keys  # the video is not read anew
     with pytest.raises(FaceError, match="0 of 10"):
         resolve_controls(tiny_avatar.engine, Controls(pose=str(tmp_path / "empty.mp4")), 0)

@@ -36,7 +36,7 @@ MAX_SECONDS = 30.0  # of a reference clip that are looked at
 MIN_SPEECH_FRAMES = 25
 REFERENCE_FRAMES = 32  # that a model that samples goes on from
 MAX_LOSS_DB = 10.0  # by which the codec may do worse on a clip than on its person's held-out ones
-CACHE_SIZE = 8  # styles that are kept of each avatar
+CACHE_SIZE = 8  # styles that are kept of each avatar, and heads of videos
 
 
 class Style(NamedTuple):
@@ -56,8 +56,11 @@ class Style(NamedTuple):
 _styles: WeakKeyDictionary[Engine, OrderedDict[tuple[Any, ...], Style]] = WeakKeyDictionary()
 
 
+_curves: OrderedDict[str, Curves] = OrderedDict()
+
+
 def pose_curves(video: str | os.PathLike[str]) -> Curves:
-    """The head of any person in a video, as curves.
+    """The head of any person in a video, as curves; kept for the next call.
 
     Raises:
         MediaError: it cannot be read. FaceError: a face is seen in fewer than half of its frames.
@@ -65,7 +68,14 @@ def pose_curves(video: str | os.PathLike[str]) -> Curves:
     """
     from talkers.face.analysis import poses_in
 
-    return poses_in(video)
+    if not Path(video).is_file():
+        return poses_in(video)
+    known = file_digest(Path(video))
+    curves = _curves.pop(known, None) or poses_in(video)
+    _curves[known] = curves
+    while len(_curves) > CACHE_SIZE:
+        _curves.popitem(last=False)
+    return curves
 
 
 def style_of(engine: Engine, path: str | os.PathLike[str], key: str, live: bool = False) -> Style:
