@@ -165,13 +165,13 @@ def footage(faces: Path) -> Picture:
     )
 
 
-PORTRAITS = (
-    "SFHQ_sample_2x4_r1_c1",
-    "SFHQ_sample_4x8_r1_c1",
-    "SFHQ_sample_1x2_r0_c0",
-    "SFHQ_sample_3x6_r1_c5",
-    "all_model_images_r0_c2",
-    "search_1_age_female_r6_c7",
+PORTRAITS = (  # which no training has seen
+    "SFHQ_sample_2x4_r0_c2",
+    "search_2_Age_x_Ethnicity-x-Sex-2_r4_c7",
+    "search_2_Age_x_Ethnicity-x-Sex-1_r5_c6",
+    "search_1_hair_color_r3_c3",
+    "search_2_Facial-Features_r4_c0",
+    "search_2_Age_x_Ethnicity-x-Sex-2_r5_c7",
 )
 
 
