@@ -139,7 +139,8 @@ def save_avatar(run: Run, out: Path, terms: Terms) -> Avatar:
     write_json(out / "avatar.json", about)
     avatar = Avatar.load(out)
     names = run.trainable_clips
-    posed = names[:: max(1, len(names) // POSE_CLIPS)][:POSE_CLIPS]
+    spoken = spoken_clips(run.corpus, names)
+    posed = spoken[:: max(1, len(spoken) // POSE_CLIPS)][:POSE_CLIPS]
     if avatar.engine.renderer.needs != "nothing":
         about["calibration"] = {
             f"motion/{key}": {
@@ -156,7 +157,7 @@ def save_avatar(run: Run, out: Path, terms: Terms) -> Avatar:
     middle = run.frames.indices((run.held_out or names)[:1])
     picture = np.array(run.frames.frames[middle[len(middle) // 2]])
     write_png(out / "preview.png", next(avatar.reconstruct(iter([picture]))))
-    few = names[:: max(1, len(names) // CALIBRATION_CLIPS)][:CALIBRATION_CLIPS]
+    few = spoken[:: max(1, len(spoken) // CALIBRATION_CLIPS)][:CALIBRATION_CLIPS]
     about["calibration"] = {
         f"motion/{key}": {
             "articulation": amplitudes,
