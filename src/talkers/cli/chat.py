@@ -246,7 +246,7 @@ def _answer_lines(dialogue: Dialogue, seed: int, name: str) -> None:
     turns: list[Turn] = []
     for text in _turns():
         turns.append(Turn("user", text))
-        answer = []
+        answer: list[str] = []
         for sentence in dialogue.reply(turns, seed + len(turns)):
             tell(sentence.text if answer or not name else f"{name}: {sentence.text}")
             answer.append(sentence.text)
