@@ -16,6 +16,7 @@ from talkers.studio.uploads import Uploads
 from talkers.studio.visitors import Visitors, studio_folder
 
 FILES = Path(str(files("talkers.studio") / "files"))
+MAX_VIEWS = 32  # of the page that gradio remembers, 0.4 MB each: 10,000 without a limit
 
 
 def refuse_missing() -> None:
@@ -54,9 +55,11 @@ def mount_studio(app: FastAPI, folder: Path | None = None) -> None:
     app.state.studio = Studio(service, visitors, uploads)
     app.include_router(router)
     app.mount("/studio/files", StaticFiles(directory=FILES))
+    page = make_page(app.state.studio)
+    page.state_session_capacity = MAX_VIEWS
     gr.mount_gradio_app(
         app,
-        make_page(app.state.studio),
+        page,
         "/",
         footer_links=[],
         run_history=False,
@@ -69,6 +72,6 @@ def mount_studio(app: FastAPI, folder: Path | None = None) -> None:
         head=HEAD,
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
     )
-    page = app.routes[-1]
-    assert isinstance(page, Mount)
-    page.app = Gate(page.app, visitors, uploads)
+    mounted = app.routes[-1]
+    assert isinstance(mounted, Mount)
+    mounted.app = Gate(mounted.app, visitors, uploads)
