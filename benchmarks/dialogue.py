@@ -15,7 +15,7 @@ tell whether the choice works, not whether people would agree.
 `empathy`: the emotion of 42 sentences that were written for this (six of each), beside chance.
 `listening`: how fast the head of a listener nods in the second after the speaker pauses, as a
 multiple of its mean, beside the same with the sound shifted against the picture, for each attitude.
-The motion is what is shown, with the sway of an idle head.
+The motion is what is shown, with the sway of an idle head. The same of its smile.
 `live`: a talk by the clock, as `talkers chat --live` leads it: the bundled avatar, the embedded model,
 joe, Whisper. The user's sound comes as it is spoken. Seconds from its end to the answer's first
 sound, of which 0.7 s tell that the user has ended; and pictures a second before, meanwhile and while
@@ -57,7 +57,7 @@ from talkers.dialogue.recognition import load_recogniser
 from talkers.dialogue.sentences import spoken_sentences
 from talkers.hardware import machine
 from talkers.media import AUDIO_RATE
-from talkers.runtime.listening import STYLES, Listening
+from talkers.runtime.listening import STYLES, Bearing, Listening
 from talkers.runtime.live_session import LiveFrame, LiveTerms
 from talkers.runtime.threads import one_core_left
 from talkers.speech.activity import loudness
@@ -292,15 +292,18 @@ def listening(_: argparse.Namespace) -> dict[str, Any]:
     avatar = talkers.Avatar.load("mock")
     results: dict[str, Any] = {"seconds": round(len(sound) / AUDIO_RATE, 1)}
     for attitude in STYLES:
-        results[attitude] = _coupling(sound, _listened(avatar, sound, attitude))
-    silence = np.zeros_like(sound)
-    results["nothing is heard"] = _coupling(sound, _listened(avatar, silence, "positive"))
+        pitch, smile = _listened(avatar, sound, attitude)
+        movement = np.abs(np.diff(pitch, prepend=pitch[0])) * 25  # degrees a second
+        results[attitude] = _coupling(sound, movement)
+        results[attitude]["smile"] = _coupling(sound, np.abs(smile))
+    pitch, _ = _listened(avatar, np.zeros_like(sound), "positive")
+    movement = np.abs(np.diff(pitch, prepend=pitch[0])) * 25
+    results["nothing is heard"] = _coupling(sound, movement)
     return results
 
 
-def _coupling(sound: np.ndarray, pitch: np.ndarray) -> dict[str, Any]:
-    """How much more a head nods in the second after a speaker pauses than it does on the whole."""
-    movement = np.abs(np.diff(pitch, prepend=pitch[0])) * 25  # degrees a second
+def _coupling(sound: np.ndarray, movement: np.ndarray) -> dict[str, Any]:
+    """How much more a face moves in the second after a speaker pauses than it does on the whole."""
     speaks = loudness(sound, AUDIO_RATE, 25, len(movement)) > -45
     speaks = np.convolve(speaks, np.ones(7), "same") > 0  # gaps within words are none
     paused = np.flatnonzero(speaks[:-1] & ~speaks[1:])
@@ -314,27 +317,36 @@ def _coupling(sound: np.ndarray, pitch: np.ndarray) -> dict[str, Any]:
         "after_pauses": round(after(0), 2),
         "after_pauses_of_shifted_sound": round(statistics.mean(others), 2),
         "of_shifted_sound_95_percent": round(float(np.percentile(others, 95)), 2),
-        "nodding_degrees_per_s": round(float(movement.mean()), 2),
+        "mean": round(float(movement.mean()), 2),
     }
 
 
-def _listened(avatar: talkers.Avatar, sound: np.ndarray, attitude: str) -> np.ndarray:
-    """Pitch of the head, in degrees, of each frame of an avatar that hears a sound."""
+def _listened(
+    avatar: talkers.Avatar, sound: np.ndarray, attitude: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each frame of an avatar that hears a sound: pitch of the head, in degrees, and smile."""
     session = avatar.session(terms=LiveTerms(sound_rate=AUDIO_RATE), clock=FilmClock())
     session.listener = Listening(float(avatar.frame_rate), attitude)
-    rows: list[float] = []
-    shown = session._blend.row
+    rows, smiles = list[float](), list[float]()
+    blend, listener = session._maker._blend, session.listener
+    shown, bears = blend.row, listener.bearing
 
     def row(*given: Any) -> torch.Tensor:
         motion = shown(*given)
         rows.append(float(given[3].read(motion).pose[1]))
         return motion
 
-    session._blend.row = row  # type: ignore[method-assign]
+    def bearing(frame: int) -> Bearing:
+        found = bears(frame)
+        smiles.append(found.smile)
+        return found
+
+    blend.row = row  # type: ignore[method-assign]
+    listener.bearing = bearing  # type: ignore[method-assign]
     count = AUDIO_RATE // 25
     for k, _ in enumerate(islice(session, len(sound) // count)):
         session.hear(sound[k * count : (k + 1) * count], AUDIO_RATE)
-    return np.array(rows)
+    return np.array(rows), np.array(smiles)
 
 
 QUESTIONS = ("What do you do all day?", "Do you have a dog?", "Which films do you like?")

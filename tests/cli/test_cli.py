@@ -38,6 +38,7 @@ SPEAKING = {
     "--provenance",
     "--brow-amplitude",
     "--gaze",
+    "--smile",
     "--style",
 }
 SPEAKING |= {
@@ -137,6 +138,7 @@ VERBS = {
         "--attitude",
         "--brow-amplitude",
         "--gaze",
+        "--smile",
         "--style",
         "--motion",
         "--pose",

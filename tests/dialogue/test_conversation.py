@@ -9,7 +9,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from talkers import Controls
 from talkers.dialogue import Conversation, ConversationTerms, Delivery, Sentence, Turn
+from talkers.dialogue.conversation import delivered
 from talkers.dialogue.ears import Ears
 from talkers.dialogue.film import Film
 from talkers.errors import UsageError
@@ -124,6 +126,17 @@ def test_delivery_sets_speed_and_face(talk: Begin) -> None:
     assert voice.speeds == [0.8]
     resolved = conversation.session._playlist.behaviour.resolved
     assert resolved.edit.brow_amplitude == 2.0
+
+
+def test_who_can_smile_does_so_with_good_news(talk: Begin) -> None:
+    glad = Delivery(smile=0.5)
+    assert delivered(Controls(smile=0.2), glad, smiles=True).smile == pytest.approx(0.7)
+    assert delivered(Controls(smile=0.8), glad, smiles=True).smile == 1.0
+    conversation = talk(Says(Sentence("How lovely!", glad)))  # a face that cannot
+    conversation.push_text("I won.")
+    conversation.work()
+    assert conversation.history[-1].text == "How lovely!" or conversation.session.queued > 0
+    assert conversation.session._playlist.behaviour.resolved.edit.smile == 0
 
 
 def test_a_thread_answers_and_its_errors_come_out(talk: Begin) -> None:

@@ -51,6 +51,27 @@ def test_attitudes_differ() -> None:
         Listening(25.0, "rude")
 
 
+def test_smiles_come_with_the_nods() -> None:
+    sound = np.concatenate(
+        [np.zeros(RATE, np.float32), speech(2.0), np.zeros(2 * RATE, np.float32)]
+    )
+    found = {}
+    for attitude in ("positive", "neutral", "negative"):
+        listener, rows = Listening(25.0, attitude), []
+        for k in range(len(sound) // 640):
+            listener.hear(sound[k * 640 : (k + 1) * 640], RATE)
+            rows.append(listener.bearing(k).smile)
+        found[attitude] = np.array(rows)
+    ends = 3 * 25
+    assert np.abs(found["positive"][:24]).max() < 0.02  # nobody spoke yet
+    assert found["positive"][ends + 8 : ends + 35].max() > 0.3
+    assert found["positive"][-1] < 0.1  # it fades
+    assert found["positive"].max() > found["neutral"].max() > 0.05
+    assert found["negative"].min() < -0.1
+    assert found["negative"].max() < 0.01
+    assert max(np.abs(np.diff(row)).max() for row in found.values()) < 0.08  # without a jump
+
+
 def test_however_the_sound_is_cut_the_nods_are_the_same() -> None:
     sound = np.concatenate([speech(2.0), np.zeros(RATE, np.float32)])
     whole, parts = Listening(25.0), Listening(25.0)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 import faces
 from talkers import Avatar, Controls
 from talkers.cli import main
+from talkers.dialogue.film import FilmClock
 from talkers.errors import ArtefactError, MissingComponent, ResourceError
 from talkers.face.landmarks import BLINKS, EYE_CORNERS, FaceTracker
 from talkers.face.portrait import portrait_of
@@ -28,8 +29,8 @@ from talkers.runtime.portrait import (
     portrait_head,
 )
 from talkers.space.contract import FaceEdit
-from talkers.space.face_measures import LOWER_LIDS, UPPER_LIDS
-from talkers.space.face_motion import BLINK
+from talkers.space.face_measures import LOWER_LIDS, MOUTH_CORNERS, UPPER_LIDS
+from talkers.space.face_motion import BLINK, FaceMotionSpace
 from talkers.space.geometry import Placement, project
 from talkers.systems.portrait import tiny_portrait
 from talkers.testing.avatars import random_avatar
@@ -105,6 +106,21 @@ def test_its_head_turns_as_it_is_told(made: Avatar, tmp_path: Path) -> None:
         assert float((space.read(motion).pose[:, 0] - home - turn * asked).abs().max()) < 0.5
         shown.append(made.decode(motion[:1])[0].astype(int))
     assert np.abs(shown[0] - shown[1]).mean() > 2
+
+
+def test_it_smiles_while_it_speaks_and_while_it_is_silent(ada: Avatar) -> None:
+    space, corners = ada.engine.space, dict[float, list[torch.Tensor]]()
+    assert isinstance(space, FaceMotionSpace)
+    for smile in (-1.0, 0.0, 1.0):
+        controls = Controls(smile=smile, blinks=0)
+        spoken = torch.cat(list(ada.speak(SPEECH, live=True, controls=controls).motion()))
+        session = ada.session(controls=controls, clock=FilmClock())
+        idle = session._playlist.behaviour.idle.row(5)
+        session.close()
+        points = space.points_of(torch.stack([spoken[20], idle]), space.mean)
+        corners[smile] = points[:, list(MOUTH_CORNERS), 1].mean(1)
+    assert (corners[1.0] < corners[0.0] - 0.005).all()  # up, of the picture's height
+    assert (corners[-1.0] > corners[0.0] + 0.002).all()
 
 
 def test_eyes_close(ada: Avatar) -> None:

@@ -203,6 +203,9 @@ def test_the_mouth_moves_as_far_as_asked(avatar: Avatar) -> None:
     assert seen[2] > 1.05 * seen[1]
     with pytest.raises(UsageError, match="amplitude"):
         avatar.speak(sound, controls=Controls(amplitude=9))
-    for name, wrong in (("brow", {"brow_amplitude": 5.0}), ("gaze", {"gaze": (2.0, 0.0)})):
+    with pytest.raises(UsageError, match="cannot smile"):
+        avatar.speak(sound, controls=Controls(smile=0.5))
+    beyond = {"brow": {"brow_amplitude": 5.0}, "gaze": {"gaze": (2.0, 0.0)}, "smile": {"smile": 2}}
+    for name, wrong in beyond.items():
         with pytest.raises(UsageError, match=name):
             Controls(**wrong)  # type: ignore[arg-type]

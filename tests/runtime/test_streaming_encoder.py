@@ -9,6 +9,7 @@ import torch
 import speaker
 from streams import cut
 from talkers import Avatar
+from talkers.runtime.session import Hurry, Session
 from talkers.speech import (
     SpeechConfig,
     StreamingEncoderConfig,
@@ -18,6 +19,7 @@ from talkers.speech import (
 )
 from talkers.speech.mel import log_mel_spectrogram
 from talkers.speech.streaming import mel_rows
+from talkers.training.speech_stage import StreamingEncoderModule
 
 
 @pytest.fixture(scope="module")
@@ -58,23 +60,91 @@ def test_a_feature_depends_no_further_ahead_than_it_says(encoder: StreamingSpeec
     assert not torch.allclose(one[row + 2], two[row + 2], atol=1e-3)
 
 
-@pytest.mark.parametrize("guessed", [1, 2, 4])
-def test_sound_that_goes_on_as_it_is_may_be_guessed(
-    encoder: StreamingSpeechEncoder, guessed: int
-) -> None:
-    """Sooner by so many rows, and the same where the guess is right. What was guessed is not
-    held for known later."""
-    silence = np.zeros(9_600, np.float32)
-    noise = np.random.default_rng(0).normal(size=9_600).astype(np.float32)
-    samples = np.concatenate([silence, noise])
-    known, hasty = encoder.start(), encoder.start(guessed)
-    whole = torch.cat([known.step(block) for block in cut(samples, (640,))])
-    sooner = torch.cat([hasty.step(block) for block in cut(samples, (640,))])
-    assert len(sooner) == len(whole) + guessed
-    assert torch.allclose(sooner[:24], whole[:24], atol=1e-4)
-    assert not torch.allclose(sooner[35:50], whole[35:50], atol=1e-2)
-    for one, other in zip(known._state, hasty._state, strict=True):
-        assert torch.allclose(one, other, atol=1e-4)
+@pytest.fixture(scope="module")
+def guesser() -> StreamingSpeechEncoder:
+    torch.manual_seed(1)
+    config = StreamingEncoderConfig(width=16, blocks=3, look_ahead=4, guesses=6)
+    made = StreamingSpeechEncoder(config, 12).eval()
+    torch.nn.init.normal_(made.unheard)  # type: ignore[arg-type]
+    return made
+
+
+def test_guesses_come_next_and_change_nothing(guesser: StreamingSpeechEncoder) -> None:
+    samples = np.random.default_rng(0).normal(size=9_600).astype(np.float32)
+    known, asked, rows = guesser.start(), guesser.start(), []
+    for block in cut(samples, (640,)):
+        rows.append(asked.step(block))
+        guesses = asked.guess(6)
+        early = max(0, 4 - 2 * len(rows) + 1)  # rows of before the beginning, which none wants
+        assert len(guesses) == 6 - early
+        assert torch.allclose(asked.guess(2), guesses[: max(0, 2 - early)], atol=1e-5)
+    assert torch.allclose(torch.cat(rows), known.step(samples), atol=1e-4)
+    quieter = guesser.start()
+    quieter.step(0.1 * samples)
+    assert not torch.allclose(quieter.guess(6), guesses, atol=1e-2)  # they depend on what was heard
+
+
+def test_who_has_not_learnt_to_guess_guesses_nothing(encoder: StreamingSpeechEncoder) -> None:
+    stream = encoder.start()
+    stream.step(np.zeros(9_600, np.float32))
+    assert encoder.guesses == 0
+    assert stream.guess(6).shape == (0, 12)
+
+
+def test_training_guesses_from_the_sound_that_a_stream_has(guesser: StreamingSpeechEncoder) -> None:
+    """What a training window's end is made of is what a stream says at that moment."""
+    rows, guessed = 40, 6
+    samples = np.random.default_rng(2).normal(size=(rows + 4 + 2) * 320).astype(np.float32)
+    module = StreamingEncoderModule.__new__(StreamingEncoderModule)
+    torch.nn.Module.__init__(module)
+    module.model = guesser
+    window = torch.from_numpy(np.concatenate([np.zeros(200, np.float32), samples]))
+    with torch.inference_mode():
+        predicted = guesser.features(module.predict(window[None], rows, guessed)[0])
+    stream = guesser.start()
+    # the last known feature is row 33, which is complete with 12.5 ms after row 37
+    known = stream.step(samples[: (rows - guessed + 4) * 320 + 40])
+    assert len(known) == rows - guessed
+    assert torch.allclose(predicted[: rows - guessed], known, atol=1e-4)
+    assert torch.allclose(predicted[rows - guessed :], stream.guess(guessed), atol=1e-4)
+
+
+def test_a_frame_is_sooner_by_what_is_guessed(bundled: Avatar) -> None:
+    """The frames are as many, and where the guesses are right they are the same."""
+    encoder = bundled.engine.student
+    assert encoder is not None
+    resolved = bundled.resolve_controls(0, live=True)
+    sound = speaker.voice(speaker.perform(75, 50).opening, 75)
+
+    class Knows:
+        """Guesses what comes, as it has heard it all before."""
+
+        def __init__(self) -> None:
+            self.all = encoder.start().step(np.concatenate([sound, np.zeros(16_000, np.float32)]))
+            self.stream, self.given = encoder.start(), 0
+
+        def step(self, samples: np.ndarray) -> torch.Tensor:
+            rows = self.stream.step(samples)
+            self.given += len(rows)
+            return rows
+
+        def guess(self, count: int) -> torch.Tensor:
+            return self.all[self.given : self.given + count]
+
+    waits = Session(bundled.engine, resolved, bundled.engine.options(0), look_ahead=0.08)
+    hurries = Session(
+        bundled.engine, resolved, bundled.engine.options(0), look_ahead=0.08, hurry=Hurry(6)
+    )
+    if encoder.guesses < 6:
+        pytest.skip("the bundled avatar's encoder has not learnt to guess")
+    assert hurries.delay == pytest.approx(waits.delay - 0.12)
+    hurries._encoder = Knows()
+    found = []
+    for session in (waits, hurries):
+        rows = [session.motion(block) for block in cut(sound, (640,))]
+        found.append(torch.cat([row for row in (*rows, session.flush()) if len(row)]))
+    assert found[0].shape == found[1].shape
+    assert torch.allclose(found[0], found[1], atol=1e-3)
 
 
 def test_a_trained_encoder_predicts_what_it_was_distilled_from(avatar: Avatar) -> None:

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from faces import CONFIG, HEIGHT, act, fitted, performed, person
+from talkers.face.landmarks import BLENDSHAPES
+from talkers.runtime.retargeting import _shared_space
 from talkers.space.contract import HEAD, FaceEdit, MotionSpace
 from talkers.space.face_measures import IRISES, LOOK, LOWER_LIDS, MOUTH_CORNERS, UPPER_LIDS
-from talkers.space.face_motion import BLINK, GAZE, FaceMotionSpace
+from talkers.space.face_motion import BLINK, GAZE, SMILES, FaceMotionSpace
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,24 @@ def test_each_movement_is_edited_alone(space: FaceMotionSpace) -> None:
     turned = space.edit(motion, head=head)
     assert (turned[:, 0] == 12).all()
     assert torch.equal(turned[:, 1:], motion[:, 1:])
+
+
+def test_a_smile_raises_the_corners_of_a_mouth_that_speaks_or_not() -> None:
+    """As the people of the shipped base smile: up and outwards, and down where it is negative."""
+    assert [BLENDSHAPES[k] for k in SMILES] == ["mouthSmileLeft", "mouthSmileRight"]
+    base = _shared_space()
+    spoken = base.home.repeat(2, 1)
+    spoken[1, base.mouth] = base.seen[7]
+    corners = {}
+    for smile in (-1.0, 0.0, 0.5, 1.0):
+        points = base.points_of(base.edit(spoken, FaceEdit(smile=smile)), base.mean)
+        corners[smile] = points[:, list(MOUTH_CORNERS)] / base.home[5]
+    heights = torch.stack([at[..., 1].mean(1) for at in corners.values()])
+    assert (heights.diff(dim=0) < -0.015).all()  # y points down
+    apart = {s: at[:, 1, 0] - at[:, 0, 0] for s, at in corners.items()}
+    assert (apart[1.0] - apart[0.0] > 0.05).all()
+    still = base.edit(spoken, FaceEdit(smile=1.0), moving=0.0)
+    assert torch.allclose(still[0], still[1])
 
 
 def test_a_mouth_that_no_face_makes_is_pulled_back(space: FaceMotionSpace) -> None:

@@ -11,9 +11,9 @@ import torch
 
 import speaker
 from talkers.corpus import Corpus
-from talkers.errors import ArtefactError, ResourceError
+from talkers.errors import ArtefactError, ResourceError, UsageError
 from talkers.evaluation.variants import features_at_frames
-from talkers.media import AUDIO_RATE
+from talkers.media import AUDIO_RATE, write_flac
 from talkers.motion.windows import at_frames
 from talkers.progress import quiet
 from talkers.runtime.avatar import Avatar
@@ -23,9 +23,10 @@ from talkers.systems.dae_talker import tiny
 from talkers.systems.recipe import with_settings
 from talkers.training import features as features_module
 from talkers.training.cache import VariantCache, cache_path, purge_stale, write_variants
+from talkers.training.contract import Run
 from talkers.training.features import speech_features
 from talkers.training.motion_data import MotionData
-from talkers.training.speech_stage import feature_statistics
+from talkers.training.speech_stage import StreamingEncoderStage, feature_statistics
 from talkers.training.student_data import SoundDataset, student_sounds
 from talkers.training.variants import sound_variants
 from talkers.training.windows import WindowDataset
@@ -159,6 +160,28 @@ def test_rows_come_back_as_they_were_written(corpus: Corpus, tmp_path: Path) -> 
     purge_stale(path)
     assert path.exists()
     assert cache_path(corpus, "speech", "a") != cache_path(corpus, "speech", "b")
+
+
+def test_recordings_beside_the_footage_are_heard_too(copied: Corpus, tmp_path: Path) -> None:
+    folder = tmp_path / "sounds" / "more"
+    folder.mkdir(parents=True)
+    for k in range(30):
+        tone = 0.1 * np.sin(np.arange(16_000) * (0.05 + 0.001 * k)).astype(np.float32)
+        write_flac(folder / f"{k:02d}.flac", tone, AUDIO_RATE)
+    recipe = with_settings(tiny(), [f"stages.streaming_encoder.sounds={folder.parent}"])
+    sounds = student_sounds(copied, recipe, quiet)
+    beside = [name for name in sounds.clips if name.startswith("sounds/")]
+    assert len(beside) == 30
+    assert sounds.variants("sounds/more/03.flac") == ["clean", "voice 1"]
+    assert sounds.count("sounds/more/03.flac", "clean") == 50
+    run = Run(copied, recipe, tmp_path, None)
+    data = StreamingEncoderStage(recipe.stage("streaming_encoder")).data(run)
+    assert isinstance(data.dataset, SoundDataset)
+    heard = {name for name, _ in data.dataset.names}
+    assert set(beside) - heard == {"sounds/more/10.flac"}  # validated with
+    nothing = with_settings(tiny(), [f"stages.streaming_encoder.sounds={tmp_path / 'none'}"])
+    with pytest.raises(UsageError, match="no recordings"):
+        student_sounds(copied, nothing, quiet)
 
 
 def test_windows_of_sound_go_on_with_other_clips(copied: Corpus) -> None:

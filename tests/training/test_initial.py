@@ -13,6 +13,7 @@ from talkers.corpus import Corpus
 from talkers.errors import ArtefactError, UsageError
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.components import build_component
+from talkers.speech import StreamingEncoderConfig, StreamingSpeechEncoder
 from talkers.systems.dae_talker import tiny
 from talkers.systems.recipe import Recipe, with_settings
 from talkers.training.checkpoint import SafetensorsCheckpointIO
@@ -114,8 +115,12 @@ def test_what_cannot_be_begun_with_is_refused(
 
 def test_training_may_begin_with_an_avatar_of_format_3(corpus: Corpus, tmp_path: Path) -> None:
     """Its components are read under today's names."""
-    wide = ["renderer.unet.channels=32", "renderer.encoder.channels=32"]  # as tiny was then
-    run = Run(corpus, with_settings(of_frames(0, 0, 0, 0), wide), tmp_path, FORMAT_3)
+    then = ["renderer.unet.channels=32", "renderer.encoder.channels=32"]  # as tiny was
+    with pytest.raises(UsageError, match="other settings"):  # its encoder does not guess
+        newer = with_settings(of_frames(0, 0, 0, 0), then)
+        reuse_components(FORMAT_3, newer, stages_of(newer))
+    then += ["streaming_encoder.guesses=0"]
+    run = Run(corpus, with_settings(of_frames(0, 0, 0, 0), then), tmp_path, FORMAT_3)
     codec = CodecStage(run.recipe.stage("codec")).reuse(run)
     other = Avatar.load(FORMAT_3, "cpu").engine
     assert codec is not None
@@ -126,6 +131,13 @@ def test_training_may_begin_with_an_avatar_of_format_3(corpus: Corpus, tmp_path:
     before = [p.clone() for p in model.parameters()]
     initialise_from(FORMAT_3, "flow", "motion/flow", model)
     assert not all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    # what an older avatar lacks begins anew
+    config = StreamingEncoderConfig(width=64, blocks=2, guesses=6)
+    student = StreamingSpeechEncoder(config, other.bundle.speech_width)
+    before = [student.in_proj.weight.clone(), student.unheard.clone()]  # type: ignore[union-attr]
+    initialise_from(FORMAT_3, "streaming_encoder", "speech/student", student)
+    assert not torch.equal(before[0], student.in_proj.weight)
+    assert torch.equal(before[1], student.unheard)  # type: ignore[arg-type]
 
 
 def test_what_was_learnt_beside_a_component_goes_on(tmp_path: Path) -> None:

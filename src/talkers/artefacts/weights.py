@@ -83,6 +83,8 @@ def load_weights(
     expected: Mapping[str, Tensor],
     rename: Callable[[str], str] = str,
     owner: str = "avatar",
+    *,
+    partly: bool = False,
 ) -> dict[str, Tensor]:
     """Tensors of a file whose names and shapes are those of `expected`, as float32.
 
@@ -91,6 +93,7 @@ def load_weights(
         expected: tensors of these names and shapes (on the meta device, say).
         rename: the name of a tensor in the file -> its name among `expected`.
         owner: whose file this is, for errors.
+        partly: the file may lack some of the tensors.
 
     Raises:
         OtherRecipeError: the file is missing, or holds other tensors than are expected.
@@ -101,6 +104,8 @@ def load_weights(
         held = set(file.keys())
         scales = {n for n in held if n.endswith(SCALE) and n.removesuffix(SCALE) in held}
         names = {rename(n): n for n in sorted(held - scales)}
+        if partly:
+            expected = {name: wanted for name, wanted in expected.items() if name in names}
         if unknown := set(names) ^ set(expected):
             name = min(unknown)
             what = "missing" if name in expected else "not part of its recipe"

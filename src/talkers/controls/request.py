@@ -66,6 +66,9 @@ class Controls:
     gaze: tuple[float, float] = (0.0, 0.0)
     """Where the eyes look beside where they would: to the person's left and up, -1 to 1 of how far
     they do in the footage; of a portrait, of some 20 degrees."""
+    smile: float = 0.0
+    """How far the corners of the mouth rise while it speaks and rests, -1 (they fall) to 1.
+    Portraits smile; an avatar of one person does not, as footage seldom shows it."""
     style: str = ""
     """A video of the avatar's person: how far mouth, brows and head move is taken from it, and what
     else the sampler makes of it."""
@@ -111,6 +114,8 @@ class Controls:
                 f"a gaze of {self.gaze} was asked for",
                 todo="Give how far to the person's left and up, -1 to 1 each",
             )
+        if not -1 <= self.smile <= 1:
+            raise UsageError(f"a smile of {self.smile} was asked for", todo="Use -1 to 1")
         if not isinstance(self.motion, str) or not self.motion:
             raise UsageError(
                 f"the motion model {self.motion!r} was asked for",

@@ -31,6 +31,7 @@ class Delivery:
         speed: how many times as fast as the voice speaks, 0.5 to 2.
         brow_amplitude, amplitude, pose_scale: how far brows, mouth and head move, as factors of
             what the user's `Controls` say.
+        smile: added to what the user's `Controls` say, where the avatar can smile.
         emotion: what it expresses, for those who show more than these; empty: nothing special.
     """
 
@@ -38,6 +39,7 @@ class Delivery:
     brow_amplitude: float = 1.0
     amplitude: float = 1.0
     pose_scale: float = 1.0
+    smile: float = 0.0
     emotion: str = ""
 
 

@@ -120,6 +120,7 @@ class Conversation:
         self.turn_ended = 0.0
         self._attends = False  # to a user who speaks: no reply begins
         self._controls, self._delivery = self.terms.controls, PLAINLY
+        self._smiles = all(model.space.smiles for model in avatar.engine.motion.values())
         self.error: Exception | None = None
         self._thread: threading.Thread | None = None
         if self.terms.threaded:
@@ -249,7 +250,7 @@ class Conversation:
             TalkersError: controls that mean nothing to this avatar.
         """
         with self._changed:
-            self.session.set(delivered(controls, self._delivery))
+            self.session.set(delivered(controls, self._delivery, self._smiles))
             self._controls = controls
 
     def _settle(self, seconds: float) -> None:
@@ -305,7 +306,7 @@ class Conversation:
                 return end
             if sentence.delivery != self._delivery:
                 self._delivery = sentence.delivery
-                self.session.set(delivered(self._controls, sentence.delivery))
+                self.session.set(delivered(self._controls, sentence.delivery, self._smiles))
             self.session.push_audio(said.samples, self._voice.rate)
             self._reply.append(_Spoken(sentence.text, begun, end, words))
         self._on_turn(Turn("avatar", sentence.text))
@@ -363,14 +364,21 @@ class Conversation:
         self.close()
 
 
-def delivered(controls: Controls, delivery: Delivery) -> Controls:
-    """Controls with a delivery's factors, within their ranges."""
+def delivered(controls: Controls, delivery: Delivery, smiles: bool = False) -> Controls:
+    """Controls with a delivery's factors, within their ranges.
+
+    Args:
+        controls: the user's.
+        delivery: of a sentence.
+        smiles: whether the avatar can.
+    """
     amplitude = min(max(controls.amplitude * delivery.amplitude, MIN_AMPLITUDE), MAX_AMPLITUDE)
     return replace(
         controls,
         brow_amplitude=min(controls.brow_amplitude * delivery.brow_amplitude, 3.0),
         amplitude=amplitude,
         pose_scale=min(controls.pose_scale * delivery.pose_scale, 2.0),
+        smile=min(max(controls.smile + delivery.smile, -1.0), 1.0) if smiles else controls.smile,
     )
 
 

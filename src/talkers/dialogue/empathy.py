@@ -41,12 +41,12 @@ CUES: dict[str, frozenset[str]] = {
     }.items()
 }
 DELIVERY = {  # how one answers somebody who feels so
-    "happy": Delivery(1.08, 1.5, 1.15, 1.2, "happy"),
-    "sad": Delivery(0.88, 0.8, 0.9, 0.7, "sad"),
-    "angry": Delivery(0.95, 0.8, 0.95, 0.7, "calm"),
-    "afraid": Delivery(0.92, 0.9, 0.95, 0.7, "calm"),
-    "surprised": Delivery(1.05, 1.8, 1.1, 1.2, "surprised"),
-    "disgusted": Delivery(0.98, 1.1, 1.0, 1.0, "disgusted"),
+    "happy": Delivery(1.08, 1.5, 1.15, 1.2, 0.5, "happy"),
+    "sad": Delivery(0.88, 0.8, 0.9, 0.7, -0.2, "sad"),
+    "angry": Delivery(0.95, 0.8, 0.95, 0.7, -0.1, "calm"),
+    "afraid": Delivery(0.92, 0.9, 0.95, 0.7, 0.1, "calm"),
+    "surprised": Delivery(1.05, 1.8, 1.1, 1.2, 0.2, "surprised"),
+    "disgusted": Delivery(0.98, 1.1, 1.0, 1.0, -0.3, "disgusted"),
     "calm": PLAINLY,
 }
 GOALS = {

@@ -47,31 +47,38 @@ class MotionStream:
         self._overlap: Tensor | None = None  # what the last window said of frames from `done` on
 
     @torch.inference_mode()
-    def push(self, features: Tensor, at_once: int = 1) -> tuple[Tensor, Tensor]:
+    def push(
+        self, features: Tensor, at_once: int = 1, guesses: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Go on with the stream.
 
         Args:
             features: [n, F].
             at_once: frames that one window may commit where so many are due. More than a hop saves
                 time, and makes their motion a little less exact.
+            guesses: [g, F] that may follow these features. They are seen now and then forgotten:
+                the next call brings what really follows.
 
         Returns:
             the motion [m, width] that is committed by them, and its head values [m, 7].
         """
         self._held = features if self._held is None else torch.cat([self._held, features])
+        seen = self._held if guesses is None else torch.cat([self._held, guesses])
+        known = self._first + len(seen)
         committed = []
         while True:
-            due = int((self._first + len(self._held)) / self._per_frame) - self.look_ahead
+            due = int(known / self._per_frame) - self.look_ahead
             most = min(at_once, due - self.done, self.window - 2 * self.look_ahead)
             hop = max(self.hop, most // self.hop * self.hop)
             end = self.done + hop + self.look_ahead
-            if end * self._per_frame > self._first + len(self._held):
+            if end * self._per_frame > known:
                 break
             begin = max(0, end - self.window)
             first = round(begin * self._per_frame)
-            self._held, self._first = self._held[first - self._first :], first
+            gone, self._first = first - self._first, first
+            self._held, seen = self._held[gone:], seen[gone:]
             rate = self.request.frame_rate
-            rows = at_frames(self._held, FEATURE_RATE, rate, 0, end - begin)
+            rows = at_frames(seen, FEATURE_RATE, rate, 0, end - begin)
             observed = None
             if self._state is not None:
                 observed = self._state[:, begin - self._begin : self.done - self._begin]

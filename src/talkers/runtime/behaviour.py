@@ -38,11 +38,10 @@ class Wait(NamedTuple):
 
 
 WAITS: dict[Latency, Wait] = {
-    "low": Wait(0.0, Hurry(guessed=2)),
+    "low": Wait(0.08, Hurry(guessed=6)),
     "balanced": Wait(0.08, Hurry(pairs=True)),
     "quality": Wait(None, Hurry(pairs=True)),
 }
-"""Here an avatar that is trained for less delay has a say."""
 WHOLE = Wait(None, AT_EASE)  # for sound that is there
 
 

@@ -42,8 +42,18 @@ def load_identity(bundle: Bundle, renderer: Renderer) -> Identity | None:
     return identity
 
 
-def load_component(bundle: Bundle, name: str, part: Any, space: Any = None) -> None:
-    """Fill a component, and the space that its file holds in format 3, if they have weights."""
+def load_component(
+    bundle: Bundle, name: str, part: Any, space: Any = None, *, partly: bool = False
+) -> None:
+    """Fill a component, and the space that its file holds in format 3, if they have weights.
+
+    Args:
+        bundle: the avatar's files.
+        name: slot of the component.
+        part: is filled.
+        space: is filled, too, where it lies in the same file.
+        partly: what the file does not hold of the component stays as it is.
+    """
     if not isinstance(part, nn.Module):
         return
     expected = dict(part.state_dict())
@@ -52,12 +62,12 @@ def load_component(bundle: Bundle, name: str, part: Any, space: Any = None) -> N
     rename = format3.renaming(name) if bundle.format_version == 3 else str
     if not expected and not bundle.components[name].exists():
         return
-    weights = load_weights(bundle.components[name], expected, rename)
+    weights = load_weights(bundle.components[name], expected, rename, partly=partly)
     if isinstance(space, nn.Module):
         inner = {k.removeprefix("space."): w for k, w in weights.items() if k.startswith("space.")}
         space.load_state_dict(inner, strict=True, assign=True)
         weights = {k: w for k, w in weights.items() if not k.startswith("space.")}
-    part.load_state_dict(weights, strict=True, assign=True)
+    part.load_state_dict(weights, strict=not partly, assign=True)
     reset = getattr(part, "reset_constants", None)
     if callable(reset):
         reset()

@@ -74,5 +74,6 @@ class IdleLife:
         head = torch.where(wanted.isnan(), head, wanted)
         if bearing.blink:
             head[BLINK] = head[BLINK].nan_to_num(0.0).clamp(min=bearing.blink)
-        edit = FaceEdit(gaze=bearing.gaze)
+        smile = self.resolved.edit.smile + bearing.smile
+        edit = FaceEdit(gaze=bearing.gaze, smile=min(max(smile, -1.0), 1.0))
         return self.resolved.space.edit(self._rest, edit, head[None], moving=0.0)[0]

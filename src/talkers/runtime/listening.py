@@ -1,4 +1,4 @@
-"""How an avatar listens: nods, blinks and looks that follow the sound of whoever speaks to it.
+"""How an avatar listens: nods, blinks, looks and smiles that follow the sound of who speaks to it.
 
 ViCo (Zhou et al. 2022) learns a listener's head from the speaker's sound and an attitude. Here the
 same inputs drive rules of conversation research: a nod where the pitch has been low for a while
@@ -30,6 +30,7 @@ BEFORE = 0.7  # seconds that the speaker must have spoken before a nod
 PAUSE = 0.28  # seconds of silence that are a pause
 BETWEEN = 1.2  # seconds at least from a nod to the next
 NOD_SECONDS = 0.72  # of one nod: down and up, and half as far again
+SMILE_SECONDS = 0.9  # that a smile grows for
 SMOOTHING = 0.12  # of the newest loudness in what the head follows
 PITCHES = 75.0, 400.0  # Hz
 
@@ -43,12 +44,13 @@ class _Style(NamedTuple):
     lean: float  # degrees of pitch towards a loud speaker
     tilt: float  # degrees of roll while somebody speaks
     look_away: float  # of gaze, while the speaker pauses
+    smile: float  # at each nod; a third of it while somebody speaks
 
 
 STYLES: dict[str, _Style] = {
-    "positive": _Style(5.0, 0.9, 0.0, 0.8, 1.8, 0.0),
-    "neutral": _Style(3.2, 0.6, 0.0, 0.4, 0.6, 0.1),
-    "negative": _Style(1.2, 0.35, 3.0, -0.6, -0.8, 0.35),
+    "positive": _Style(5.0, 0.9, 0.0, 0.8, 1.8, 0.0, 0.5),
+    "neutral": _Style(3.2, 0.6, 0.0, 0.4, 0.6, 0.1, 0.2),
+    "negative": _Style(1.2, 0.35, 3.0, -0.6, -0.8, 0.35, -0.3),
 }
 
 
@@ -59,6 +61,7 @@ class Bearing(NamedTuple):
         yaw, pitch, roll: degrees.
         blink: how closed the eyes are at least, 0..1.
         gaze: to the person's left and up, -1..1.
+        smile: how far the corners of the mouth rise, -1..1.
     """
 
     yaw: float = 0.0
@@ -66,6 +69,7 @@ class Bearing(NamedTuple):
     roll: float = 0.0
     blink: float = 0.0
     gaze: tuple[float, float] = (0.0, 0.0)
+    smile: float = 0.0
 
 
 AT_REST = Bearing()
@@ -109,6 +113,7 @@ class Listening:
         self._begun: deque[tuple[bool, float]] = deque()  # occasions: a pause?, size
         self._follows = 0.0  # 0..1, smoothed loudness
         self._active = 0.0  # 0..1, whether somebody speaks, smoothed
+        self._pleased = self._smiles = 0.0  # seconds that are left, and 0..1, smoothed
         self._gesture: _Gesture | None = None
 
     def hear(self, samples: Any, rate: float) -> None:
@@ -135,6 +140,8 @@ class Listening:
         share = (level - quiet) / max(10.0, float(loud - quiet)) if speaks else 0.0
         self._follows += SMOOTHING * (float(np.clip(share, 0, 1)) - self._follows)
         self._since += 1 / RATE
+        self._pleased = max(0.0, self._pleased - 1 / RATE)
+        self._smiles += SMOOTHING * ((self._pleased > 0) - self._smiles)
         if speaks:
             self._silent = 0.0
             self._spoke += 1 / RATE
@@ -151,6 +158,7 @@ class Listening:
             self._since, self._low = 0.0, 0.0
             if self._random.random() < self._style.share or paused:
                 self._begun.append((paused, float(self._random.uniform(0.8, 1.2))))
+                self._pleased = SMILE_SECONDS
         if self._silent > PAUSE:
             self._spoke = 0.0
 
@@ -168,6 +176,7 @@ class Listening:
                 nod = style.nod * size * (1.0 if pause else 0.6)
                 self._gesture = _Gesture(frame, nod, shake, pause)
             follows, active, gesture = self._follows, self._active, self._gesture
+            smile = style.smile * (self._active / 3 + 2 / 3 * self._smiles)
         pitch, roll = style.lean * follows, style.tilt * active
         yaw = blink = 0.0
         if gesture is not None:
@@ -181,7 +190,7 @@ class Listening:
             if gesture.blinks and t < 0.3:
                 blink = math.sin(math.pi * t / 0.3)
         away = style.look_away * (1 - active)
-        return Bearing(yaw, pitch, roll, blink, (away, -away / 2))
+        return Bearing(yaw, pitch, roll, blink, (away, -away / 2), smile)
 
 
 def pitch_of(samples: NDArray[np.float32]) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from talkers.controls.head_track import HeadTrack, PoseChange
 from talkers.controls.request import Controls
+from talkers.errors import UsageError
 from talkers.media import VIDEO_SUFFIXES
 from talkers.motion import MotionModel, MotionRequest, Reference
 from talkers.runtime.engine import Engine
@@ -70,8 +71,8 @@ def resolve_controls(
         live: a style clip is read with the avatar's own speech encoder.
 
     Raises:
-        TalkersError: a pose file or a style clip that cannot be used, or a motion model that
-            the avatar does not have.
+        TalkersError: a pose file or a style clip that cannot be used, a motion model that the
+            avatar does not have, or a smile of one that cannot.
     """
     controls = controls or Controls()
     key = engine.motion_key(controls.motion)
@@ -82,7 +83,14 @@ def resolve_controls(
         seconds = poses["frame"] / float(frame_rate or engine.frame_rate)
         poses = {"time": seconds, **{k: v for k, v in poses.items() if k != "frame"}}
     brows = controls.brow_amplitude
-    edit = FaceEdit(calibration.amplitude(controls.amplitude), brows, controls.gaze)
+    if controls.smile and not model.space.smiles:
+        raise UsageError(
+            "this avatar cannot smile: it moves as its footage does",
+            where=engine.folder,
+            todo="Leave smile out, or use a portrait: `talkers portrait photo.jpg -o ada`",
+        )
+    amplitude = calibration.amplitude(controls.amplitude)
+    edit = FaceEdit(amplitude, brows, controls.gaze, controls.smile)
     change, reference = PoseChange(calibration.pose), None
     if controls.style:
         style = style_of(engine, controls.style, key, live)

@@ -22,7 +22,6 @@ from talkers.runtime.resolved import ResolvedControls
 from talkers.space.contract import Appearance
 from talkers.speech import FEATURE_RATE, TARGET_DB, ActivityStream
 from talkers.speech.activity import SETTLING_SECONDS
-from talkers.speech.streaming import StreamingSpeechEncoder
 
 MAX_BATCH = 8  # frames decoded together when many are due
 Frame = NDArray[np.uint8]  # [size, size, 3] RGB
@@ -32,7 +31,8 @@ class Hurry(NamedTuple):
     """How a session is sooner, or costs less, than one that is at ease.
 
     Attributes:
-        guessed: speech features whose sound the avatar's own encoder does not wait for.
+        guessed: speech features that are guessed, as far as the avatar's own encoder has learnt
+            it; a frame waits for so much less sound.
         pairs: a window of the motion model gives two frames, the second of which sees one frame
             of sound less; the delay stays.
     """
@@ -86,13 +86,14 @@ class Session:
         self.engine, self.resolved, self.options = engine, resolved, options
         self.provenance, self.appearance = provenance, appearance
         self._activity = ActivityStream(AUDIO_RATE, TARGET_DB)
-        self._encoder, guessed = encoder.start(), 0
-        if isinstance(encoder, StreamingSpeechEncoder):
-            guessed = min(hurry.guessed, encoder.config.look_ahead)
-            self._encoder = encoder.start(guessed)
+        self._encoder = encoder.start()
+        self._guessed = min(hurry.guessed, encoder.guesses)
         # The sound that decides whether the mouth may move must have come too.
-        self._lookahead = encoder.lookahead - guessed / FEATURE_RATE
-        if look_ahead is None:
+        self._lookahead = encoder.lookahead - self._guessed / FEATURE_RATE
+        if look_ahead is not None:  # what cannot be guessed is not waited for instead
+            unseen = (hurry.guessed - self._guessed) / FEATURE_RATE
+            look_ahead = max(0.0, look_ahead - unseen)
+        else:
             gate = SETTLING_SECONDS - self._lookahead - 0.5 / float(engine.frame_rate)
             look_ahead = max(resolved.model.context.look_ahead, gate)
         self._motion = MotionStream(resolved.request, look_ahead)
@@ -160,7 +161,8 @@ class Session:
         if not len(features):
             return torch.zeros(0, 0)
         first = self._motion.done
-        motion, head = self._motion.push(features, at_once)
+        guesses = self._encoder.guess(self._guessed) if self._guessed else None
+        motion, head = self._motion.push(features, at_once, guesses)
         return self._edited(first, motion, head) if len(motion) else motion
 
     def _edited(self, first: int, motion: Tensor, head: Tensor) -> Tensor:

@@ -42,6 +42,7 @@ class ControlsForm(Form):
     amplitude: float = Field(default=1.0, description="How far the mouth opens, 0.5 to 1.5.")
     brow_amplitude: float = Field(default=1.0, description="How far the brows move, 0 to 3.")
     gaze: tuple[float, float] = Field(default=(0, 0), description="Left and up, -1 to 1.")
+    smile: float = Field(default=0.0, description="-1 to 1; portraits only.")
     motion: str = Field(default="regressor", max_length=100, description="regressor or sampler.")
 
     def controls(self) -> Controls:

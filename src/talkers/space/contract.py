@@ -42,11 +42,14 @@ class FaceEdit(NamedTuple):
         gaze: how far the eyes look to the person's left and up from where they would, -1..1 each:
             in shares of two standard deviations of the footage, or, where motion is nobody's, of
             some 20 degrees.
+        smile: how far the corners of the mouth rise, -1 (they fall) to 1, whatever it says. Spaces
+            whose `smiles` is False take no notice.
     """
 
     amplitude: float = 1.0
     brow_amplitude: float = 1.0
     gaze: tuple[float, float] = (0.0, 0.0)
+    smile: float = 0.0
 
 
 NO_EDIT = FaceEdit()
@@ -71,10 +74,12 @@ class MotionSpace(Protocol):
     Attributes:
         name: its registered name.
         width: numbers in a motion vector.
+        smiles: whether it knows how a smile moves a face.
     """
 
     name: str
     width: int
+    smiles: bool
 
     def read(self, motion: Tensor) -> FaceState:
         """What the face does in motion [..., width]."""

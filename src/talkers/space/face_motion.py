@@ -32,6 +32,8 @@ NEIGHBOURS = 10  # seen mouths of which an unseen one is made (GeneFace++: K = 1
 LLE_RIDGE = 1e-3  # of their weights, relative to the trace of their Gram matrix
 LID_RANGE = (0.3, 3.0)  # of a person's open eyes, beside those of the mean face
 MOUTH_RANGE = (0.75, 1.33)  # likewise of mouths at rest: those of people move alike
+SMILES = 44, 45  # of the blendshapes: mouthSmileLeft and mouthSmileRight
+SMILE = 0.8, 0.4  # of a whole smile, where the corners rise by 1, and where they fall
 OPEN_SHARE = 0.7  # of the frames, those with the widest eyes: in them one sees where eyes look
 RIDGE = 1e-3  # of reading a movement from key points, relative to the mean size of one
 
@@ -67,6 +69,7 @@ class FaceMotionSpace(NormalisedSpace):
     """
 
     name = "face_motion"
+    smiles = True
     depth: Tensor
     weights: Tensor
     mean: Tensor
@@ -270,7 +273,14 @@ class FaceMotionSpace(NormalisedSpace):
         edited[..., self.mouth] *= edit.amplitude * moving
         edited[..., self.brows] *= edit.brow_amplitude
         edited[..., GAZE] += motion.new_tensor(edit.gaze)
+        if edit.smile:
+            edited[..., self.mouth] += edit.smile * SMILE[edit.smile < 0] * self._smile
         return edited
+
+    @property
+    def _smile(self) -> Tensor:
+        """What a smile of both corners adds to the mouth's numbers."""
+        return self.of_blendshapes[list(SMILES)].sum(0)[self.mouth.start - BLINK :]
 
     def retarget(self, motion: Tensor, source: Tensor, target: Tensor) -> Tensor:
         """See `MotionSpace.retarget`: by differences; distances grow with the target's face.

@@ -35,6 +35,7 @@ class FaceStateSpace:
     """
 
     name = "face_state"
+    smiles = False
 
     def __init__(self, config: FaceStateConfig, width: int = len(FACE_STATE)):
         if width != len(FACE_STATE):

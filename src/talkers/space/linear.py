@@ -47,6 +47,7 @@ class LinearSpace(NormalisedSpace):
     """
 
     name = "linear"
+    smiles = False  # few people smile while their footage is taken
     head_read: Tensor
     head_write: Tensor
     mouth_write: Tensor

@@ -14,6 +14,7 @@ class NormalisedSpace(nn.Module, ABC):
 
     Attributes:
         width: numbers in a motion vector.
+        smiles: whether it knows how a smile moves a face.
         motion_mean, motion_std: [width].
         head_mean, head_std: [7], in the order of `HEAD`.
         mouth_read: [width, M], normalised motion -> what the mouth does.
@@ -21,6 +22,7 @@ class NormalisedSpace(nn.Module, ABC):
 
     name: str
     width: int
+    smiles: bool
     motion_mean: Tensor
     motion_std: Tensor
     head_mean: Tensor

@@ -42,6 +42,17 @@ class FeatureStream(Protocol):
         """float32 [n] at 16 kHz -> the features that are complete by it [m, width]."""
         ...
 
+    def guess(self, count: int) -> Tensor:
+        """The features that come next, as far as the sound that has come tells; nothing changes.
+
+        Args:
+            count: how many, 0 to `StreamingEncoder.guesses`.
+
+        Returns:
+            [m, width], m being count, or less by those that belong to before the beginning.
+        """
+        ...
+
 
 @runtime_checkable
 class StreamingEncoder(Protocol):
@@ -50,12 +61,18 @@ class StreamingEncoder(Protocol):
     Attributes:
         width: numbers in a feature.
         lookahead: seconds of sound after a feature's own that it waits for.
+        guesses: how many features its streams can guess before they are due.
     """
 
     width: int
 
     @property
     def lookahead(self) -> float:
+        """See above."""
+        ...
+
+    @property
+    def guesses(self) -> int:
         """See above."""
         ...
 

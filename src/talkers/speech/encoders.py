@@ -34,6 +34,7 @@ class LogMel:
     width = 2 * N_MELS
     rate = FEATURE_RATE
     lookahead = 0.0125
+    guesses = 0
     streams = True
 
     def __init__(self, config: SpeechConfig | None = None):
@@ -62,6 +63,10 @@ class LogMelStream:
         features = mel_rows(torch.from_numpy(self._rest)[None])[0]
         self._rest = self._rest[len(features) * STEP :]
         return features
+
+    def guess(self, count: int) -> Tensor:
+        """See `FeatureStream.guess`: none, nothing is known of sound to come."""
+        return torch.zeros(0, LogMel.width)
 
 
 class HiddenStates:

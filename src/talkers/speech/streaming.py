@@ -30,6 +30,7 @@ class StreamingEncoderConfig:
     kernel: int = limited(7, 1, 63)
     dilations: tuple[int, ...] = limited((1, 2, 4, 8), 1, 64)  # of the blocks in turn
     look_ahead: int = limited(4, 0, 50)  # features (of 20 ms) of sound that it waits for
+    guesses: int = limited(0, 0, 50)  # features that it learns to guess before they are due
 
 
 class _Block(nn.Module):
@@ -42,12 +43,11 @@ class _Block(nn.Module):
         self.depthwise = nn.Conv1d(width, width, kernel, dilation=dilation, groups=width)
         self.expand, self.shrink = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
 
-    def forward(self, x: Tensor, past: Tensor, guessed: int = 0) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         h = torch.cat([past, self.norm(x)], 1)
-        known = h.shape[1] - guessed
         mixed = self.depthwise(h.transpose(1, 2)).transpose(1, 2)
         out: Tensor = x + self.shrink(F.gelu(self.expand(mixed)))
-        return out, h[:, known - self.past : known]
+        return out, h[:, h.shape[1] - self.past :]
 
 
 class StreamingSpeechEncoder(nn.Module):
@@ -70,6 +70,9 @@ class StreamingSpeechEncoder(nn.Module):
         dilations = [config.dilations[k % len(config.dilations)] for k in range(config.blocks)]
         self.blocks = nn.ModuleList([_Block(config.width, config.kernel, d) for d in dilations])
         self.norm, self.out_proj = nn.LayerNorm(config.width), nn.Linear(config.width, features)
+        self.unheard: nn.Parameter | None = None
+        if config.guesses:  # rows that stand for sound that has not come, in its order
+            self.unheard = nn.Parameter(torch.zeros(config.guesses, config.width))
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
 
@@ -87,23 +90,40 @@ class StreamingSpeechEncoder(nn.Module):
         return [torch.zeros(batch, n, self.config.width, device=device) for n in past]
 
     def forward(
-        self, mel: Tensor, state: list[Tensor] | None = None, guessed: int = 0
+        self, mel: Tensor, state: list[Tensor] | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         """Go on with a stream.
 
         Args:
             mel: [B, T, MEL_WIDTH], see `mel_rows`.
             state: as the last call returned it (None: at the beginning).
-            guessed: how many of the last rows are guesses; the state goes on before them.
 
         Returns:
             standardised features [B, T, F], row t of which belongs to the sound of row
             t - look_ahead; and the state.
         """
-        state, after = self.begin(len(mel)) if state is None else state, []
-        x = self.in_proj(mel)
+        state = self.begin(len(mel)) if state is None else state
+        return self._blocks(self.in_proj(mel), state)
+
+    def guess(self, state: list[Tensor], count: int) -> Tensor:
+        """The next features of a stream, whose sound has not come.
+
+        Args:
+            state: of the stream; it stays as it is.
+            count: of features, 0 to `config.guesses`.
+
+        Returns:
+            standardised features [B, count, F].
+        """
+        if self.unheard is None or not count:
+            return state[0].new_zeros(len(state[0]), 0, self.width)
+        rows = self.unheard[:count].expand(len(state[0]), -1, -1)
+        return self._blocks(rows, state)[0]
+
+    def _blocks(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        after = []
         for block, past in zip(self.blocks, state, strict=True):
-            x, kept = block(x, past, guessed)
+            x, kept = block(x, past)
             after.append(kept)
         return self.out_proj(self.norm(x)), after
 
@@ -111,14 +131,14 @@ class StreamingSpeechEncoder(nn.Module):
         """Standardised features -> features in the pretrained encoder's units."""
         return standardised * self.std + self.mean
 
-    def start(self, guessed: int = 0) -> EncoderStream:
-        """Begin a stream.
+    @property
+    def guesses(self) -> int:
+        """See `StreamingEncoder`."""
+        return self.config.guesses
 
-        Args:
-            guessed: features by which it is sooner, 0 to `config.look_ahead`: the sound that they
-                would wait for is guessed.
-        """
-        return EncoderStream(self, guessed)
+    def start(self) -> EncoderStream:
+        """Begin a stream."""
+        return EncoderStream(self)
 
 
 def mel_rows(samples: Tensor) -> Tensor:
@@ -138,18 +158,15 @@ def mel_rows(samples: Tensor) -> Tensor:
 class EncoderStream:
     """Sound in blocks of any size -> features, the same however it is cut. One for each stream.
 
-    Row t of the features comes as soon as sound up to (t + look_ahead - guessed + 1) 20 ms +
-    12.5 ms is there. Where sound is guessed, it is taken to go on as it is, and how it is cut
-    matters.
+    Row t of the features comes as soon as sound up to (t + look_ahead + 1) 20 ms + 12.5 ms is
+    there.
 
     Args:
         encoder: its network.
-        guessed: see `StreamingSpeechEncoder.start`.
     """
 
-    def __init__(self, encoder: StreamingSpeechEncoder, guessed: int = 0):
-        self.encoder, self._guessed = encoder, guessed
-        self._given = 0  # rows of the next call that were given already
+    def __init__(self, encoder: StreamingSpeechEncoder):
+        self.encoder = encoder
         self._state = encoder.begin()
         # Frames are centred: before the beginning is silence.
         self._rest = np.zeros(N_FFT // 2, np.float32)
@@ -163,9 +180,13 @@ class EncoderStream:
         if not mel.shape[1]:
             return torch.zeros(0, self.encoder.width)
         self._rest = self._rest[mel.shape[1] * STEP :]
-        mel = torch.cat([mel, mel[:, -1:].expand(-1, self._guessed, -1)], 1)
-        features, self._state = self.encoder(mel, self._state, self._guessed)
-        new, self._given = features[0, self._given :], self._guessed
-        rows = new[self._early :]
-        self._early = max(0, self._early - len(new))
+        features, self._state = self.encoder(mel, self._state)
+        rows = features[0, self._early :]
+        self._early = max(0, self._early - features.shape[1])
+        return self.encoder.features(rows)
+
+    @torch.inference_mode()
+    def guess(self, count: int) -> Tensor:
+        """See `FeatureStream.guess`."""
+        rows = self.encoder.guess(self._state, count)[0, self._early :]
         return self.encoder.features(rows)

@@ -29,6 +29,7 @@ class ControlFields:
             *(self.pose, self.yaw, self.pitch, self.roll, self.pose_file, self.pose_scale),
             *(self.offset_yaw, self.offset_pitch, self.offset_roll),
             *(self.amplitude, self.blinks, self.blink_times, self.brows, self.left, self.up),
+            self.smile,
             *(self.motion, self.seed, self.style),
         ]
 
@@ -68,6 +69,7 @@ class ControlFields:
         with gr.Row():
             self.amplitude = _strip("amplitude", "How far the mouth opens", 0.5, 1.5, 1, "", 0.05)
             self.brows = _strip("brow_amplitude", "How far the brows move", 0, 3, 1, "", 0.1)
+        self.smile = _strip("smile", "Smile", -1, 1, 0, "Portraits alone smile", 0.05)
         with gr.Row():
             self.left = _strip("gaze_left", "Gaze to the person's left", -1, 1, 0, "", 0.05)
             self.up = _strip("gaze_up", "Gaze up", -1, 1, 0, "", 0.05)
@@ -133,6 +135,7 @@ class ControlFields:
             amplitude=values[self.amplitude],
             brow_amplitude=values[self.brows],
             gaze=(values[self.left], values[self.up]),
+            smile=values[self.smile],
             style=style or "",
             motion=models[0] if motion == "regressor" and motion not in models else motion,
         )

@@ -171,7 +171,7 @@ def tiny() -> Recipe:
             ),
             "flow": FlowConfig(width=64, blocks=2, heads=2, dropout=0.0, components=16, steps=4),
         },
-        streaming_encoder=StreamingEncoderConfig(width=64, blocks=2),
+        streaming_encoder=StreamingEncoderConfig(width=64, blocks=2, guesses=6),
         stages=(
             CodecTraining(
                 frames=4_000,

@@ -25,6 +25,7 @@ from talkers.speech.streaming import StreamingEncoderConfig
 from talkers.systems.format3 import is_format_3, upgrade_recipe, upgrade_setting
 
 MAX_RATE = 120  # frames a second
+GUESSES = 6  # features that new streaming encoders learn to guess: what `LiveTerms` low wants
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class Recipe:
     space: Any = field(default_factory=LinearSpaceConfig)  # slot: what motion is made of
     speech: SpeechConfig = field(default_factory=SpeechConfig)
     motion: dict[str, Any] = field(default_factory=dict)  # slots: motion models by their keys
-    streaming_encoder: StreamingEncoderConfig = field(default_factory=StreamingEncoderConfig)
+    streaming_encoder: StreamingEncoderConfig = field(
+        default_factory=lambda: StreamingEncoderConfig(guesses=GUESSES)
+    )
     stages: tuple[Any, ...] = limited((), 0, 0, may_be_empty=True)  # slots: in their order
     weights: Literal["int8", "float16"] = "float16"  # how the avatar's weights are stored
 

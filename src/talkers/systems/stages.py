@@ -147,3 +147,6 @@ class StreamingEncoderTraining(StageConfig):
     """Of the error of the features, relative to that of what the motion model reads in them."""
     latent_weight: float = 0.5  # of the errors of the motion model's latents and mouth
     noise: float = 0.5  # share of windows with noise
+    sounds: str = ""
+    """A folder of recordings of speech that it hears beside the footage's; nobody is seen there."""
+    guess_share: float = limited(0.5, 0, 1)  # of the steps that end in guesses, where it guesses

@@ -44,11 +44,24 @@ class SpaceContract:
         for whole, single in zip(state, one, strict=True):
             assert torch.allclose(whole[0], single, atol=1e-4, equal_nan=True)
 
+    def test_space_smiles_with_the_mouth_alone_if_at_all(
+        self, avatar: Avatar, rows: Tensor
+    ) -> None:
+        space = avatar.engine.space
+        plain, smiling = (space.edit(rows, FaceEdit(smile=s), moving=0.0) for s in (0.0, 1.0))
+        if not space.smiles:
+            assert torch.equal(plain, smiling)
+            return
+        one, other = space.read(plain), space.read(smiling)
+        assert not torch.allclose(one.mouth, other.mouth, atol=1e-3)
+        for part in ("pose", "blink", "gaze", "expression"):
+            assert torch.allclose(getattr(one, part), getattr(other, part), equal_nan=True)
+
     def test_space_edits_each_frame_alone_and_changes_no_input(
         self, avatar: Avatar, rows: Tensor
     ) -> None:
         space, before = avatar.engine.space, rows.clone()
-        edit = FaceEdit(1.3, 1.5, (0.2, -0.1))
+        edit = FaceEdit(1.3, 1.5, (0.2, -0.1), 0.5)
         moving = torch.linspace(0, 1, len(rows))[:, None]
         whole = space.edit(rows, edit, moving=moving)
         parts = [

@@ -22,7 +22,8 @@ PREFIXES = ("model.", "codec.")  # of a component's weights in checkpoints; the 
 def initialise_from(folder: Path, stage: str, slot: str, model: nn.Module) -> None:
     """Fill a component with the weights of another training or avatar.
 
-    Those of a training's newest checkpoint are taken first; what it does not have begins anew.
+    Those of a training's newest checkpoint are taken first. What the other does not have, as it
+    is newer, begins anew.
 
     Args:
         folder: of the other avatar or training.
@@ -95,7 +96,7 @@ def _load_finished(folder: Path, stage: str, slot: str, model: nn.Module) -> Non
     space = None
     if isinstance(model, MotionModel) and bundle.format_version == 3:
         space = deepcopy(model.space)  # which lay in the same file; its own is not wanted
-    load_component(bundle, slot, model, space)
+    load_component(bundle, slot, model, space, partly=True)
 
 
 def initialise_where_it_fits(folder: Path | None, stage: str, slot: str, model: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,20 @@ from talkers.training.initial import initialise_where_it_fits
 from talkers.training.loop import StageData
 from talkers.training.module import StageModule
 from talkers.training.progress import TrainingProgress
-from talkers.training.student_data import VARIANT_WEIGHTS, SoundDataset, student_sounds
+from talkers.training.student_data import (
+    BESIDE,
+    VARIANT_WEIGHTS,
+    SoundDataset,
+    held_out_recordings,
+    student_sounds,
+)
 
 STATISTICS_STEP = 7  # every seventh row tells mean and spread
 VALIDATION_BATCH = 16  # windows
 SPREAD_WINDOWS = 64  # by whose variance errors are weighed
 LEVEL_DB = 15.0  # windows are up to so much louder or quieter
 HISS_DB = -55.0, -25.0  # range of the level of added noise
+GUESSED_MOTION = 4.0  # weight of the motion of guesses, relative to that of what is known
 
 
 def feature_statistics(sounds: VariantCache, clips: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -88,11 +96,19 @@ class StreamingEncoderModule(StageModule):
             name: float((x - x.mean((0, 1))).square().mean()) for name, x in usual_outputs.items()
         }
 
-    def predict(self, samples: Tensor, rows: int) -> Tensor:
-        """Samples [B, n] -> standardised features of their first `rows` rows."""
-        ahead = self.model.config.look_ahead
-        prediction: Tensor = self.model(mel_rows(samples)[:, : rows + ahead])[0]
-        return prediction[:, ahead:].float()
+    def predict(self, samples: Tensor, rows: int, guessed: int = 0) -> Tensor:
+        """Samples [B, n] -> standardised features of their first `rows` rows.
+
+        Args:
+            samples: sound of the rows and of what is heard ahead of them.
+            rows: how many.
+            guessed: how many of the last ones are guesses: no more sound is heard than a stream
+                has when these are the next.
+        """
+        ahead, known = self.model.config.look_ahead, rows - guessed
+        prediction, state = self.model(mel_rows(samples)[:, : known + ahead])
+        parts = [prediction[:, ahead:], self.model.guess(state, guessed)]
+        return torch.cat(parts, 1).float()
 
     def outputs(self, standardised: Tensor, few: int) -> dict[str, Tensor]:
         """What features are to the motion model.
@@ -125,11 +141,25 @@ class StreamingEncoderModule(StageModule):
         positions = (seconds * FEATURE_RATE - 0.5).clamp(0, features.shape[1] - 1)
         return at_positions(features.transpose(0, 1), positions).transpose(0, 1)
 
-    def unexplained(self, prediction: Tensor, wanted: Tensor, few: int) -> dict[str, Tensor]:
-        """Shares of the usual variance of all `outputs` that a prediction misses."""
+    def unexplained(
+        self, prediction: Tensor, wanted: Tensor, few: int, last: int = 0
+    ) -> dict[str, Tensor]:
+        """Shares of the usual variance of all `outputs` that a prediction misses.
+
+        Args:
+            prediction: features [B, 2 T, F].
+            wanted: the same, as they are.
+            few: windows whose motion is compared.
+            last: rows at the end that count (0: all).
+        """
         a, b = self.outputs(prediction, few), self.outputs(wanted, few)
+        missed = {name: (a[name] - b[name]).square() for name in a}
+        share = last / wanted.shape[1] if last else 1
         # 1 - R^2 = |a - b|^2 / var(b)
-        return {name: (a[name] - b[name]).square().mean() / self._variance[name] for name in a}
+        return {
+            name: value[:, -ceil(share * value.shape[1]) :].mean() / self._variance[name]
+            for name, value in missed.items()
+        }
 
     def _standardised(self, batch: dict[str, Tensor]) -> Tensor:
         return (batch["features"] - self.model.mean) / self.model.std
@@ -144,25 +174,35 @@ class StreamingEncoderModule(StageModule):
         noisy = torch.rand(size, device=samples.device) < config.noise
         # x = 10^(g / 20) (s + 10^(h / 20) n)
         noise = 10 ** (hiss_db / 20) * noisy * torch.randn_like(samples)
-        wanted = self._standardised(batch)
-        prediction = self.predict(10 ** (gain_db / 20) * (samples + noise), wanted.shape[1])
-        parts = self.unexplained(prediction, wanted, max(1, len(samples) // 4))
+        heard, wanted = 10 ** (gain_db / 20) * (samples + noise), self._standardised(batch)
+        guesses = self.model.config.guesses
+        if guesses and float(torch.rand(1)) < config.guess_share:
+            guessed = int(torch.randint(1, guesses + 1, (1,)))
+            prediction = self.predict(heard, wanted.shape[1], guessed)
+            parts = self.unexplained(prediction, wanted, len(samples), guessed)
+            kind, motion_weight = "guessed_", GUESSED_MOTION
+        else:
+            prediction = self.predict(heard, wanted.shape[1])
+            parts = self.unexplained(prediction, wanted, max(1, len(samples) // 4))
+            kind, motion_weight = "", 1.0
         for name, value in parts.items():
-            self.log(f"train/{name}", value, prog_bar=name in ("read", "mouth"))
+            self.log(f"train/{kind}{name}", value, prog_bar=name in ("read", "mouth"))
         return (
             config.features_weight * parts["features"]
             + parts["read"]
-            + config.latent_weight * (parts["latents"] + parts["mouth"])
+            + motion_weight * config.latent_weight * (parts["latents"] + parts["mouth"])
         )
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """R^2 of all outputs on held-out clips."""
+        """R^2 of all outputs on held-out clips, and of as many guesses as it can make."""
         wanted = self._standardised(batch)
-        prediction = self.predict(batch["samples"], wanted.shape[1])
-        count = len(prediction)
-        for name, value in self.unexplained(prediction, wanted, count).items():
-            shown = name in ("read", "mouth")
-            self.log(f"val/{name}_r2", 1 - value, prog_bar=shown, batch_size=count)
+        guesses, count = self.model.config.guesses, len(wanted)
+        for kind, guessed in [("", 0), ("guessed_", guesses)] if guesses else [("", 0)]:
+            prediction = self.predict(batch["samples"], wanted.shape[1], guessed)
+            missed = self.unexplained(prediction, wanted, count, guessed)
+            for name, value in missed.items():
+                shown = name in ("read", "mouth")
+                self.log(f"val/{kind}{name}_r2", 1 - value, prog_bar=shown, batch_size=count)
 
 
 class StreamingEncoderStage(Stage):
@@ -182,11 +222,14 @@ class StreamingEncoderStage(Stage):
         sounds = student_sounds(run.corpus, recipe, run.report)
         rows = round(self.config.window * FEATURE_RATE / float(run.corpus.rate))
         ahead = recipe.streaming_encoder.look_ahead
-        dataset = SoundDataset(sounds, run.training_clips, rows, ahead)
+        beside = [clip for clip in sounds.clips if clip.startswith(BESIDE)]
+        tried = held_out_recordings(beside)
+        heard = [*run.training_clips, *sorted(set(beside) - set(tried))]
+        dataset = SoundDataset(sounds, heard, rows, ahead)
         weights = [VARIANT_WEIGHTS.get(dataset.names[k][1], 1.0) for k, _ in dataset.starts]
         validation: DataLoader[Any] | None = None
-        if run.held_out:
-            clean = SoundDataset(sounds, run.held_out, rows, ahead, ["clean"])
+        if held_out := [*run.held_out, *tried]:
+            clean = SoundDataset(sounds, held_out, rows, ahead, ["clean"])
             validation = DataLoader(clean, batch_size=VALIDATION_BATCH)
         return StageData(dataset, np.arange(len(dataset)), np.array(weights), validation)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch.utils.data import Dataset
 
 from talkers.corpus import Corpus
 from talkers.corpus.store import ClipRecord
+from talkers.errors import UsageError
+from talkers.media import read_audio
 from talkers.progress import Report
 from talkers.speech import features_of, load_speech_encoder, recording_gain
 from talkers.speech.mel import N_FFT
@@ -42,6 +45,9 @@ from talkers.training.variants import (
 
 VARIANT_WEIGHTS = {"clean": 2.0, "gated": 1.0, "non_speech": 0.5}  # relative to a voice's 1
 VOICES = 3  # other voices in which a clip is heard
+SUFFIXES = (".flac", ".wav", ".mp3", ".ogg", ".opus", ".m4a")  # of recordings
+BESIDE = "sounds/"  # what the names of recordings beside the footage begin with
+HELD_OUT_EVERY = 20  # of them
 VERSION = 4  # of what the cache holds
 START_ROWS, MIN_ROWS = 10, 20  # rows between the starts of windows, and left after the last one
 
@@ -74,20 +80,50 @@ def student_variants(
             yield f"voice {k + 1}", augment_voice(samples, how, random)
 
 
+def recordings_of(folder: str) -> dict[str, Path]:
+    """The recordings of a folder and the folders within, by the names that they have beside clips.
+
+    Args:
+        folder: its path; empty: there is none.
+
+    Raises:
+        UsageError: it is no folder, or holds no recording.
+    """
+    if not folder:
+        return {}
+    found = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise UsageError(
+            "there are no recordings", where=folder, todo=f"Use {', '.join(SUFFIXES)} files"
+        )
+    return {f"{BESIDE}{path.relative_to(folder)}": path for path in found}
+
+
+def held_out_recordings(names: Iterable[str]) -> list[str]:
+    """Those of some recordings that are not trained on."""
+    return sorted(names)[HELD_OUT_EVERY // 2 :: HELD_OUT_EVERY]
+
+
 def student_sounds(corpus: Corpus, recipe: Recipe, report: Report) -> VariantCache:
-    """Sounds at one loudness and their features, for every clip; made if they are not there yet.
+    """Sounds at one loudness and their features, for every clip and every recording beside the
+    footage; made if they are not there yet.
 
     Args:
         corpus: the footage.
-        recipe: names the speech encoder and the synthetic voices.
-        report: called with clips done and clips in all.
+        recipe: names the speech encoder, the synthetic voices and the recordings.
+        report: called with sounds done and sounds in all.
 
     Returns:
-        on disk, for every clip and variant, columns samples [n, 1] at 16 kHz and features
+        on disk, for every sound and variant, columns samples [n, 1] at 16 kHz and features
         [n / STEP, F].
+
+    Raises:
+        TalkersError: a recording that cannot be read.
     """
     synthetic = tts_voices(recipe)
-    key = f"{recipe.speech} {sorted(VARIANT_WEIGHTS)} {VOICES} {synthetic} {VERSION}"
+    recordings = recordings_of(recipe.stage("streaming_encoder").sounds)
+    files = [(name, path.stat().st_mtime_ns) for name, path in recordings.items()]
+    key = f"{recipe.speech} {sorted(VARIANT_WEIGHTS)} {VOICES} {synthetic} {VERSION} {files or ''}"
     path = cache_path(corpus, "student", key)
     if not path.exists():
         encoder, voices = load_speech_encoder(recipe.speech), load_voices(synthetic)
@@ -98,11 +134,18 @@ def student_sounds(corpus: Corpus, recipe: Recipe, report: Report) -> VariantCac
             features = features_of(encoder, fitted)[:count]
             return {"samples": fitted[:, None], "features": features.numpy()}
 
+        count = len(corpus.clips) + len(recordings)
+
         def clips() -> Iterator[tuple[str, dict[str, Columns]]]:
             for done, clip in enumerate(corpus.clips):
                 variants = student_variants(corpus, clip, voices)
                 yield clip.name, {name: columns(sound) for name, sound in variants}
-                report("hearing speech again", done + 1, len(corpus.clips))
+                report("hearing speech again", done + 1, count)
+            for done, (name, path) in enumerate(recordings.items(), len(corpus.clips)):
+                sound, random = read_audio(path), generator(name, 101)
+                altered = augment_voice(sound, Augmentation.drawn(random), random)
+                yield name, {"clean": columns(sound), "voice 1": columns(altered)}
+                report("hearing speech again", done + 1, count)
 
         purge_stale(path, "heard")
         write_variants(path, {"samples": 1, "features": encoder.width}, clips())

@@ -132,8 +132,14 @@ def reuse_components(
             if isinstance(engine.motion[key].space, nn.Module):
                 found.setdefault("space", engine.motion[key].space)  # type: ignore[arg-type]
     student = engine.student
-    same = other.streaming_encoder == recipe.streaming_encoder
-    if "speech/student" in kept and student is not None and same_speech and same:
+    if "speech/student" in kept and student is not None and same_speech:
+        if other.streaming_encoder != recipe.streaming_encoder:
+            raise UsageError(
+                "the streaming encoder that is to be kept has other settings than the recipe",
+                where=init_from,
+                why=f"it has {other.streaming_encoder}",
+                todo="Set streaming_encoder likewise, or let its stage train",
+            )
         found["speech/student"] = student
     return found
 
