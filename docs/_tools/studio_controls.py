@@ -34,6 +34,7 @@ STRIPS = {
     "amplitude": (MOUTH, OPEN, [STILL | {"amplitude": a} for a in (0.5, 1.0, 1.5)]),
     "brow_amplitude": (EYES, 40, [STILL | {"brow_amplitude": a} for a in (0.0, 1.0, 3.0)]),
     "blinks": (EYES, 14, [STILL | {"blink_times": t} for t in ((), (0.48,), (0.54,))]),
+    "smile": (MOUTH, REST, [STILL | {"smile": s} for s in (-1.0, 0.0, 1.0)]),
     "gaze_left": (EYES, REST, [STILL | {"gaze": (g, 0)} for g in (-0.6, 0, 0.6)]),
     "gaze_up": (EYES, REST, [STILL | {"gaze": (0, g)} for g in (-0.6, 0, 0.6)]),
 }

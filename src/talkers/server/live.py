@@ -11,6 +11,7 @@ from anyio import create_task_group
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from talkers.errors import TalkersError, UsageError
+from talkers.hardware import give_back_memory
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.live_session import LiveSession
 from talkers.server.forms import COMMANDS, Command, Hello, Misread, SetCommand, read_json
@@ -54,6 +55,8 @@ async def serve_session(
         code = code if isinstance(error, TalkersError) else FAULT
         with suppress(WebSocketDisconnect, RuntimeError):
             await tell_error(socket, error)
+    finally:
+        await asyncio.shield(asyncio.to_thread(give_back_memory))
     with suppress(WebSocketDisconnect, RuntimeError):
         await socket.close(code)
 
