@@ -248,8 +248,11 @@ class FaceMotionSpace(NormalisedSpace):
 
     @property
     def mouth_read(self) -> Tensor:  # type: ignore[override]
-        """[width, M], normalised motion -> what the mouth does: its own numbers."""
-        return torch.eye(self.width, device=self.motion_mean.device)[:, self.mouth]
+        """[width, M], normalised motion -> what the mouth does: its own numbers, as large as the
+        movements that they make."""
+        lengths = self.basis[self.mouth.start - BLINK :].flatten(1).norm(dim=1)
+        scale = self.motion_std[self.mouth] * lengths / lengths.mean().clamp(min=1e-9)
+        return torch.eye(self.width, device=scale.device)[:, self.mouth] * scale
 
     def read(self, motion: Tensor) -> FaceState:
         """See `MotionSpace.read`."""

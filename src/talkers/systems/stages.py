@@ -145,7 +145,9 @@ class StreamingEncoderTraining(StageConfig):
     ema: float = 0.995
     features_weight: float = 0.5
     """Of the error of the features, relative to that of what the motion model reads in them."""
-    latent_weight: float = 0.5  # of the errors of the motion model's latents and mouth
+    latent_weight: float = 2.0
+    """Of the errors of the motion model's latents and mouth, likewise: features that are as near as
+    they can be may still move another mouth."""
     noise: float = 0.5  # share of windows with noise
     sounds: str = ""
     """A folder of recordings of speech that it hears beside the footage's; nobody is seen there."""

@@ -35,7 +35,6 @@ VALIDATION_BATCH = 16  # windows
 SPREAD_WINDOWS = 64  # by whose variance errors are weighed
 LEVEL_DB = 15.0  # windows are up to so much louder or quieter
 HISS_DB = -55.0, -25.0  # range of the level of added noise
-GUESSED_MOTION = 4.0  # weight of the motion of guesses, relative to that of what is known
 
 
 def feature_statistics(sounds: VariantCache, clips: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -175,22 +174,18 @@ class StreamingEncoderModule(StageModule):
         # x = 10^(g / 20) (s + 10^(h / 20) n)
         noise = 10 ** (hiss_db / 20) * noisy * torch.randn_like(samples)
         heard, wanted = 10 ** (gain_db / 20) * (samples + noise), self._standardised(batch)
-        guesses = self.model.config.guesses
+        guesses, guessed = self.model.config.guesses, 0
         if guesses and float(torch.rand(1)) < config.guess_share:
             guessed = int(torch.randint(1, guesses + 1, (1,)))
-            prediction = self.predict(heard, wanted.shape[1], guessed)
-            parts = self.unexplained(prediction, wanted, len(samples), guessed)
-            kind, motion_weight = "guessed_", GUESSED_MOTION
-        else:
-            prediction = self.predict(heard, wanted.shape[1])
-            parts = self.unexplained(prediction, wanted, max(1, len(samples) // 4))
-            kind, motion_weight = "", 1.0
+        prediction = self.predict(heard, wanted.shape[1], guessed)
+        parts = self.unexplained(prediction, wanted, len(samples), guessed)
         for name, value in parts.items():
+            kind = "guessed_" if guessed else ""
             self.log(f"train/{kind}{name}", value, prog_bar=name in ("read", "mouth"))
         return (
             config.features_weight * parts["features"]
             + parts["read"]
-            + motion_weight * config.latent_weight * (parts["latents"] + parts["mouth"])
+            + config.latent_weight * (parts["latents"] + parts["mouth"])
         )
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
