@@ -15,7 +15,8 @@ tell whether the choice works, not whether people would agree.
 `empathy`: the emotion of 42 sentences that were written for this (six of each), beside chance.
 `listening`: how fast the head of a listener nods in the second after the speaker pauses, as a
 multiple of its mean, beside the same with the sound shifted against the picture, for each attitude.
-The motion is what is shown, with the sway of an idle head. The same of its smile.
+The motion is what is shown, with the sway of an idle head. The same of its smile, in the second that
+begins 0.4 s after the pause.
 `live`: a talk by the clock, as `talkers chat --live` leads it: the bundled avatar, the embedded model,
 joe, Whisper. The user's sound comes as it is spoken. Seconds from its end to the answer's first
 sound, of which 0.7 s tell that the user has ended; and pictures a second before, meanwhile and while
@@ -295,21 +296,23 @@ def listening(_: argparse.Namespace) -> dict[str, Any]:
         pitch, smile = _listened(avatar, sound, attitude)
         movement = np.abs(np.diff(pitch, prepend=pitch[0])) * 25  # degrees a second
         results[attitude] = _coupling(sound, movement)
-        results[attitude]["smile"] = _coupling(sound, np.abs(smile))
+        # it begins where a pause is one, 0.28 s after the last sound
+        results[attitude]["smile"] = _coupling(sound, np.abs(smile), late=10)
     pitch, _ = _listened(avatar, np.zeros_like(sound), "positive")
     movement = np.abs(np.diff(pitch, prepend=pitch[0])) * 25
     results["nothing is heard"] = _coupling(sound, movement)
     return results
 
 
-def _coupling(sound: np.ndarray, movement: np.ndarray) -> dict[str, Any]:
-    """How much more a face moves in the second after a speaker pauses than it does on the whole."""
+def _coupling(sound: np.ndarray, movement: np.ndarray, late: int = 0) -> dict[str, Any]:
+    """How much more a face moves in the second after a speaker pauses than it does on the whole;
+    `late`: frames after the pause at which that second begins."""
     speaks = loudness(sound, AUDIO_RATE, 25, len(movement)) > -45
     speaks = np.convolve(speaks, np.ones(7), "same") > 0  # gaps within words are none
     paused = np.flatnonzero(speaks[:-1] & ~speaks[1:])
 
     def after(shift: int) -> float:
-        places = (paused[:, None] + np.arange(25) + shift) % len(movement)
+        places = (paused[:, None] + np.arange(late, late + 25) + shift) % len(movement)
         return float(movement[places].mean() / movement.mean())
 
     others = [after(shift) for shift in range(50, len(movement) - 50, 7)]

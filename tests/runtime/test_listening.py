@@ -51,7 +51,7 @@ def test_attitudes_differ() -> None:
         Listening(25.0, "rude")
 
 
-def test_smiles_come_with_the_nods() -> None:
+def test_smiles_come_where_the_speaker_pauses() -> None:
     sound = np.concatenate(
         [np.zeros(RATE, np.float32), speech(2.0), np.zeros(2 * RATE, np.float32)]
     )

@@ -30,7 +30,8 @@ BEFORE = 0.7  # seconds that the speaker must have spoken before a nod
 PAUSE = 0.28  # seconds of silence that are a pause
 BETWEEN = 1.2  # seconds at least from a nod to the next
 NOD_SECONDS = 0.72  # of one nod: down and up, and half as far again
-SMILE_SECONDS = 0.9  # that a smile grows for
+SMILE_SECONDS = 0.7  # that a smile grows for
+SMILE_SMOOTHING = 0.15  # of what it grows to, a look
 SMOOTHING = 0.12  # of the newest loudness in what the head follows
 PITCHES = 75.0, 400.0  # Hz
 
@@ -44,7 +45,7 @@ class _Style(NamedTuple):
     lean: float  # degrees of pitch towards a loud speaker
     tilt: float  # degrees of roll while somebody speaks
     look_away: float  # of gaze, while the speaker pauses
-    smile: float  # at each nod; a third of it while somebody speaks
+    smile: float  # where the speaker pauses; a little of it while somebody speaks
 
 
 STYLES: dict[str, _Style] = {
@@ -141,7 +142,7 @@ class Listening:
         self._follows += SMOOTHING * (float(np.clip(share, 0, 1)) - self._follows)
         self._since += 1 / RATE
         self._pleased = max(0.0, self._pleased - 1 / RATE)
-        self._smiles += SMOOTHING * ((self._pleased > 0) - self._smiles)
+        self._smiles += SMILE_SMOOTHING * ((self._pleased > 0) - self._smiles)
         if speaks:
             self._silent = 0.0
             self._spoke += 1 / RATE
@@ -154,11 +155,12 @@ class Listening:
             self._silent += 1 / RATE
         paused = PAUSE <= self._silent < PAUSE + 1 / RATE
         fell = self._low >= LOW_SECONDS and len(self._pitches) >= RATE
+        if self._spoke >= BEFORE and paused:
+            self._pleased = SMILE_SECONDS
         if self._spoke >= BEFORE and self._since >= BETWEEN and (paused or fell):
             self._since, self._low = 0.0, 0.0
             if self._random.random() < self._style.share or paused:
                 self._begun.append((paused, float(self._random.uniform(0.8, 1.2))))
-                self._pleased = SMILE_SECONDS
         if self._silent > PAUSE:
             self._spoke = 0.0
 
@@ -176,7 +178,7 @@ class Listening:
                 nod = style.nod * size * (1.0 if pause else 0.6)
                 self._gesture = _Gesture(frame, nod, shake, pause)
             follows, active, gesture = self._follows, self._active, self._gesture
-            smile = style.smile * (self._active / 3 + 2 / 3 * self._smiles)
+            smile = style.smile * (0.15 * self._active + 0.85 * self._smiles)
         pitch, roll = style.lean * follows, style.tilt * active
         yaw = blink = 0.0
         if gesture is not None:
