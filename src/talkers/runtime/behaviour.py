@@ -39,7 +39,7 @@ class Wait(NamedTuple):
 
 WAITS: dict[Latency, Wait] = {
     "low": Wait(0.08, Hurry(guessed=6)),
-    "balanced": Wait(0.08, Hurry(pairs=True)),
+    "balanced": Wait(0.16, Hurry(guessed=4, pairs=True)),
     "quality": Wait(None, Hurry(pairs=True)),
 }
 WHOLE = Wait(None, AT_EASE)  # for sound that is there
