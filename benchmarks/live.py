@@ -1,9 +1,9 @@
 """How soon does a live face follow, does it keep time on a busy machine, and what does it cost?
 
     python benchmarks/live.py [--avatar default] [--seconds 20] [--busy 3] [--repeat 10]
-    [--parts delay at_once stages first mouth cost memory] [-o live.json]
+    [--rate 48000] [--parts delay at_once stages first mouth cost memory] [-o live.json]
 
-`delay`: speech is pushed as it is spoken, 20 ms at a time, and each frame's delay is measured: from
+`delay`: speech is pushed as it is spoken, 20 ms at a time, at the rate of a page's microphone, and each frame's delay is measured: from
 the moment when the sound of its middle was pushed to the moment when the frame came. As the machine
 is, and beside so many processes that count. The delay of the last quarter tells whether it grows.
 Beside it: pictures a second, the share that is skipped, and CPU seconds of a picture.
@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 import torch
 
 import talkers
@@ -49,7 +50,7 @@ from talkers.runtime.session import Hurry, Session
 HELLO = Path(talkers.__file__).parent / "avatars" / "hello.flac"
 LATENCIES: tuple[Any, ...] = ("low", "balanced", "quality")
 PARTS = ["delay", "at_once", "stages", "first", "mouth", "cost", "memory"]
-BLOCK = 320  # samples that are pushed at a time
+BLOCK = 0.02  # seconds of sound that are pushed at a time
 
 
 class NoWaiting:
@@ -81,15 +82,23 @@ def busy_processes(count: int) -> Iterator[None]:
             counter.wait()
 
 
-def speak_in_real_time(session: Any, samples: np.ndarray, pushed: list[float]) -> threading.Thread:
+def spoken(seconds: float, rate: int, begin: float = 0) -> np.ndarray:
+    """So much speech at a rate, from a moment of the sentence on."""
+    samples = read_audio(HELLO)[round(begin * AUDIO_RATE) :]
+    return soxr.resample(np.resize(samples, round(seconds * AUDIO_RATE)), AUDIO_RATE, rate)
+
+
+def speak_in_real_time(
+    session: Any, samples: np.ndarray, rate: int, pushed: list[float]
+) -> threading.Thread:
     """Push samples as they are spoken; the moments are noted."""
 
     def work() -> None:
-        begun = time.monotonic()
-        for k in range(0, len(samples), BLOCK):
-            time.sleep(max(0.0, begun + k / AUDIO_RATE - time.monotonic()))
+        begun, block = time.monotonic(), round(BLOCK * rate)
+        for k in range(0, len(samples), block):
+            time.sleep(max(0.0, begun + k / rate - time.monotonic()))
             pushed.append(time.monotonic())
-            session.push_audio(samples[k : k + BLOCK])
+            session.push_audio(samples[k : k + block], rate)
         session.finish()
 
     thread = threading.Thread(target=work)
@@ -98,25 +107,25 @@ def speak_in_real_time(session: Any, samples: np.ndarray, pushed: list[float]) -
 
 
 def delays(
-    avatar: talkers.Avatar, latency: Any, seconds: float, at_once: bool = False
+    avatar: talkers.Avatar, latency: Any, seconds: float, rate: int, at_once: bool = False
 ) -> dict[str, float]:
     """Delays of the frames of so much speech, as it is spoken or sent at once; how many pictures
     were shown, and what they cost."""
-    samples = np.resize(read_audio(HELLO), int(seconds * AUDIO_RATE))
+    samples = spoken(seconds, rate)
     pushed, found, skipped, shown = list[float](), list[float](), 0, 0
     with avatar.session(terms=talkers.LiveTerms(latency)) as session:
         list(islice(session, 10))
         begun, worked = time.monotonic(), time.process_time()
         if at_once:
-            session.push_audio(samples)
+            session.push_audio(samples, rate)
             session.finish()
         else:
-            thread = speak_in_real_time(session, samples, pushed)
+            thread = speak_in_real_time(session, samples, rate, pushed)
         for frame in session:
             if frame.source_pts is not None:
-                at = (float(frame.source_pts) + 0.5 / float(avatar.frame_rate)) * AUDIO_RATE
+                at = float(frame.source_pts) + 0.5 / float(avatar.frame_rate)
                 if pushed:
-                    moment = pushed[min(int(at) // BLOCK, len(pushed) - 1)]
+                    moment = pushed[min(int(at / BLOCK), len(pushed) - 1)]
                     found.append(time.monotonic() - moment)
                 skipped, shown = skipped + frame.skipped, shown + 1
         lasted, worked = time.monotonic() - begun, time.process_time() - worked
@@ -140,9 +149,11 @@ def delays(
     }
 
 
-def first_frames(avatar: talkers.Avatar, latency: Any, repeat: int, at_once: bool) -> list[float]:
+def first_frames(
+    avatar: talkers.Avatar, latency: Any, repeat: int, rate: int, at_once: bool
+) -> list[float]:
     """Seconds from the first push of an utterance to its first frame."""
-    samples, found = read_audio(HELLO)[AUDIO_RATE // 2 :][: 2 * AUDIO_RATE], []
+    samples, found = spoken(2, rate, begin=0.5), []
     for _ in range(repeat):
         pushed: list[float] = []
         with avatar.session(terms=talkers.LiveTerms(latency)) as session:
@@ -152,9 +163,9 @@ def first_frames(avatar: talkers.Avatar, latency: Any, repeat: int, at_once: boo
                 time.sleep(0.1 + 0.04 * random.random())
                 if at_once:
                     pushed.append(time.monotonic())
-                    session.push_audio(samples)
+                    session.push_audio(samples, rate)
                 else:
-                    speak_in_real_time(session, samples, pushed).join()
+                    speak_in_real_time(session, samples, rate, pushed).join()
 
             thread = threading.Thread(target=push)
             thread.start()
@@ -265,6 +276,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--busy", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=10)
+    parser.add_argument("--rate", type=int, default=48_000)
     parser.add_argument("--parts", nargs="*", default=PARTS)
     parser.add_argument("--latencies", nargs="*", default=LATENCIES)
     parser.add_argument("-o", "--output", type=Path)
@@ -276,14 +288,14 @@ def main() -> None:
         for count in (0, options.busy):
             with busy_processes(count):
                 for latency in options.latencies:
-                    found = delays(avatar, latency, options.seconds)
+                    found = delays(avatar, latency, options.seconds, options.rate)
                     delay[f"{latency}, beside {count} busy processes"] = found
                     print(json.dumps(rounded(delay)), flush=True)
     if "at_once" in options.parts:
         report["speech that is sent at once"] = {}
         for count in (0, options.busy):
             with busy_processes(count):
-                found = delays(avatar, "balanced", options.seconds, at_once=True)
+                found = delays(avatar, "balanced", options.seconds, options.rate, True)
                 report["speech that is sent at once"][f"beside {count} busy processes"] = found
     if "stages" in options.parts:
         before = torch.get_num_threads()
@@ -295,7 +307,7 @@ def main() -> None:
         cases = [("sound that is there", options.latencies[-1], True)]
         cases += [(f"as it is spoken, {latency}", latency, False) for latency in options.latencies]
         for name, latency, at_once in cases:
-            found = first_frames(avatar, latency, options.repeat, at_once)
+            found = first_frames(avatar, latency, options.repeat, options.rate, at_once)
             first[name] = {"mean": float(np.mean(found)), "max": max(found)}
     if "mouth" in options.parts:
         report["mouth's movement kept (R2)"] = mouths(avatar)

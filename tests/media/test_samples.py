@@ -134,14 +134,27 @@ def test_a_rate_that_sound_does_not_have_is_refused(rate: Any) -> None:
 def test_a_stream_is_the_same_however_it_is_cut(rate: int, dtype: type) -> None:
     tone = np.sin(np.arange(rate) * 2 * np.pi * 440 / rate) / 2
     sound = (tone * (32_768 if dtype is np.int16 else 1)).astype(dtype)
-    whole, cut = as_samples(sound, rate), SampleStream(rate)
+    whole, once, cut = as_samples(sound, rate), SampleStream(rate), SampleStream(rate)
     parts = [cut.push(part) for part in np.split(sound, [0, 1, 7, 500, 501, 20_000])]
     parts.append(cut.finish())
     joined = np.concatenate(parts)
     assert joined.dtype == np.float32
+    assert np.array_equal(joined, np.concatenate([once.push(sound), once.finish()]))
     assert abs(len(joined) - len(whole)) <= 1
-    n = min(len(joined), len(whole))
-    assert np.abs(joined[:n] - whole[:n]).max() < 1e-4
+    n = min(len(joined), len(whole)) - 20
+    assert np.abs(joined[20:n] - whole[20:n]).max() < 1e-4
+
+
+@pytest.mark.parametrize("rates", [(8_000, 16_000), (44_100, 16_000), (16_000, 48_000)])
+def test_a_stream_holds_hardly_any_sound_back(rates: tuple[int, int]) -> None:
+    rate, target = rates
+    stream, came = SampleStream(rate, target), 0
+    for k in range(1, 20):
+        came += len(stream.push(np.zeros(rate // 50, np.float32)))
+        assert k * 0.02 - came / target < 0.0025
+    assert came + len(stream.finish()) == pytest.approx(19 * 0.02 * target, abs=1)
+    with pytest.raises(UsageError, match="whole Hz"):
+        SampleStream(16_000.5)
 
 
 def test_a_stream_takes_what_callers_have_and_refuses_the_rest() -> None:
