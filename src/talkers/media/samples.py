@@ -114,9 +114,7 @@ class SampleStream:
     def __init__(self, rate: float = AUDIO_RATE, target: float = AUDIO_RATE):
         self.rate, target = _whole_rate(rate), _whole_rate(target)
         self._columns = 0  # of blocks [n, channels], once a block has more rows than columns
-        self._resampler = (
-            av.AudioResampler("fltp", "mono", target) if self.rate != target else None
-        )
+        self._resampler = av.AudioResampler("fltp", "mono", target) if self.rate != target else None
 
     def push(self, block: Any) -> Samples:
         """Take the next block.
