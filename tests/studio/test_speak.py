@@ -66,9 +66,15 @@ def test_what_the_microphone_hears_is_said(page: Any) -> None:
     page.get_by_label("My microphone").check()
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(2_000)
+    held = list[Any]()
+    page.route("**/upload*", lambda route: held.append(route))
     page.get_by_role("button", name="Stop", exact=True).first.click()
-    page.get_by_label("Play", exact=True).first.wait_for()  # it is there
+    page.get_by_label("Play", exact=True).first.wait_for()  # it is there, and not sent yet
     choose(page, "Avatar", "mock")
+    page.click("#t-speak")
+    page.get_by_role("alert").filter(has_text="still being sent").wait_for()
+    with page.expect_response("**/file=**"):  # the page takes it from the server, once it is there
+        held[0].continue_()
     page.click("#t-speak")
     assert finished(page, "speak").get_attribute("data-state") == "done"
     page.locator("#t-stage video").wait_for()
@@ -109,7 +115,10 @@ def test_what_does_not_do_is_said(page: Any, tmp_path: Path) -> None:
     alert = page.get_by_role("tabpanel").get_by_role("alert")
     page.click("#t-speak")
     alert.wait_for()
-    assert alert.inner_text() == "There is no speech file yet. Choose a speech file first."
+    assert alert.inner_text() == (
+        "There is no speech file yet. "
+        "Give one; if you just did, it is still being sent: try again in a moment."
+    )
     text = tmp_path / "notes.wav"
     text.write_text("this is no sound")
     give(page, "Speech file", text)

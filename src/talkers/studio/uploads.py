@@ -69,7 +69,10 @@ class Uploads:
             UsageError: there is none, or none any more, or it is another visitor's.
         """
         if not path:
-            raise UsageError(f"there is no {what} yet", todo=f"Choose a {what} first")
+            raise UsageError(
+                f"there is no {what} yet",
+                todo="Give one; if you just did, it is still being sent: try again in a moment",
+            )
         if not self.owns(visitor, path) or not Path(path).is_file():
             raise UsageError(
                 f"the {what} is not there any more",
