@@ -72,14 +72,17 @@ class Calibration:
     Attributes:
         articulation: amplitudes at which the mouth opens `OPENINGS` times as far as the person's.
         pose: what predicted angles are multiplied by for heads to move as far as the person's.
+        live: what amplitudes are multiplied by in a stream: the avatar's own speech encoder is
+            less sure of sounds than the pretrained one, so that mouths move less far.
     """
 
     articulation: tuple[float, ...] = OPENINGS
     pose: float = 1.0
+    live: float = 1.0
 
-    def amplitude(self, opening: float) -> float:
+    def amplitude(self, opening: float, live: bool = False) -> float:
         """The amplitude at which the mouth opens `opening` times as far as the person's."""
-        return float(np.interp(opening, OPENINGS, self.articulation))
+        return float(np.interp(opening, OPENINGS, self.articulation)) * (self.live if live else 1)
 
 
 @dataclass(frozen=True)
@@ -236,13 +239,14 @@ def _components(folder: Path, values: Mapping[str, Any], recipe: Recipe) -> dict
 def _calibration(key: str, values: Mapping[str, Any]) -> Calibration:
     known = np.array(values.get("articulation") or 1.0, dtype=np.float64)
     articulation = known if known.ndim else known * np.array(OPENINGS)
-    pose = float(values.get("pose") or 1.0)
+    pose, live = (float(values.get(name) or 1.0) for name in ("pose", "live"))
     fine = articulation.shape == (len(OPENINGS),) and (articulation >= 0).all()
     if not fine or not (articulation < MAX_VALUE).all():
         raise ValueError(f"calibration.{key}.articulation is no number of times")
-    if not math.isfinite(pose) or not 0 <= pose < MAX_VALUE:
-        raise ValueError(f"calibration.{key}.pose is no number of times")
-    return Calibration(tuple(articulation.tolist()), pose)
+    for name, times in (("pose", pose), ("live", live)):
+        if not math.isfinite(times) or not 0 <= times < MAX_VALUE:
+            raise ValueError(f"calibration.{key}.{name} is no number of times")
+    return Calibration(tuple(articulation.tolist()), pose, live)
 
 
 def component_file(name: str) -> str:

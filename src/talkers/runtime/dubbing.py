@@ -13,6 +13,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from talkers.artefacts.files import refuse_same_file
 from talkers.errors import ArtefactError, MediaError, UsageError
@@ -37,6 +38,7 @@ from talkers.runtime.film_order import (
     frames_in_order,
     shown_frames,
 )
+from talkers.runtime.film_style import FilmStyle, film_style
 from talkers.runtime.resolved import ResolvedControls
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
 from talkers.runtime.timing import lookahead
@@ -101,6 +103,7 @@ class Dubbing:
 
     Attributes:
         face: what was found in the film.
+        style: how its person moves the lips; None where the film does not tell.
         order: [frames] the film's frame that each frame of the result shows.
         left: stretches of the result that are left as the film was: start and end in seconds, and
             why.
@@ -147,6 +150,9 @@ class Dubbing:
         self.order = shown_frames(
             len(self.face.state), self.said, self.frame_rate, terms.when_longer, terms.when_shorter
         )
+        self.style: FilmStyle | None = None
+        if self.info.audio is not None:
+            self.style = film_style(engine, film, self.face, self.frame_rate)
         self._weights = self._fading()
         self.left = self._left_alone()
 
@@ -202,13 +208,13 @@ class Dubbing:
         """Frames one by one, planes or RGB as the film stores them."""
         painter = FilmPainter(self.painter, self.space, self.face, self.engine.device)
         motion = (row for block in self._talk.motion() for row in block)
-        resting, waiting = torch.zeros(self.space.width), list[Dub]()
+        resting, waiting = torch.zeros(self.space.width)[self.space.mouth], list[Dub]()
         shown = frames_in_order(self.film, self.frame_rate, self.order)
         for done, (number, picture) in enumerate(shown):
             said = next(motion, None) if done < self.said else None
             weight = float(self._weights[done])
             if weight > 0:
-                mouth = (resting if said is None else said)[self.space.mouth]
+                mouth = resting if said is None else self._mouth(said, done)
                 waiting.append(Dub(picture, number, mouth, weight))
             if waiting and (weight == 0 or len(waiting) == BATCH):
                 yield from painter.painted(waiting)
@@ -217,6 +223,14 @@ class Dubbing:
                 yield picture
         if waiting:
             yield from painter.painted(waiting)
+
+    def _mouth(self, said: Tensor, done: int) -> Tensor:
+        """What the mouth does in a frame [M], as the film's person does it."""
+        mouth = said[self.space.mouth]
+        if self.style is None:
+            return mouth
+        time = np.array([(done + 0.5) / float(self.frame_rate)])
+        return self.style.of(mouth, float(self._talk.moving(time)[0]))
 
     def save(
         self,

@@ -68,7 +68,7 @@ def resolve_controls(
         seed: of blinks and of what is sampled.
         frame_rate: of the video in which frames of a pose file are counted (default: the
             avatar's).
-        live: a style clip is read with the avatar's own speech encoder.
+        live: the avatar's own speech encoder hears what it says, and a style clip.
 
     Raises:
         TalkersError: a pose file or a style clip that cannot be used, a motion model that the
@@ -89,7 +89,7 @@ def resolve_controls(
             where=engine.folder,
             todo="Leave smile out, or use a portrait: `talkers portrait photo.jpg -o ada`",
         )
-    amplitude = calibration.amplitude(controls.amplitude)
+    amplitude = calibration.amplitude(controls.amplitude, live)
     edit = FaceEdit(amplitude, brows, controls.gaze, controls.smile)
     change, reference = PoseChange(calibration.pose), None
     if controls.style:

@@ -143,7 +143,7 @@ def _measured(engine: Engine, path: str | os.PathLike[str], key: str, live: bool
         """How far a reading moves while something is said: |std|."""
         return float(rows[speech].std(0).norm())
 
-    own = spread(plain.mouth) * engine.calibration(key).amplitude(1.0)
+    own = spread(plain.mouth) * engine.calibration(key).amplitude(1.0, live)
     mouth = float(np.clip(spread(seen.mouth) / max(own, 1e-6), 0.5, 1.5))
     expression = spread(seen.expression) / max(spread(plain.expression), 1e-6)
     # s = |std of the clip's angles| / |std of the predicted ones|; the offset is what is left of

@@ -130,6 +130,11 @@ class TalkingVideo:
             return blocks
         return resample(blocks, rate, float(self.frame_rate), self.frame_count)
 
+    def moving(self, times: NDArray[np.floating]) -> NDArray[np.float32]:
+        """How far the mouth may move at some times [n] in seconds: [n], 0 where nothing is said."""
+        at = (np.arange(len(self._moving)) + 0.5) / LEVEL_RATE
+        return np.interp(times, at, self._moving).astype(np.float32)
+
     @property
     def path(self) -> Path | None:
         """Of the file that is spoken; None: samples are."""
@@ -142,10 +147,9 @@ class TalkingVideo:
     def _edited(self, blocks: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
         """Motion as the controls ask for it, the mouth at rest where nothing is said."""
         resolved, done, rate = self.resolved, 0, float(self.engine.frame_rate)
-        at = (np.arange(len(self._moving)) + 0.5) / LEVEL_RATE
         for motion, head in blocks:
             times = (done + np.arange(len(motion)) + 0.5) / rate
-            moving = torch.from_numpy(np.interp(times, at, self._moving)).float()[:, None]
+            moving = torch.from_numpy(self.moving(times))[:, None]
             wanted = self.head.enforced(done, head)
             yield resolved.space.edit(motion, resolved.edit, wanted, moving)
             done += len(motion)

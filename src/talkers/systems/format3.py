@@ -134,13 +134,14 @@ def new_name(component: str, name: str) -> str:
     return name
 
 
+_CALIBRATION = ("articulation", "live_articulation", "sampler_articulation", "sampler_pose")
+
+
 def upgrade_about(old: Mapping[str, Any]) -> dict[str, Any]:
     """avatar.json of format 3 as format 4; what is damaged in it stays so, and is found."""
     recipe = old.get("recipe")
     new = {
-        key: value
-        for key, value in old.items()
-        if key not in ("articulation", "sampler_articulation", "sampler_pose", "begun_with")
+        key: value for key, value in old.items() if key not in _CALIBRATION and key != "begun_with"
     }
     new["format_version"] = 4
     if isinstance(recipe, dict):
@@ -157,7 +158,10 @@ def upgrade_about(old: Mapping[str, Any]) -> dict[str, Any]:
         new["training"] = {names.get(stage, stage): value for stage, value in training.items()}
     new["initialized_from"] = old.get("begun_with")
     new["calibration"] = {
-        "motion/regressor": {"articulation": old.get("articulation")},
+        "motion/regressor": {
+            "articulation": old.get("articulation"),
+            "live": old.get("live_articulation"),
+        },
         "motion/flow": {
             "articulation": old.get("sampler_articulation"),
             "pose": old.get("sampler_pose"),

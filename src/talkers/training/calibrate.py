@@ -10,7 +10,7 @@ does not see in the footage what the corpus recorded (a drawn face, say), nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from talkers.controls.pose_files import ANGLES
-from talkers.controls.request import OPENINGS
+from talkers.controls.request import OPENINGS, Controls
 from talkers.corpus.views import head_values
 from talkers.errors import MissingComponent
 from talkers.face import FaceTracker, mouth_opening
@@ -32,6 +32,7 @@ MIN_SEEN = 0.9  # share of frames in which the tracker must see a face
 EVERY, FEW = 2, 6  # of so many frames one is looked at, as neighbours are alike; and at first
 MIN_FEW, MIN_AGREEMENT = 20, 0.6  # frames, and agreement, below which a first look says little
 POSE_SHARE_LIMITS = (0.5, 1.5)
+LIVE_LIMITS = (1.0, 1.5)
 
 
 def openings(frames: NDArray[np.uint8], tracker: FaceTracker) -> NDArray[np.float32]:
@@ -175,3 +176,29 @@ def pose_share(run: Run, avatar: Avatar, names: Sequence[str], kind: str) -> flo
         real.append(run.heads(name)[:, : len(ANGLES)].numpy().std(0))
     share = np.mean(real) / max(np.mean(sampled), 1e-6)
     return round(float(np.clip(share, *POSE_SHARE_LIMITS)), 3)
+
+
+@torch.inference_mode()
+def live_share(avatar: Avatar, sounds: Iterable[NDArray[np.float32]], kind: str) -> float:
+    """By what amplitudes are multiplied for mouths of streams to move as far as those of files.
+
+    Args:
+        avatar: that was trained.
+        sounds: that it says, float32 [n] at 16 kHz each.
+        kind: key of one of its motion models.
+
+    Returns:
+        the standard deviation of a file's mouth over that of a stream's, 1 to 1.5; 1 for an avatar
+        that cannot follow streams.
+    """
+    if avatar.engine.streaming_encoder is None:
+        return 1.0
+    space: Any = avatar.engine.motion_model(kind).space
+    controls, energy = Controls(motion=kind, blinks=0), {False: 0.0, True: 0.0}
+    for samples in sounds:
+        for live in energy:
+            said = avatar.speak(samples, controls=controls, live=live, provenance=False)
+            mouth = space.normalise(torch.cat(list(said.motion()))) @ space.mouth_read
+            energy[live] += float((mouth - mouth.mean(0)).square().sum())
+    share = np.sqrt(energy[False] / max(energy[True], 1e-9))
+    return round(float(np.clip(share, *LIVE_LIMITS)), 3)

@@ -26,13 +26,13 @@ from talkers.runtime.bundle import FORMAT_VERSION, component_file
 from talkers.space.contract import HEAD
 from talkers.systems import recipe as recipes
 from talkers.training.budget import elapsed
-from talkers.training.calibrate import calibrate, pose_share, space_amplitudes
+from talkers.training.calibrate import calibrate, live_share, pose_share, space_amplitudes
 from talkers.training.contract import Run
 from talkers.training.folder import initialized_from
 from talkers.version import __version__
 
 BLINK = HEAD.index("blink")
-CALIBRATION_CLIPS, POSE_CLIPS, MEASURED_CLIPS = 4, 40, 8
+CALIBRATION_CLIPS, POSE_CLIPS, MEASURED_CLIPS, LIVE_CLIPS = 4, 40, 8, 8
 MONTAGE_FRAMES = 8
 MAX_MONTAGE_ROWS = 18
 
@@ -146,6 +146,7 @@ def save_avatar(run: Run, out: Path, terms: Terms) -> Avatar:
             f"motion/{key}": {
                 "articulation": space_amplitudes(run, avatar, posed, key),
                 "pose": pose_share(run, avatar, posed, key),
+                "live": live_share(avatar, map(run.corpus.audio, posed[:LIVE_CLIPS]), key),
             }
             for key in avatar.engine.motion
         }
@@ -162,6 +163,7 @@ def save_avatar(run: Run, out: Path, terms: Terms) -> Avatar:
         f"motion/{key}": {
             "articulation": amplitudes,
             "pose": pose_share(run, avatar, posed, key),
+            "live": live_share(avatar, map(run.corpus.audio, posed[:LIVE_CLIPS]), key),
         }
         for key, amplitudes in calibrate(run, avatar, few).items()
     }
