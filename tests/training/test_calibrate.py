@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from copy import copy
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ from talkers.corpus import Corpus
 from talkers.corpus.splits import training_clips
 from talkers.corpus.views import head_values
 from talkers.face import mouth_opening
+from talkers.media import read_audio
 from talkers.runtime.avatar import Avatar
 from talkers.runtime.bundle import Calibration
 from talkers.systems.dae_talker import tiny
 from talkers.training import calibrate
-from talkers.training.calibrate import agree, pose_share
+from talkers.training.calibrate import agree, live_share, pose_share
 from talkers.training.contract import Run
 
+HELLO = str(files("talkers") / "avatars" / "hello.flac")
 FORMAT_3 = Path(__file__).parents[1] / "data" / "format-3"
 
 
@@ -92,3 +95,19 @@ def test_sampled_heads_move_as_far_as_the_persons(corpus: Corpus, tmp_path: Path
 
     assert moved(share) == pytest.approx(1, abs=0.2)
     assert moved(0.5 * share) == pytest.approx(0.5, abs=0.15)
+
+
+def test_mouths_of_streams_move_as_far_as_those_of_files(bundled: Avatar) -> None:
+    """A student that hears less surely says so, and a stream makes up for it."""
+    sounds = [read_audio(HELLO)]
+
+    def share_with(live: float) -> float:
+        known = copy(bundled.engine)
+        calibration = {"motion/regressor": Calibration(live=live)}
+        known.bundle = dataclasses.replace(known.bundle, calibration=calibration)
+        return live_share(Avatar(known), sounds, "regressor")
+
+    share = share_with(1.0)
+    assert 1.0 < share < 1.5
+    assert share_with(share) == pytest.approx(1, abs=0.02)
+    assert live_share(Avatar.load("mock", "cpu"), sounds, "regressor") >= 1.0

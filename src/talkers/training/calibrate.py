@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from talkers.controls.pose_files import ANGLES
 from talkers.controls.request import OPENINGS, Controls
@@ -24,6 +25,7 @@ from talkers.errors import MissingComponent
 from talkers.face import FaceTracker, mouth_opening
 from talkers.motion import Conditions
 from talkers.runtime.avatar import Avatar
+from talkers.space.normalised import NormalisedSpace
 from talkers.training.contract import Run
 
 AMPLITUDES = (0.25, 0.5, 1.0, 1.25, 1.5, 2.0, 3.0)
@@ -193,12 +195,18 @@ def live_share(avatar: Avatar, sounds: Iterable[NDArray[np.float32]], kind: str)
     """
     if avatar.engine.streaming_encoder is None:
         return 1.0
-    space: Any = avatar.engine.motion_model(kind).space
+    space = avatar.engine.motion_model(kind).space
+
+    def mouth_of(motion: Tensor) -> Tensor:
+        if isinstance(space, NormalisedSpace):
+            return space.normalise(motion) @ space.mouth_read
+        return space.read(motion).mouth
+
     controls, energy = Controls(motion=kind, blinks=0), {False: 0.0, True: 0.0}
     for samples in sounds:
         for live in energy:
             said = avatar.speak(samples, controls=controls, live=live, provenance=False)
-            mouth = space.normalise(torch.cat(list(said.motion()))) @ space.mouth_read
+            mouth = mouth_of(torch.cat(list(said.motion())))
             energy[live] += float((mouth - mouth.mean(0)).square().sum())
     share = np.sqrt(energy[False] / max(energy[True], 1e-9))
     return round(float(np.clip(share, *LIVE_LIMITS)), 3)

@@ -146,7 +146,9 @@ def save_avatar(run: Run, out: Path, terms: Terms) -> Avatar:
             f"motion/{key}": {
                 "articulation": space_amplitudes(run, avatar, posed, key),
                 "pose": pose_share(run, avatar, posed, key),
-                "live": live_share(avatar, map(run.corpus.audio, posed[:LIVE_CLIPS]), key),
+                "live": live_share(
+                    avatar, map(run.corpus.audio, (run.held_out or posed)[:LIVE_CLIPS]), key
+                ),
             }
             for key in avatar.engine.motion
         }
@@ -163,7 +165,9 @@ def save_avatar(run: Run, out: Path, terms: Terms) -> Avatar:
         f"motion/{key}": {
             "articulation": amplitudes,
             "pose": pose_share(run, avatar, posed, key),
-            "live": live_share(avatar, map(run.corpus.audio, posed[:LIVE_CLIPS]), key),
+            "live": live_share(
+                avatar, map(run.corpus.audio, (run.held_out or posed)[:LIVE_CLIPS]), key
+            ),
         }
         for key, amplitudes in calibrate(run, avatar, few).items()
     }
