@@ -17,7 +17,7 @@ import pytest
 import soundfile
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch.utils.data import default_collate
 
 from talkers import Avatar
@@ -277,12 +277,22 @@ def silent(folder: Path) -> Path:
     return folder / "silent.mp4"
 
 
+@pytest.mark.parametrize("what", ["a microphone", "a hand"])
 def test_a_mouth_behind_something_is_left_alone(
-    base: Avatar, shown: NDArray[np.uint8], tmp_path: Path
+    base: Avatar, shown: NDArray[np.uint8], tmp_path: Path, what: str
 ) -> None:
     frames = shown[: GAP.start].copy()
-    for frame in frames[6:12]:  # a microphone
-        frame[TOP + 150 : TOP + 230, LEFT + 105 : LEFT + 150] = (40, 38, 42)
+    skin = np.median(frames[0, TOP + 120 : TOP + 150, LEFT + 80 : LEFT + 110], (0, 1))
+    for frame in frames[6:12]:
+        if what == "a microphone":
+            frame[TOP + 150 : TOP + 230, LEFT + 105 : LEFT + 150] = (40, 38, 42)
+            continue
+        picture = Image.fromarray(frame)
+        for k in range(4):  # fingers, of the face's own colour
+            left, tone = LEFT + 80 + 26 * k, tuple(int(c) for c in skin - 4 * k)
+            place = (left, TOP + 150 + 4 * k, left + 25, TOP + 235)
+            ImageDraw.Draw(picture).rounded_rectangle(place, 10, tone, (110, 75, 60))
+        frame[:] = np.asarray(picture)
     face = film_face(
         written(tmp_path / "covered.mp4", frames, SILENCE), base.engine.space, "auto", quiet, print
     )

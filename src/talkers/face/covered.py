@@ -1,7 +1,8 @@
 """Is something before the mouth? A hand, a cup or a microphone changes colours that a face keeps.
 
 Colours at points of the lower face are compared with those of the same person in the rest of the
-film. Each frame's light is that of the upper face, which is not covered.
+film. Each frame's light is that of the upper face, which is not covered. A hand has a face's
+colours: it is known by the pattern of lips, chin and shadows, which is gone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ LOWER = (
 DARK = 12.0  # grey levels below which colours are not told apart
 FLOOR = 0.07  # of a spread of log colours
 FAR, UNLIKE = 4.0, 0.18  # spreads and log colours by which a covered point differs
+SIMILAR, USUALLY = 0.5, 0.75  # correlation with the usual pattern: least, and of most frames
+FAINT = 0.03  # log colours, spread of a pattern that tells nothing
 SHARE = 0.15  # of the points: more of them are covered, or none
 BRIEF, BESIDE = 2, 5  # frames: shorter ones are chance; so many more beside it
 MOST = 0.5  # of the frames: where more are covered, nothing tells what the face looks like
@@ -68,6 +71,11 @@ def covered_frames(colours: NDArray[np.float32]) -> NDArray[np.bool_]:
         part = numbers[first : first + TOGETHER]
         unlike = (np.abs(colours[part] - usual) > limit).any(-1)
         covered[part] = unlike.mean(1) > SHARE
+    pattern = usual - usual.mean(0)
+    if pattern.std() > FAINT and np.median(_similar(sample, pattern)) > USUALLY:
+        for first in range(0, len(numbers), TOGETHER):
+            part = numbers[first : first + TOGETHER]
+            covered[part] |= _similar(colours[part], pattern) < SIMILAR
     if covered.mean() > MOST:
         return np.zeros(len(colours), bool)
     edges = np.flatnonzero(np.diff(covered.astype(int), prepend=0, append=0)).reshape(-1, 2)
@@ -76,3 +84,11 @@ def covered_frames(colours: NDArray[np.float32]) -> NDArray[np.bool_]:
         if end - begin >= BRIEF:
             covered[max(0, begin - BESIDE) : end + BESIDE] = True
     return covered & seen
+
+
+def _similar(colours: NDArray[np.float32], pattern: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far lower faces [T, P, 3] have a pattern [P, 3] of mean 0: [T] correlations over the
+    points, 0 where all of them are alike."""
+    found = colours - colours.mean(1, keepdims=True)
+    norms = np.sqrt(np.square(found).sum((1, 2)) * np.square(pattern).sum())
+    return np.asarray((found * pattern).sum((1, 2)) / np.maximum(norms, 1e-6), np.float32)
