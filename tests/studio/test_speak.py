@@ -33,7 +33,7 @@ def test_a_recording_becomes_a_video_that_is_downloaded(
     page: Any, speech: Path, tmp_path: Path, avatar: str
 ) -> None:
     begin_speaking(page, speech, avatar)
-    page.get_by_text("Speaking with").or_(page.get_by_text("It is being made.")).wait_for()
+    page.get_by_text("Speaking with").or_(page.get_by_text("It has begun")).wait_for()
     assert finished(page, "speak").get_attribute("data-state") == "done"
     page.locator("#t-stage video").wait_for()
     assert page.locator("#t-stage .t-row svg path").count() == 5  # sound, mouth, yaw, pitch, roll

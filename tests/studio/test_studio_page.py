@@ -38,6 +38,11 @@ def test_everything_fits_a_phone(page: Any, served: Served) -> None:
         page.get_by_role("tab", name=name).click()
         page.get_by_role("tab", name=name, selected=True).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+        # nor is anything cut off: what is beyond the edge cannot be scrolled to
+        beyond = """[...document.querySelectorAll('#t-columns *')].filter(e => e.checkVisibility({
+            visibilityProperty: true}) && e.getBoundingClientRect().width > 0 &&
+            e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML.slice(0, 80))"""
+        assert page.evaluate(beyond) == [], name
 
 
 def test_the_keyboard_alone_makes_a_video(page: Any, speech: Path) -> None:

@@ -50,7 +50,7 @@ class DubOptions:
     learn: str | None = None
     """First learn for so long what this person's mouth is like, such as 10m: a better picture."""
     amplitude: float = 1.0
-    """How far the mouth moves, beside what people do."""
+    """How far the mouth moves, beside the film's own way, or what people do."""
     track: int | None = None
     """Which of the speech's sound tracks, 1 for the first (default: the one with speech)."""
     base: str | None = None

@@ -337,7 +337,7 @@ class Avatar:
             film: a video of a face.
             speech: as in `speak`.
             terms: which face, and what happens where film and speech differ in length.
-            amplitude: how far the mouth moves, beside what people do.
+            amplitude: how far the mouth moves, beside the film's own way, or what people do.
             provenance: sign the video as generated.
             report: called with a sentence, frames done and frames in all.
 

@@ -19,13 +19,16 @@ def widened(blocks: Iterator[Samples], channels: int) -> Iterator[Samples]:
 
 
 def of_length(blocks: Iterator[Samples], count: int) -> Iterator[Samples]:
-    """The first samples of blocks, no more than so many."""
-    for block in blocks:
-        if len(block[:count]):
-            yield block[:count]
-        count -= len(block)
+    """The first samples of blocks, exactly so many: after their end comes silence."""
+    last = np.zeros(0, np.float32)
+    for last in blocks:
+        if len(last[:count]):
+            yield last[:count]
+        count -= len(last)
         if count <= 0:
             return
+    for at in range(0, count, BLOCK):
+        yield np.zeros((min(BLOCK, count - at), *last.shape[1:]), np.float32)
 
 
 def followed(blocks: Iterator[Samples], more: Iterator[Samples]) -> Iterator[Samples]:

@@ -30,6 +30,7 @@ from talkers.speech import LEVEL_RATE, loudness_of, speech_activity
 
 MAX_YAW, MAX_PITCH = 35.0, 30.0  # degrees: beyond them half of the mouth is not to be seen
 BACK = 4.0  # degrees by which a head must come back
+MAX_RATE = 480  # frames a second that a camera takes
 MAX_GAP = 3  # frames without a face that are bridged
 MIN_FACE = 40.0  # pixels of its height
 AROUND = 1.05  # inter-ocular distances from the middle of what is cut out to its edges
@@ -99,11 +100,18 @@ def film_info(path: str | os.PathLike[str]) -> MediaInfo:
     """What a film is like.
 
     Raises:
-        MediaError: it cannot be read, or holds no moving picture.
+        MediaError: it cannot be read, holds no moving picture, or its time stamps are damaged.
     """
     info = probe(path)
     if info.video is None or info.video.still:
         raise MediaError("this holds no moving picture", where=path, todo="Name a film")
+    if info.video.frame_rate > MAX_RATE:
+        raise MediaError(
+            f"this film says that it has {float(info.video.frame_rate):.0f} frames a second",
+            where=path,
+            why="its time stamps are damaged",
+            todo="Write it anew, for instance with `ffmpeg -r 25 -i film.mp4 anew.mp4`",
+        )
     return info
 
 

@@ -44,7 +44,7 @@ HEAD = """
 HEADER = """
 <header class="t-header">
   <h1>talkers studio</h1>
-  <p>Speech becomes a talking face, on this machine alone. What is made is marked and signed as made
+  <p>Speech becomes a talking face, on this machine alone. What is made is signed as made
   by a machine.</p>
 </header>
 """

@@ -25,7 +25,7 @@ RATES = [(OWN_FORM, ""), *((r, r) for r in ("23.976", "24", "25", "29.97", "30",
 SIZES = [(OWN_FORM, 0), ("128", 128), ("256", 256), ("512", 512)]
 NTSC = {"23.976": Fraction(24_000, 1001), "29.97": Fraction(30_000, 1001)}
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-BEGUN = "It is being made."
+BEGUN = "It has begun, and stands in your work."
 
 
 class SpeakTab:

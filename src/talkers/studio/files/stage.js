@@ -45,7 +45,9 @@ async function film(job, open) {
   const address = `/studio/jobs/${job.id}/files/video.mp4`;
   const video = make("video", { src: address, controls: true, playsinline: true, "aria-label": heading(job) });
   const curves = await fetch(`/studio/jobs/${job.id}/files/curves.json`).then((a) => (a.ok ? a.json() : null));
-  const name = `${(job.title || "talkers").replace(/[^\w.-]+/g, "-")}.mp4`;
+  const title = (job.title || "talkers").replace(/\.\w{2,4}$/, "");
+  const name = `${title.replace(/[^\w.-]+/g, "-")}.mp4`;
+  const marked = job.kind === "dub" ? "signed. Its frames carry no mark: they are the film's." : "marked in its frames, and signed.";
   const download = make("a", { href: address, download: name, class: "t-button t-main" }, "Download");
   const again = job.outcome.avatar
     ? make("button", { type: "button", class: "t-button", onclick: () => open(job.outcome.avatar) }, "Speak with it again")
@@ -54,7 +56,7 @@ async function film(job, open) {
     video,
     curves ? videoCurves(video, curves) : null,
     make("div", { class: "t-controls" }, download, again),
-    make("p", { class: "t-quiet" }, "Made by a machine: marked in its frames, and signed."),
+    make("p", { class: "t-quiet" }, `Made by a machine: ${marked}`),
   ];
 }
 
