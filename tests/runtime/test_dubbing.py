@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch.utils.data import default_collate
@@ -29,6 +30,8 @@ from talkers.media.decode import decode_pictures
 from talkers.media.encode import VideoWriter
 from talkers.media.planes import rgb_of
 from talkers.progress import quiet
+from talkers.renderers.warp import lips
+from talkers.renderers.warp.motion import NEAR, whole_motion
 from talkers.runtime import film_order
 from talkers.runtime.bundle import base_folder
 from talkers.runtime.dub_painting import Dub, FilmPainter
@@ -42,6 +45,7 @@ from talkers.training.warp_losses import warp_losses
 SENTENCE = str(files("talkers") / "avatars" / "hello.flac")
 FIRST, FRAMES, RATE = 35, 30, Fraction(25)
 LEFT, TOP = 150, 20  # of the face's square in the film
+CHIN = (379, 378, 400, 377, 152, 148, 176, 149, 150)  # key points along the chin's outline
 GAP = slice(18, 22)  # frames without a face
 SILENCE = np.zeros(16_000 * 6 // 5, np.float32)
 
@@ -439,3 +443,27 @@ def test_an_interrupted_dub_leaves_no_file_and_no_thread(
     assert set(threading.enumerate()) <= before
     assert caught.tb is not None  # which keeps what was under way
     assert not list(tmp_path.iterdir())
+
+
+def test_a_chin_stays_smooth_where_a_jaw_falls(base: Avatar) -> None:
+    """An outline that moves as one keeps its shape between the key points that say so."""
+    space = base.engine.space
+    points = (space.mean - torch.tensor([0.0, 0.95])) / 2.1 + 0.5  # as a lower face is cut out
+    head = space.placement(points[None])
+    wanted = points.clone()
+    lower = space.mean[:, 1] > space.mean[list(CHIN), 1].min() - 0.15
+    wanted[lower, 1] += 0.04
+    between = (wanted[list(CHIN[:-1])] + wanted[list(CHIN[1:])]) / 2
+    at = torch.cat([wanted[list(CHIN)], between])[None, None]
+    dents = {}
+    for closely in (NEAR, lips.SOFT):
+        steps = whole_motion(
+            wanted[None], points[None], (head, head), side=lips.SIDE, closely=closely
+        )
+        found = F.grid_sample(steps.permute(0, 3, 1, 2), at * 2 - 1, align_corners=True)[0, 1, 0]
+        knots, gaps = found[: len(CHIN)], found[len(CHIN) :]
+        dents[closely] = float(
+            (gaps - (knots[1:] + knots[:-1]) / 2).abs().mean() / found.mean().abs()
+        )
+    assert dents[lips.SOFT] < 0.08
+    assert dents[lips.SOFT] < dents[NEAR] / 3

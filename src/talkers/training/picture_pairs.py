@@ -22,7 +22,7 @@ from talkers.face.landmarks import FaceTracker
 from talkers.face.portrait import MAX_FACES, portrait_of
 from talkers.progress import Report
 from talkers.renderers.contract import from_frames, to_frames
-from talkers.renderers.warp.motion import enlarged, pixel_places, sampled, whole_motion
+from talkers.renderers.warp.motion import NEAR, enlarged, pixel_places, sampled, whole_motion
 from talkers.space.contract import HEAD
 from talkers.space.face_motion import GAZE, FaceMotionSpace, head_of
 
@@ -122,7 +122,7 @@ class PicturePairs:
         moved = space.points_of(motion, rest, depth)
         heads = head_of(motion), head_of(own)
         size = len(frame)
-        steps = whole_motion(moved, points[None], heads, side=size // FINE_GRID + 1, closely=True)
+        steps = whole_motion(moved, points[None], heads, side=size // FINE_GRID + 1, closely=NEAR)
         at = pixel_places(size, frame.device) + enlarged(steps, size)
         source = to_frames(sampled(from_frames(frame[None]), at))[0]
         found = {"source": source, "target": frame, "reference": source}

@@ -25,6 +25,7 @@ from talkers.space.geometry import Placement
 
 LIGHT_SIDE = 24  # places a side in which light is compared
 SIDE = 41  # places a side where motion is worked out
+SOFT = 0.04  # shares of the side within which a key point has the whole say
 
 
 class Lips(NamedTuple):
@@ -145,7 +146,8 @@ class LipPainter:
         spots = places(MOUTH, head)
         rows, columns = _grid_part(covers, spots)
         both = head, head
-        steps = whole_motion(wanted, points, both, side=SIDE, closely=True, part=(rows, columns))
+        part = rows, columns
+        steps = whole_motion(wanted, points, both, side=SIDE, closely=SOFT, part=part)
         found = moved(MOUTH, self.space.mean, donor.shown, target)
         added = self.renderer.added_to_mouth(found, donor.look, widest.look)
         fine = F.interpolate(found.steps, scale_factor=FINE, mode="bilinear")

@@ -141,7 +141,7 @@ def whole_motion(
     trust: Tensor | None = None,
     side: int = COARSE,
     held: bool = True,
-    closely: bool = False,
+    closely: float | None = None,
     part: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> Tensor:
     """Where the pixels of whole frames come from.
@@ -153,14 +153,16 @@ def whole_motion(
         trust: [B, 478] of the key points, 0..1; see `trust_of` (default: 1).
         side: of the grid.
         held: whether what lies behind is held in its place. If not, it is to be drawn apart.
-        closely: whether every key point has its say, down to lips and lids.
+        closely: shares of the side within which a key point has the whole say, where every one has
+            its say, down to lips and lids; `NEAR` lies close to them, and less than a grid's step
+            leaves dents along outlines. None: few of them say how the whole moves.
         part: rows and columns of the grid that are wanted.
 
     Returns:
         by how much they lie elsewhere, for a coarse grid: [B, G, G, 2] shares of the side.
     """
     device, count = target.device, len(target)
-    thin, soft = (1, NEAR) if closely else (THIN, SOFT)
+    thin, soft = (THIN, SOFT) if closely is None else (1, closely)
     target, source = target[:, ::thin], source[:, ::thin]
     ring, edge = head_ring().to(device), border().to(device)[None]
     there, here = project(ring, heads[0]), project(ring, heads[1])

@@ -25,6 +25,7 @@ from talkers.renderers.contract import (
 )
 from talkers.renderers.warp.config import WarpConfig as WarpConfig
 from talkers.renderers.warp.motion import (
+    NEAR,
     distance_of,
     enlarged,
     exactly,
@@ -225,7 +226,7 @@ class WarpRenderer(nn.Module):
             heads,
             trust,
             held=layers is None,
-            closely=source.plain,
+            closely=NEAR if source.plain else None,
         )
         at = pixel_places(self.size, motion.device) + enlarged(coarse, self.size)
         if layers is None:
