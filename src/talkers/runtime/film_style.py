@@ -22,7 +22,7 @@ from talkers.runtime.resolved import resolve_controls
 from talkers.runtime.talking_video import TalkingVideo, VideoForm
 from talkers.space.face_motion import FaceMotionSpace
 
-MAX_SECONDS = 60.0  # of a film that are looked at
+MAX_SECONDS = 30.0  # of a film that are looked at
 MIN_SPEECH = 1.0  # seconds in which the face is seen and speaks
 AGREEMENT = 0.4  # least correlation of the film's lips with what its sound makes of them
 SCALES = 0.5, 1.6  # within which people's ways differ
