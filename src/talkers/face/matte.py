@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -97,29 +96,22 @@ def _filled(colours: Tensor, known: Tensor) -> Tensor:
 
 def _segmented(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """How far each pixel of [256, 256, 3] is a person's: float32 [256, 256], 0..1."""
-    mediapipe, segmenter = _segmenter()
-    image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
-    masks = segmenter.segment(image).confidence_masks
-    return np.array(masks[-1].numpy_view(), np.float32).reshape(SEEN_SIDE, SEEN_SIDE)
-
-
-@lru_cache(1)
-def _segmenter() -> tuple[Any, Any]:
     mediapipe = load_mediapipe("finding the person in a picture")
     from mediapipe.tasks.python import BaseOptions, vision
 
-    model = _with_metadata(pretrained.fetch("selfie-segmentation").read_bytes())
     options = vision.ImageSegmenterOptions(
-        base_options=BaseOptions(model_asset_buffer=model), output_confidence_masks=True
+        base_options=BaseOptions(model_asset_buffer=_model()), output_confidence_masks=True
     )
-    with hushed():
-        segmenter = vision.ImageSegmenter.create_from_options(options)
-        segmenter.segment(
-            mediapipe.Image(
-                image_format=mediapipe.ImageFormat.SRGB, data=np.zeros((64, 64, 3), np.uint8)
-            )
-        )
-    return mediapipe, segmenter
+    image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
+    # closed at once: when the interpreter ends, mediapipe cannot do it any more
+    with hushed(), vision.ImageSegmenter.create_from_options(options) as segmenter:
+        masks = segmenter.segment(image).confidence_masks
+        return np.array(masks[-1].numpy_view(), np.float32).reshape(SEEN_SIDE, SEEN_SIDE)
+
+
+@lru_cache(1)
+def _model() -> bytes:
+    return _with_metadata(pretrained.fetch("selfie-segmentation").read_bytes())
 
 
 def _with_metadata(model: bytes) -> bytes:
