@@ -54,8 +54,12 @@ class CreateTab:
             gr.HTML("<h3>Train</h3>" + ("" if there("pytorch_lightning") else NO_TRAINING))
             self.name = gr.Textbox(label="Name of the new avatar", max_length=40)
             with gr.Row():
-                self.budget = gr.Dropdown(BUDGETS, value="90m", label="Time for training")
-                self.recipe = gr.Dropdown(RECIPES, value="compact", label="Kind of avatar")
+                self.budget = gr.Dropdown(
+                    BUDGETS, value="90m", label="Time for training", min_width=240
+                )
+                self.recipe = gr.Dropdown(
+                    RECIPES, value="compact", label="Kind of avatar", min_width=240
+                )
             self.consent = gr.Textbox(
                 label="Who agreed to be shown as an avatar",
                 placeholder=CONSENT,

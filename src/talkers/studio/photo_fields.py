@@ -34,9 +34,7 @@ class PhotoFields:
     def __init__(self, studio: Studio):
         self.studio = studio
         with gr.Row():
-            self.file = gr.File(
-                label="Photo: one face from the front, mouth closed", height=150, min_width=240
-            )
+            self.file = gr.File(label="Photo: one face, mouth closed", height=150, min_width=240)
             seen = gr.HTML(min_height=SHOWN_SIDE, elem_classes="t-answer")
         with gr.Row():
             self.name = gr.Textbox(label="Name of the avatar", placeholder="Ada", max_length=40)

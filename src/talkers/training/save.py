@@ -141,14 +141,19 @@ def save_avatar(run: Run, out: Path, terms: Terms) -> Avatar:
     names = run.trainable_clips
     spoken = spoken_clips(run.corpus, names)
     posed = spoken[:: max(1, len(spoken) // POSE_CLIPS)][:POSE_CLIPS]
+    sounds = [run.corpus.audio(name) for name in (run.held_out or posed)[:LIVE_CLIPS]]
+    moving = {
+        key: {
+            "pose": pose_share(run, avatar, posed, key),
+            "live": live_share(avatar, sounds, key),
+        }
+        for key in avatar.engine.motion
+    }
     if avatar.engine.renderer.needs != "nothing":
         about["calibration"] = {
             f"motion/{key}": {
                 "articulation": space_amplitudes(run, avatar, posed, key),
-                "pose": pose_share(run, avatar, posed, key),
-                "live": live_share(
-                    avatar, map(run.corpus.audio, (run.held_out or posed)[:LIVE_CLIPS]), key
-                ),
+                **moving[key],
             }
             for key in avatar.engine.motion
         }
@@ -164,10 +169,7 @@ def save_avatar(run: Run, out: Path, terms: Terms) -> Avatar:
     about["calibration"] = {
         f"motion/{key}": {
             "articulation": amplitudes,
-            "pose": pose_share(run, avatar, posed, key),
-            "live": live_share(
-                avatar, map(run.corpus.audio, (run.held_out or posed)[:LIVE_CLIPS]), key
-            ),
+            **moving[key],
         }
         for key, amplitudes in calibrate(run, avatar, few).items()
     }
