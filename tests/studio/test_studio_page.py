@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from studio_server import Served, finished, give, visit
+from studio_server import Served, finished, give, kept, visit
 
 TABS = ("Speak", "Create", "Dub", "Compare", "Verify")
 
@@ -54,7 +54,7 @@ def test_the_keyboard_alone_makes_a_video(page: Any, speech: Path) -> None:
         )
         page.keyboard.press("Enter")
     chooser.value.set_files(speech)
-    page.get_by_text("speech.wav").wait_for()
+    kept(page, speech)
     press_until(page, "Tab", "document.activeElement.id === 't-speak'")
     page.keyboard.press("Enter")
     finished(page, "speak")

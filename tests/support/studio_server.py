@@ -109,9 +109,14 @@ def give(page: Any, label: str, *paths: Path) -> None:
     fields = blocks.filter(has_text=label, has=page.locator("input[type=file]"))
     field = fields.filter(visible=True).first.locator("input[type=file]")
     field.set_input_files([str(p) for p in paths])
-    # while it is sent the whole name is shown, and then its stem and its suffix apart
-    kept = page.locator("td.filename .stem", has_text=paths[0].stem[:8])
-    kept.filter(visible=True).first.wait_for()
+    kept(page, paths[0])
+
+
+def kept(page: Any, path: Path) -> None:
+    """Wait until the server has a file. While it is sent the page shows the whole name, and then
+    the stem and the suffix apart."""
+    shown = page.locator("td.filename .stem", has_text=path.stem[:8])
+    shown.filter(visible=True).first.wait_for()
 
 
 def finished(page: Any, kind: str) -> Any:
