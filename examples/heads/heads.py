@@ -5,11 +5,16 @@
 
 HEADS holds `base.obj.gz` and `targets/` (MakeHuman, CC0) and `arkit-targets.zip` (TalkingHead,
 MIT). Each film is one person. Prepare each as a speaker of its own, see docs/guide/portraits.md.
+
+    python heads.py HEADS -o films/ --shapes shapes.csv
+
+All of them do what a table says, looking ahead: a column for each blendshape, a row for each frame.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import gzip
 import zipfile
 from fractions import Fraction
@@ -240,8 +245,17 @@ def drawn_shapes(mesh: Mesh, random: np.random.Generator, count: int) -> list[di
     return found
 
 
-def film(mesh: Mesh, seed: int, path: Path, count: int) -> None:
-    """Draw a person's film, with silent sound."""
+def told_shapes(mesh: Mesh, path: Path) -> list[dict[str, float]]:
+    """Expressions of a table."""
+    with path.open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    return [{n: float(value) for n, value in row.items() if n in mesh.shapes} for row in rows]
+
+
+def film(
+    mesh: Mesh, seed: int, path: Path, count: int, told: list[dict[str, float]] | None = None
+) -> None:
+    """Draw a person's film, with silent sound: with expressions that are told, or by chance."""
     random = np.random.default_rng(seed)
     person = Person(mesh, random)
     window = vtk.vtkRenderWindow()
@@ -251,9 +265,11 @@ def film(mesh: Mesh, seed: int, path: Path, count: int) -> None:
     window.AddRenderer(person.renderer)
     camera = person.renderer.GetActiveCamera()
     camera.SetViewAngle(random.uniform(16, 26))
-    shapes = drawn_shapes(mesh, random, count)
+    shapes = drawn_shapes(mesh, random, count) if told is None else told
     turns = random.uniform((-28, -12, -7), (28, 12, 7), (count // 20 + 2, 3))
     turns[0] *= 0.2
+    if told is not None:
+        turns[:] = 0
     middle = person.middle + person.apart * np.array([0, -0.5, -0.6])
     tall = person.apart * random.uniform(5.5, 7)
     with av.open(str(path), "w") as out:
@@ -301,11 +317,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60, help="people")
     parser.add_argument("--frames", type=int, default=100, help="of each")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--shapes", type=Path, help="table of what all of them do")
     options = parser.parse_args()
     mesh = Mesh(options.heads)
+    told = None if options.shapes is None else told_shapes(mesh, options.shapes)
+    frames = options.frames if told is None else len(told)
     options.output.mkdir(parents=True, exist_ok=True)
     for k in range(options.count):
-        film(mesh, options.seed + k, options.output / f"head{k:03d}.mp4", options.frames)
+        film(mesh, options.seed + k, options.output / f"head{k:03d}.mp4", frames, told)
         print(f"head{k:03d}.mp4", flush=True)
 
 

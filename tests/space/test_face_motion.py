@@ -9,7 +9,14 @@ from faces import CONFIG, HEIGHT, act, fitted, performed, person
 from talkers.face.landmarks import BLENDSHAPES
 from talkers.runtime.retargeting import _shared_space
 from talkers.space.contract import HEAD, FaceEdit, MotionSpace
-from talkers.space.face_measures import IRISES, LOOK, LOWER_LIDS, MOUTH_CORNERS, UPPER_LIDS
+from talkers.space.face_measures import (
+    IRIS_POINTS,
+    IRISES,
+    LOOK,
+    LOWER_LIDS,
+    MOUTH_CORNERS,
+    UPPER_LIDS,
+)
 from talkers.space.face_motion import BLINK, GAZE, SMILES, FaceMotionSpace
 
 
@@ -47,6 +54,18 @@ def test_motion_gives_the_key_points_again(space: FaceMotionSpace) -> None:
     lips = HEIGHT > 0.6
     moved = (clip.points - clip.points.mean(0))[:, lips]
     assert (again - clip.points)[:, lips].square().mean() < 0.02 * moved.square().mean()
+
+
+def test_eyes_look_where_irises_say() -> None:
+    """Hundreds of key points that stay do not outvote the ten of the irises."""
+    space = _shared_space()
+    rest, resting = space.mean, space.home[None]
+    points = space.points_of(resting, rest)
+    points[:, IRIS_POINTS, 0] += 0.5 * LOOK * float(resting[0, 5])
+    seen = space.motion_of(points, rest)[0]
+    assert float(seen[GAZE][0]) > 0.4
+    assert float(seen[GAZE][1].abs()) < 0.1
+    assert float(seen[BLINK].abs()) < 0.1
 
 
 def test_a_motion_is_shown_by_another(space: FaceMotionSpace) -> None:

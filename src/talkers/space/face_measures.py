@@ -12,6 +12,8 @@ UPPER_LIDS = (246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 3
 LOWER_LIDS = (7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382)
 MOUTH_CORNERS = (61, 291)
 IRISES, LID_CORNERS = (468, 473), (33, 133, 362, 263)
+IRIS_POINTS, IRIS_WEIGHT = slice(468, 478), 10.0
+"""What eyes look at is read from ten key points, beside some hundred that lids move."""
 LOOK = 0.05  # inter-ocular distances that irises move where eyes look aside by 1: some 20 degrees
 
 
@@ -45,6 +47,13 @@ def mouth_width(points: Tensor) -> Tensor:
 def within(ratio: Tensor, limits: tuple[float, float]) -> Tensor:
     """A ratio between limits; 1 where nothing was compared with nothing."""
     return ratio.nan_to_num(1.0).clamp(*limits)
+
+
+def weights_of_reading(moved: Tensor) -> Tensor:
+    """How much each key point says of what a face does, [478, 1]."""
+    found = moved.new_ones(POINTS, 1)
+    found[IRIS_POINTS] = IRIS_WEIGHT
+    return found
 
 
 def regressed(known: Tensor, moved: Tensor) -> Tensor:

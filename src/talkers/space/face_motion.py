@@ -210,8 +210,9 @@ class FaceMotionSpace(NormalisedSpace):
         head = self.placement(points)
         deep = self.depth if depth is None else depth
         moved = unproject(points, deep, head)[..., :2] - rest
-        rows = self.basis.flatten(1)
-        # e = (B B^T + l I)^-1 B d
+        # e = (B W B^T + l I)^-1 B W d
+        root = measure.weights_of_reading(moved).sqrt()
+        rows, moved = (self.basis * root).flatten(1), moved * root
         gram = rows @ rows.T
         gram = gram + RIDGE * gram.diagonal().mean() * torch.eye(len(rows), device=rows.device)
         expression = torch.linalg.solve(gram, rows @ moved.flatten(-2)[..., None])[..., 0]

@@ -73,6 +73,7 @@ class WarpTraining(StageConfig):
     reading_weight: float = limited(0.0, 0, 1000)  # of the lip reader's loss (TalkLip)
     sync_weight: float = limited(0.0, 0, 1000)  # of the sync expert's loss
     critic_weight: float = limited(0.0, 0, 1000)  # of what a critic finds, which learns beside it
+    points_weight: float = limited(0.0, 0, 1000)  # of key points that a reader finds in patches
     learning_rate: float = 8e-4
     ema: float = 0.998
     partners: int = limited(16, 1, 1024)  # frames to which each is paired

@@ -3,6 +3,8 @@ experts read them (TalkLip, section 3.2)."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,9 +20,11 @@ from talkers.renderers.warp.patches import feather, within
 from talkers.renderers.warp.regions import EYES, MOUTH, RIGHT_EYE, Look, Shown, look
 from talkers.space.geometry import Placement
 from talkers.training.critic import PatchCritic
+from talkers.training.point_reader import PointReader, points_in
 
 JITTER = (4.0, 0.03, 0.06)  # of patches in training: degrees, inter-ocular distances, shares
 EYES_WEIGHT = 0.3  # of the eyes' loss beside the mouth's
+MOUTH_POINTS, EYE_POINTS = 40, 17  # key points that readers look for
 
 
 class MouthJudges(nn.Module):
@@ -117,11 +121,59 @@ class Critics(nn.Module):
         }
 
 
+class Readers(nn.Module):
+    """Read key points off painted mouths and eyes, and learn beside the renderer to; see
+    `PointReader`.
+
+    Args:
+        weight: of how far they are from those that were told, beside the errors.
+    """
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.weight = weight
+        self.mouth, self.eye = PointReader(MOUTH_POINTS), PointReader(EYE_POINTS)
+
+    def losses(
+        self, name: str, painted: Tensor, own: Look, wanted: Look, told: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of the painter and of one of the readers.
+
+        Args:
+            name: `mouth` or `eye`.
+            painted: [B, 3, P, P] the region, as it is painted.
+            own: as the source shows it.
+            wanted: as it is.
+            told: [B, K, 2] its key points, see `points_in`.
+        """
+        colours = colour_statistics(own.patch)
+        plain = [plain_colours(patch, colours) for patch in (painted, wanted.patch)]
+        found = getattr(self, name).losses(*plain, told)
+        return {
+            f"{name}_reader": found["reader"],
+            f"{name}_points": self.weight * found["points"],
+        }
+
+
+class Beside(NamedTuple):
+    """What judges painted patches, and learns beside the renderer or is frozen.
+
+    Attributes:
+        judges: of clips, frozen.
+        critics: learn to tell what is painted.
+        readers: learn to read key points.
+    """
+
+    judges: MouthJudges | None = None
+    critics: Critics | None = None
+    readers: Readers | None = None
+
+
+NOTHING_BESIDE = Beside()
+
+
 def warp_losses(
-    renderer: WarpRenderer,
-    batch: dict[str, Tensor],
-    judges: MouthJudges | None = None,
-    critics: Critics | None = None,
+    renderer: WarpRenderer, batch: dict[str, Tensor], beside: Beside = NOTHING_BESIDE
 ) -> dict[str, Tensor]:
     """How far painted mouths and eyes are from those of the person's other frames.
 
@@ -130,23 +182,17 @@ def warp_losses(
         batch: a source and a reference uint8 [B, S, S, 3], targets uint8 [B, W, S, S, 3] that
             follow each other, and their key points [B, 478, 2] and [B, W, 478, 2] in pixels, as
             `source_points`, ...; and what the judges want.
-        judges: of clips of W frames.
-        critics: that learn from the same frames.
+        beside: what judges painted patches.
 
     Returns:
-        losses by name: mouth, eyes, and those of judges and critics.
+        losses by name: mouth, eyes, and those of what is beside.
     """
     renderer.mixed = torch.is_autocast_enabled(batch["source"].device.type)
     with exactly(batch["source"]):
-        return _losses(renderer, batch, judges, critics)
+        return _losses(renderer, batch, beside)
 
 
-def _losses(
-    renderer: WarpRenderer,
-    batch: dict[str, Tensor],
-    judges: MouthJudges | None,
-    critics: Critics | None,
-) -> dict[str, Tensor]:
+def _losses(renderer: WarpRenderer, batch: dict[str, Tensor], beside: Beside) -> dict[str, Tensor]:
     """See `warp_losses`."""
     training, window = renderer.training, batch["target"].shape[1]
     source, target, reference = _pictures(renderer, batch, window)
@@ -168,12 +214,16 @@ def _losses(
         "mouth": _error(mouth, wanted.patch, std, weight),
         "eyes": EYES_WEIGHT * _error(painted_eyes, eyes.patch, eye_std, eye_weight),
     }
-    if judges is not None:
-        parts |= judges(mouth, wanted.patch, target, batch)
-    if critics is not None:
+    if beside.judges is not None:
+        parts |= beside.judges(mouth, wanted.patch, target, batch)
+    if beside.critics is not None:
         everywhere = eye_weight.expand(len(painted_eyes), 1, -1, -1)
-        parts |= critics.losses("mouth", mouth, pair[0], wanted, weight)
-        parts |= critics.losses("eye", painted_eyes, own_eyes, eyes, everywhere)
+        parts |= beside.critics.losses("mouth", mouth, pair[0], wanted, weight)
+        parts |= beside.critics.losses("eye", painted_eyes, own_eyes, eyes, everywhere)
+    if beside.readers is not None:
+        lips, *lids = (points_in(r, target.points, target.head) for r in (MOUTH, *EYES))
+        parts |= beside.readers.losses("mouth", mouth, pair[0], wanted, lips)
+        parts |= beside.readers.losses("eye", painted_eyes, own_eyes, eyes, torch.cat(lids))
     return parts
 
 

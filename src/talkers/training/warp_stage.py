@@ -30,7 +30,7 @@ from talkers.training.motion_data import expert_mel
 from talkers.training.picture_pairs import PicturePairs, read_pictures
 from talkers.training.progress import TrainingProgress
 from talkers.training.renderer_stage import BLINK_FLOOR, BLINK_GAIN, RendererStage
-from talkers.training.warp_losses import Critics, MouthJudges, warp_losses
+from talkers.training.warp_losses import Beside, Critics, MouthJudges, Readers, warp_losses
 
 VALIDATION_FRAMES = 25  # of a held-out clip, evenly picked
 VALIDATION_CLIPS = 8
@@ -182,11 +182,12 @@ class WarpModule(StageModule):
             else list[MouthJudges]()
         )
         self.critics = Critics(config.critic_weight) if config.critic_weight else None
+        self.readers = Readers(config.points_weight) if config.points_weight else None
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """How far painted mouths and eyes of a batch are from the real ones, and how they read."""
         judges = self._judges[0].to(self.device) if self._judges else None
-        parts = warp_losses(self.model, batch, judges, self.critics)
+        parts = warp_losses(self.model, batch, Beside(judges, self.critics, self.readers))
         for name, value in parts.items():
             self.log(f"train/{name}", value, prog_bar=True)
         return torch.stack(list(parts.values())).sum()
@@ -322,6 +323,8 @@ class WarpStage(RendererStage):
             initialise_from(run.init_from, self.name, self.trains, model)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         module = WarpModule(model, self.config, progress, run.recipe.seed, run.folder)
-        if run.init_from is not None and module.critics is not None:
-            initialise_beside(run.init_from, self.name, "critics.", module.critics)
+        for name in ("critics", "readers"):
+            part = getattr(module, name)
+            if run.init_from is not None and part is not None:
+                initialise_beside(run.init_from, self.name, f"{name}.", part)
         return module
