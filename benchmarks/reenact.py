@@ -50,8 +50,14 @@ from talkers.runtime.reenactment import ReenactTerms
 
 SENTENCE = str(files("talkers") / "avatars" / "hello.flac")
 TURN, PERIOD = 15.0, 3.0  # degrees, seconds
+RATE = 25  # frames a second, an avatar's
 EYES = 33, 263  # key points of their outer corners
 PAD = 300  # pixels around a video, where a portrait shows more than it
+
+
+def tracked(video: Path) -> TrackedClip:
+    """A video as the tracker sees it."""
+    return track_clip(np.stack(list(decode_frames(video, RATE))))
 
 
 def expression_error(a: TrackedClip, b: TrackedClip) -> float:
@@ -104,8 +110,7 @@ def followed_by_itself(video: Path, folder: Path) -> dict[str, float]:
     picture, terms = folder / f"{video.stem}.png", PortraitTerms(consent="a benchmark")
     Image.fromarray(next(iter(decode_frames(video)))).save(picture)
     portrait = make_portrait([picture], folder / f"own-{video.stem}", terms)[0]
-    frames = np.stack(list(decode_frames(video, portrait.frame_rate)))
-    driver = track_clip(frames)
+    driver = tracked(video)
     shown = track_clip(np.stack(list(portrait.reenact(video, ReenactTerms()))))
     view = seen_as(driver, shown)
     return {
@@ -122,14 +127,12 @@ def write_shapes(videos: list[Path], path: Path) -> None:
         rows = csv.writer(table)
         rows.writerow(BLENDSHAPES)
         for video in videos:
-            rows.writerows(
-                track_clip(np.stack(list(decode_frames(video, 25)))).blendshapes.tolist()
-            )
+            rows.writerows(tracked(video).blendshapes.tolist())
 
 
 def apart(films: list[Path]) -> dict[str, float]:
     """How far the expressions of heads that do the same are from each other, to the tracker."""
-    clips = [track_clip(np.stack(list(decode_frames(film, 25)))) for film in films]
+    clips = [tracked(film) for film in films]
     errors = [expression_error(a, b) for a, b in itertools.permutations(clips, 2)]
     return {"least": min(errors), "median": float(np.median(errors)), "most": max(errors)}
 

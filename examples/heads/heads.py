@@ -245,7 +245,7 @@ def drawn_shapes(mesh: Mesh, random: np.random.Generator, count: int) -> list[di
     return found
 
 
-def told_shapes(mesh: Mesh, path: Path) -> list[dict[str, float]]:
+def read_shapes(mesh: Mesh, path: Path) -> list[dict[str, float]]:
     """Expressions of a table."""
     with path.open(newline="") as table:
         rows = list(csv.DictReader(table))
@@ -253,9 +253,9 @@ def told_shapes(mesh: Mesh, path: Path) -> list[dict[str, float]]:
 
 
 def film(
-    mesh: Mesh, seed: int, path: Path, count: int, told: list[dict[str, float]] | None = None
+    mesh: Mesh, seed: int, path: Path, count: int, given: list[dict[str, float]] | None = None
 ) -> None:
-    """Draw a person's film, with silent sound: with expressions that are told, or by chance."""
+    """Draw a person's film, with silent sound: with given expressions, or by chance."""
     random = np.random.default_rng(seed)
     person = Person(mesh, random)
     window = vtk.vtkRenderWindow()
@@ -265,10 +265,10 @@ def film(
     window.AddRenderer(person.renderer)
     camera = person.renderer.GetActiveCamera()
     camera.SetViewAngle(random.uniform(16, 26))
-    shapes = drawn_shapes(mesh, random, count) if told is None else told
+    shapes = drawn_shapes(mesh, random, count) if given is None else given
     turns = random.uniform((-28, -12, -7), (28, 12, 7), (count // 20 + 2, 3))
     turns[0] *= 0.2
-    if told is not None:
+    if given is not None:
         turns[:] = 0
     middle = person.middle + person.apart * np.array([0, -0.5, -0.6])
     tall = person.apart * random.uniform(5.5, 7)
@@ -320,11 +320,11 @@ def main() -> None:
     parser.add_argument("--shapes", type=Path, help="table of what all of them do")
     options = parser.parse_args()
     mesh = Mesh(options.heads)
-    told = None if options.shapes is None else told_shapes(mesh, options.shapes)
-    frames = options.frames if told is None else len(told)
+    given = None if options.shapes is None else read_shapes(mesh, options.shapes)
+    frames = options.frames if given is None else len(given)
     options.output.mkdir(parents=True, exist_ok=True)
     for k in range(options.count):
-        film(mesh, options.seed + k, options.output / f"head{k:03d}.mp4", frames, told)
+        film(mesh, options.seed + k, options.output / f"head{k:03d}.mp4", frames, given)
         print(f"head{k:03d}.mp4", flush=True)
 
 

@@ -39,6 +39,7 @@ SHORT = (
     "stages.warp.validate_every=960",
     "stages.warp.ema=0.9",
     "stages.warp.critic_weight=0.05",
+    "stages.warp.points_weight=0.5",
     "renderer.tone=true",
     "stages.regressor.frames=2000",
     "stages.flow.frames=2000",

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gradients import assert_learn_apart
 from talkers import Avatar
 from talkers.corpus import Corpus
 from talkers.errors import UsageError
@@ -23,7 +24,7 @@ from talkers.systems.portrait import tiny_portrait
 from talkers.systems.recipe import with_settings
 from talkers.training.critic import PatchCritic
 from talkers.training.train import train
-from talkers.training.warp_losses import MouthJudges, _shown, warp_losses
+from talkers.training.warp_losses import Beside, MouthJudges, Readers, _shown, warp_losses
 
 PHOTO = files("talkers") / "avatars" / "default" / "preview.png"
 WINDOW = 5
@@ -109,21 +110,32 @@ def test_settings_that_do_not_go_together_are_told(
         train(corpus, tmp_path / "base", with_settings(tiny_portrait(), settings))
 
 
+def test_readers_look_at_mouths_and_eyes(renderer: WarpRenderer, batch: dict[str, Tensor]) -> None:
+    torch.manual_seed(0)
+    readers = Readers(0.5)
+    found = warp_losses(renderer, batch, Beside(readers=readers))
+    names = [f"{part}_{what}" for part in ("mouth", "eye") for what in ("reader", "points")]
+    assert found.keys() == {"mouth", "eyes", *names}
+    optimizer = torch.optim.Adam(readers.parameters(), lr=3e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        parts = warp_losses(renderer, batch, Beside(readers=readers))
+        (parts["mouth_reader"] + parts["eye_reader"]).backward()
+        optimizer.step()
+    # what is seen is what the key points say, in the right square and in the right order
+    for name in ("mouth_reader", "eye_reader"):
+        assert float(parts[name]) < 0.3 * float(found[name]), name
+    for name in ("mouth_points", "eye_points"):  # of the picture itself, which is its own target
+        assert float(parts[name]) < 0.5 * float(found[name]), name
+
+
 def test_a_critic_teaches_the_painter_and_itself_apart() -> None:
     torch.manual_seed(0)
     critic = PatchCritic(4)
     painted = torch.zeros(2, 3, 16, 16, requires_grad=True)
     wanted, known = torch.randn(2, 3, 16, 16), torch.zeros(2, 1, 16, 16)
     found = critic.losses(painted, wanted, known, torch.ones(2, 1, 16, 16))
-    own = list(critic.parameters())
-    of_critic = torch.autograd.grad(
-        found["critic"], [painted, *own], retain_graph=True, allow_unused=True
-    )
-    of_painter = torch.autograd.grad(found["real"], [painted, *own], allow_unused=True)
-    assert of_critic[0] is None
-    assert all(g is not None for g in of_critic[1:])
-    assert of_painter[0] is not None
-    assert all(g is None for g in of_painter[1:])
+    assert_learn_apart(critic, found["critic"], painted, found["real"])
 
 
 def test_a_critic_learns_to_tell_noise_from_stripes() -> None:

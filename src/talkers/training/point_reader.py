@@ -1,9 +1,9 @@
 """A network that reads key points off patches, and what painting learns from it.
 
 Key points of footage tremble, and an error in pixels asks for the mean of all that may be seen
-where they are: eyes that look half as far as they were told, lips half as narrow. A reader learns
-off real patches where their key points are; painted patches must show those that they were told
-(as a landmark loss does, e.g. Zakharov et al. 2019; read by soft argmax, Sun et al. 2018).
+where they are: eyes that look half as far as they should, lips half as narrow. A reader learns off
+real patches where their key points are, by soft argmax (Sun et al. 2018); painted patches must show
+those by which they were painted.
 """
 
 from __future__ import annotations
@@ -12,27 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from talkers.renderers.warp.patches import Region, within
-from talkers.space.geometry import Placement
-
 WIDTHS = 32, 64  # channels of the two levels, each half as wide as what it sees
 BLOCKS = 2
-
-
-def points_in(region: Region, points: Tensor, head: Placement) -> Tensor:
-    """Key points of a region's lines, and of its iris, in its square, whose corners are -1 and 1.
-
-    Args:
-        region: of the face; both eyes give alike ones in the same order.
-        points: [B, 478, 2] of frames, shares of the side.
-        head: of the frames.
-
-    Returns:
-        [B, K, 2]
-    """
-    known = [k for line in region.lines for k in line]
-    known += [] if region.iris is None else [region.iris]
-    return within(region, head, points[:, list(dict.fromkeys(known))])
 
 
 class PointReader(nn.Module):
@@ -73,13 +54,13 @@ class PointReader(nn.Module):
         line = (torch.arange(heat.shape[-1], device=heat.device) + 0.5) / heat.shape[-1] * 2 - 1
         return torch.stack([(share.sum(2) * line).sum(-1), (share.sum(3) * line).sum(-1)], -1)
 
-    def losses(self, painted: Tensor, real: Tensor, told: Tensor) -> dict[str, Tensor]:
+    def losses(self, painted: Tensor, real: Tensor, points: Tensor) -> dict[str, Tensor]:
         """What the reader learns from, and what the painter does.
 
         Args:
             painted: [B, 3, P, P] in plain colours.
             real: likewise.
-            told: [B, K, 2] where key points are in both.
+            points: [B, K, 2] where key points are in both.
 
         Returns:
             `reader`, whose gradient reaches the reader alone, and `points`, which reaches the
@@ -89,6 +70,6 @@ class PointReader(nn.Module):
         shown = self(painted)
         self.requires_grad_(True)
         return {
-            "reader": (self(real.detach()) - told).abs().mean(),
-            "points": (shown - told).abs().mean(),
+            "reader": (self(real.detach()) - points).abs().mean(),
+            "points": (shown - points).abs().mean(),
         }

@@ -20,11 +20,10 @@ from talkers.renderers.warp.patches import feather, within
 from talkers.renderers.warp.regions import EYES, MOUTH, RIGHT_EYE, Look, Shown, look
 from talkers.space.geometry import Placement
 from talkers.training.critic import PatchCritic
-from talkers.training.point_reader import PointReader, points_in
+from talkers.training.point_reader import PointReader
 
 JITTER = (4.0, 0.03, 0.06)  # of patches in training: degrees, inter-ocular distances, shares
 EYES_WEIGHT = 0.3  # of the eyes' loss beside the mouth's
-MOUTH_POINTS, EYE_POINTS = 40, 17  # key points that readers look for
 
 
 class MouthJudges(nn.Module):
@@ -126,29 +125,25 @@ class Readers(nn.Module):
     `PointReader`.
 
     Args:
-        weight: of how far they are from those that were told, beside the errors.
+        weight: of how far they are from where they should be, beside the errors.
     """
 
     def __init__(self, weight: float):
         super().__init__()
         self.weight = weight
-        self.mouth, self.eye = PointReader(MOUTH_POINTS), PointReader(EYE_POINTS)
+        self.mouth, self.eye = (PointReader(len(region.points)) for region in (MOUTH, RIGHT_EYE))
 
     def losses(
-        self, name: str, painted: Tensor, own: Look, wanted: Look, told: Tensor
+        self, name: str, painted: Tensor, own: Look, wanted: Look, points: Tensor
     ) -> dict[str, Tensor]:
-        """Losses of the painter and of one of the readers.
+        """Losses of the painter and of one of the readers; see `Critics.losses`.
 
         Args:
-            name: `mouth` or `eye`.
-            painted: [B, 3, P, P] the region, as it is painted.
-            own: as the source shows it.
-            wanted: as it is.
-            told: [B, K, 2] its key points, see `points_in`.
+            points: [B, K, 2] the region's key points in its square.
         """
         colours = colour_statistics(own.patch)
         plain = [plain_colours(patch, colours) for patch in (painted, wanted.patch)]
-        found = getattr(self, name).losses(*plain, told)
+        found = getattr(self, name).losses(*plain, points)
         return {
             f"{name}_reader": found["reader"],
             f"{name}_points": self.weight * found["points"],
@@ -221,7 +216,10 @@ def _losses(renderer: WarpRenderer, batch: dict[str, Tensor], beside: Beside) ->
         parts |= beside.critics.losses("mouth", mouth, pair[0], wanted, weight)
         parts |= beside.critics.losses("eye", painted_eyes, own_eyes, eyes, everywhere)
     if beside.readers is not None:
-        lips, *lids = (points_in(r, target.points, target.head) for r in (MOUTH, *EYES))
+        lips, *lids = (
+            within(region, target.head, target.points[:, region.points])
+            for region in (MOUTH, *EYES)
+        )
         parts |= beside.readers.losses("mouth", mouth, pair[0], wanted, lips)
         parts |= beside.readers.losses("eye", painted_eyes, own_eyes, eyes, torch.cat(lids))
     return parts

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from talkers.space.face_measures import IRIS_POINTS
 from talkers.space.geometry import Placement, project, rotation
 
 # Lines of MediaPipe's face mesh, from the picture's left to its right.
@@ -25,7 +26,6 @@ SHARP = 0.2  # of the reach of a line's map, over which what lies above goes ove
 LID_EDGE = 0.035  # inter-ocular distances from where a lid is tracked to where it ends, at most
 SIDES = 4
 BESIDE, ABOVE, BELOW, INSIDE = range(SIDES)
-FIRST_IRIS = 468  # of the key points; nine more follow
 FEATHER = 0.25  # of a patch's half side, over which it goes over into the frame
 
 
@@ -55,6 +55,12 @@ class Region:
     def maps(self) -> int:
         """How many maps say where its lines are."""
         return len(self.lines) + (self.iris is not None)
+
+    @property
+    def points(self) -> list[int]:
+        """Key points of its lines, then that of its iris: those of both eyes in the same order."""
+        known = [point for line in self.lines for point in line]
+        return list(dict.fromkeys(known + ([] if self.iris is None else [self.iris])))
 
 
 def places(region: Region, head: Placement) -> Tensor:
@@ -134,7 +140,7 @@ def sides_of(region: Region, canonical: Tensor) -> Tensor:
     found[upper], found[lower] = ABOVE, BELOW
     first, last = own[upper[0], 0], own[upper[-1], 0]
     found[(own[:, 0] <= first) | (own[:, 0] >= last)] = BESIDE
-    found[FIRST_IRIS:] = INSIDE
+    found[IRIS_POINTS] = INSIDE
     return found
 
 
